@@ -1,0 +1,223 @@
+"""Cost, budget and the ledger, the account that is checked *before* spending.
+
+A `Ledger` holds a limit for each kind of cost. Whoever is about to spend reserves the most it may cost; the
+reservation is refused (`BudgetExceeded`) when spent + reserved + asked would pass a limit. Afterwards it commits what
+it really cost, or releases. A child ledger has its own, tighter limits and draws on its parent's.
+
+    with ledger.reserve(Cost(usd=0.02, calls=1)) as held:
+        reply = call()
+        held.commit(Cost(usd=reply.usd, calls=1))
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from types import TracebackType
+from typing import Self
+
+from habilis.core.errors import BudgetExceeded, InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """An amount of each thing that can be spent. All are >= 0 and finite."""
+
+    usd: float = 0.0
+    tokens: int = 0
+    seconds: float = 0.0
+    world_steps: int = 0
+    search_steps: int = 0
+    calls: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+                raise InputError(f"a cost is a finite number >= 0, but {name}={value!r}; declare what the call costs")
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.usd + other.usd,
+            self.tokens + other.tokens,
+            self.seconds + other.seconds,
+            self.world_steps + other.world_steps,
+            self.search_steps + other.search_steps,
+            self.calls + other.calls,
+        )
+
+    def less(self, other: Cost) -> Cost:
+        """The difference, never below zero."""
+        return Cost(**{f.name: max(0, getattr(self, f.name) - getattr(other, f.name)) for f in fields(Cost)})
+
+    def nonzero(self) -> dict[str, float]:
+        return {k: v for k, v in asdict(self).items() if v}
+
+
+KINDS: tuple[str, ...] = tuple(f.name for f in fields(Cost))
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A limit for each kind of cost; None means off (then it is only counted)."""
+
+    usd: float | None = 0.0
+    tokens: int | None = None
+    seconds: float | None = None
+    world_steps: int | None = None
+    search_steps: int | None = None
+    calls: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+                raise InputError(f"a budget is a finite number >= 0 or None (no limit), but {name}={value!r}")
+
+    @classmethod
+    def unlimited(cls) -> Budget:
+        return cls(usd=None)
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """Read ``usd=0.02,seconds=5``; kinds not named are unlimited. Raises `InputError`."""
+        limits: dict[str, float | int | None] = {"usd": None}
+        for part in filter(None, (p.strip() for p in text.split(","))):
+            name, sep, number = part.partition("=")
+            try:
+                value = float(number)
+            except ValueError:
+                sep, value = "", 0.0
+            if not sep or name not in KINDS:
+                raise InputError(
+                    f"cannot read {part!r} in a budget; write KIND=NUMBER with KIND one of {', '.join(KINDS)}"
+                )
+            limits[name] = value if name in ("usd", "seconds") or not value.is_integer() else int(value)
+        return cls(**limits)  # type: ignore[arg-type]
+
+
+class Reservation:
+    """What is held on a ledger. Use as a context manager; left without `commit`, it is released."""
+
+    def __init__(self, ledger: Ledger, cost: Cost) -> None:
+        self._ledger, self.cost, self._open = ledger, cost, True
+
+    def commit(self, actual: Cost | None = None) -> None:
+        """Charge what it really cost (default: what was reserved) and give back the rest."""
+        if self._open:
+            self._open = False
+            self._ledger._settle(self.cost, self.cost if actual is None else actual)
+
+    def release(self) -> None:
+        """Give everything back."""
+        if self._open:
+            self._open = False
+            self._ledger._settle(self.cost, Cost())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.release()
+
+
+class Ledger:
+    """An account with limits; safe under threads. ``spent`` includes what children spent."""
+
+    def __init__(self, limit: Budget | None = None, *, spent: Cost | None = None, parent: Ledger | None = None) -> None:
+        self.limit = limit if limit is not None else Budget.unlimited()
+        self._spent = spent if spent is not None else Cost()
+        self._reserved = Cost()
+        self._parent = parent
+        self._lock: threading.RLock = parent._lock if parent is not None else threading.RLock()
+
+    @property
+    def spent(self) -> Cost:
+        with self._lock:
+            return self._spent
+
+    @property
+    def reserved(self) -> Cost:
+        with self._lock:
+            return self._reserved
+
+    @property
+    def remaining(self) -> Budget:
+        """What can still be reserved here, ancestors included; None where nothing limits."""
+        with self._lock:
+            own: dict[str, float | None] = {}
+            above = self._parent.remaining if self._parent is not None else Budget.unlimited()
+            for kind in KINDS:
+                limit = getattr(self.limit, kind)
+                left = None
+                if limit is not None:
+                    left = max(0, limit - getattr(self._spent, kind) - getattr(self._reserved, kind))
+                upper = getattr(above, kind)
+                own[kind] = left if upper is None else upper if left is None else min(left, upper)
+            return Budget(**own)  # type: ignore[arg-type]
+
+    def reserve(self, cost: Cost) -> Reservation:
+        """Hold this much, or raise `BudgetExceeded` naming the first limit it would pass."""
+        with self._lock:
+            node: Ledger | None = self
+            while node is not None:
+                node._check(cost)
+                node = node._parent
+            node = self
+            while node is not None:
+                node._reserved = node._reserved + cost
+                node = node._parent
+        return Reservation(self, cost)
+
+    def spend(self, cost: Cost) -> None:
+        """Reserve and commit at once."""
+        self.reserve(cost).commit()
+
+    def affords(self, cost: Cost) -> bool:
+        try:
+            self.reserve(cost).release()
+        except BudgetExceeded:
+            return False
+        return True
+
+    def child(self, limit: Budget | None = None) -> Ledger:
+        """A ledger with its own limits that also draws on this one."""
+        return Ledger(limit, parent=self)
+
+    def top_up(self, limit: Budget) -> None:
+        """Replace the limits; what was spent stays."""
+        with self._lock:
+            self.limit = limit
+
+    def _check(self, cost: Cost) -> None:
+        for kind in KINDS:
+            limit, asked = getattr(self.limit, kind), getattr(cost, kind)
+            if limit is None or not asked:
+                continue
+            spent, reserved = getattr(self._spent, kind), getattr(self._reserved, kind)
+            if spent + reserved + asked > limit * (1 + 1e-12):
+                raise BudgetExceeded(kind, limit, spent, reserved, asked)
+
+    def _settle(self, held: Cost, actual: Cost) -> None:
+        with self._lock:
+            node: Ledger | None = self
+            while node is not None:
+                node._reserved = node._reserved.less(held)
+                node._spent = node._spent + actual
+                node = node._parent
+
+
+def as_budget(value: Budget | Mapping[str, float | None] | str | None) -> Budget:
+    """A budget from whatever users write: a `Budget`, a mapping, ``"usd=1,seconds=60"`` or None (unlimited)."""
+    if value is None:
+        return Budget.unlimited()
+    if isinstance(value, Budget):
+        return value
+    if isinstance(value, str):
+        return Budget.parse(value)
+    unknown = sorted(set(value) - set(KINDS))
+    if unknown:
+        raise InputError(f"a budget has no {unknown[0]!r}; kinds: {', '.join(KINDS)}")
+    return replace(Budget.unlimited(), **dict(value))  # type: ignore[arg-type]

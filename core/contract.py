@@ -1,0 +1,60 @@
+"""What an action needs and does, with the evidence for and against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from habilis.core.goal import Atom, Fact, Value
+from habilis.core.world import Action
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One required atom. ``consumed`` is how much of a numeric fact the action uses up (0: it is kept).
+
+    ``known`` says whether the consumption was seen (or declared) rather than assumed. ``confirmed`` and ``refuted``
+    count the observations for and against.
+    """
+
+    atom: Atom
+    consumed: float = 0.0
+    known: bool = False
+    confirmed: int = 0
+    refuted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A change the action makes. ``amount``: mean change of a numeric fact per success; ``value``: of a truth value."""
+
+    fact: Fact
+    amount: float = 0.0
+    value: Value | None = None
+    seen: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What one action requires, keeps, consumes, adds and deletes in a world of this fingerprint.
+
+    Conditions with ``consumed`` > 0 are consumed; numeric ones without are kept; the rest are required. ``successes``
+    and ``failures`` count the evidence. ``source``: "declared", "told" (by a document) or "induced". ``context``: where
+    the action has succeeded, as (atom, times).
+    """
+
+    action: Action
+    fingerprint: str
+    conditions: tuple[Condition, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    successes: int = 0
+    failures: int = 0
+    source: str = "induced"
+    context: tuple[tuple[Atom, int], ...] = field(default=())
+    cost: float = 1.0
+
+    def adds(self, fact: Fact) -> Effect | None:
+        """The effect that raises this fact or makes it true, if any."""
+        for effect in self.effects:
+            if effect.fact == fact and (effect.amount > 0 or effect.value is True):
+                return effect
+        return None

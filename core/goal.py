@@ -1,0 +1,253 @@
+"""Facts, atoms and goals: what can be true in a world, and what an agent wants to be true.
+
+A *fact* is a predicate with its arguments, ``count("stick")``; a world's observation gives each fact a value, a number
+or a truth value. An *atom* compares a fact with a value, ``count("stick") >= 4`` or ``near("furnace")``. A *goal* is a
+conjunction of atoms, or a text that only a model can judge. All three are written as Python expressions, and
+``str(x)`` reads back as ``x``.
+
+An argument that begins with ``#`` names a *tag*, a set of arguments that the world declares as interchangeable:
+``count("#planks")`` is the sum over all planks, and ``near("#bed")`` is true if any bed is near.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from habilis.core.errors import GoalSyntaxError
+
+Value = bool | int | float
+Term = str | int
+
+_OPS: dict[str, Callable[[Any, Any], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_AST_OPS: dict[type[ast.cmpop], str] = {
+    ast.GtE: ">=",
+    ast.LtE: "<=",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Gt: ">",
+    ast.Lt: "<",
+}
+_MAX_TEXT = 4000
+
+
+class _AsText:
+    """Lets pydantic read and write a class as its text."""
+
+    @classmethod
+    def parse(cls, text: str) -> Any:
+        raise NotImplementedError  # abstract
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        def read(value: Any) -> Any:
+            return value if isinstance(value, cls) else cls.parse(value)
+
+        return core_schema.no_info_plain_validator_function(
+            read, serialization=core_schema.plain_serializer_function_ser_schema(str)
+        )
+
+
+class Fact(NamedTuple):
+    """A predicate with its arguments, such as ``count("stick")``."""
+
+    predicate: str
+    args: tuple[Term, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.predicate}({', '.join(_quote(a) for a in self.args)})"
+
+    @classmethod
+    def parse(cls, text: str) -> Fact:
+        """Read ``count("stick")``; raises `GoalSyntaxError`."""
+        return _fact(_expression(text), text)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        def read(value: Any) -> Fact:
+            return value if isinstance(value, Fact) else Fact.parse(value)
+
+        return core_schema.no_info_plain_validator_function(
+            read, serialization=core_schema.plain_serializer_function_ser_schema(str)
+        )
+
+
+Facts = Mapping[Fact, Value]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Atom(_AsText):
+    """A fact compared with a value. ``near("furnace")`` stands for ``near("furnace") == True``."""
+
+    fact: Fact
+    op: str = "=="
+    value: Value = True
+
+    def __post_init__(self) -> None:
+        if self.op not in _OPS:
+            raise GoalSyntaxError(f"unknown comparison {self.op!r}; use one of {', '.join(_OPS)}")
+
+    def __str__(self) -> str:
+        if self.op == "==" and self.value is True:
+            return str(self.fact)
+        if self.op == "==" and self.value is False:
+            return f"not {self.fact}"
+        return f"{self.fact} {self.op} {self.value!r}"
+
+    @property
+    def is_numeric(self) -> bool:
+        return not isinstance(self.value, bool)
+
+    def holds_for(self, value: Value | None) -> bool:
+        """Whether a fact with this value satisfies the atom; a fact that was not observed counts as 0 or false."""
+        if value is None:
+            value = 0 if self.is_numeric else False
+        return bool(_OPS[self.op](value, self.value))
+
+    @classmethod
+    def parse(cls, text: str) -> Atom:
+        """Read one atom; raises `GoalSyntaxError`."""
+        goal = Goal.parse(text)
+        if len(goal.atoms) != 1 or goal.judged is not None:
+            raise GoalSyntaxError(f"expected one atom, got {text!r}")
+        return goal.atoms[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal(_AsText):
+    """A conjunction of atoms, or (``judged``) a text that only a model can judge."""
+
+    atoms: tuple[Atom, ...] = ()
+    judged: str | None = None
+
+    def __str__(self) -> str:
+        if self.judged is not None:
+            return f"Judged({_quote(self.judged)})"
+        return " and ".join(str(a) for a in self.atoms)
+
+    def unmet(self, snapshot: Snapshot) -> tuple[Atom, ...]:
+        """The atoms that do not hold in this snapshot."""
+        return tuple(a for a in self.atoms if not snapshot.holds(a))
+
+    @classmethod
+    def of(cls, *atoms: Atom | str) -> Goal:
+        return cls(tuple(a if isinstance(a, Atom) else Atom.parse(a) for a in atoms))
+
+    @classmethod
+    def parse(cls, text: str) -> Goal:
+        """Read ``count("stick") >= 4 and near("furnace")`` or ``Judged("…")``.
+
+        Raises `GoalSyntaxError`, which shows the form that is understood.
+        """
+        body = _expression(text)
+        if isinstance(body, ast.Call) and isinstance(body.func, ast.Name) and body.func.id == "Judged":
+            if len(body.args) == 1 and isinstance(body.args[0], ast.Constant) and isinstance(body.args[0].value, str):
+                return cls(judged=body.args[0].value)
+            raise _bad(text)
+        parts = body.values if isinstance(body, ast.BoolOp) and isinstance(body.op, ast.And) else [body]
+        return cls(tuple(_atom(p, text) for p in parts))
+
+
+def judged(text: str) -> Goal:
+    """A goal that only a model can judge."""
+    return Goal(judged=text)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What was observed at one moment: the value of each fact, and the tags that group arguments.
+
+    Facts that are not listed are 0 or false. ``text`` describes the same in words; ``images`` are hashes of stored
+    pictures.
+    """
+
+    facts: Facts = field(default_factory=dict)
+    tags: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    text: str = ""
+    images: tuple[str, ...] = ()
+
+    def value(self, fact: Fact) -> Value | None:
+        """The value of a fact, summed (numbers) or any-ed (truth values) over the members of a tag."""
+        tagged = next((i for i, a in enumerate(fact.args) if isinstance(a, str) and a.startswith("#")), None)
+        if tagged is None:
+            return self.facts.get(fact)
+        total: Value | None = None
+        args = fact.args
+        for member in sorted(self.tags.get(str(args[tagged]), ())):
+            value = self.value(Fact(fact.predicate, (*args[:tagged], member, *args[tagged + 1 :])))
+            if value is None:
+                continue
+            if isinstance(value, bool):
+                total = bool(total) or value
+            else:
+                total = value if total is None else total + value
+        return total
+
+    def holds(self, atom: Atom) -> bool:
+        return atom.holds_for(self.value(atom.fact))
+
+
+def _quote(term: Term) -> str:
+    if not isinstance(term, str):
+        return repr(term)
+    return '"' + term.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r") + '"'
+
+
+def _bad(text: str) -> GoalSyntaxError:
+    return GoalSyntaxError(
+        f"cannot read the goal {text[:200]!r}; write atoms joined by 'and', "
+        'such as: count("stick") >= 4 and near("furnace") and not lit("lamp")'
+    )
+
+
+def _expression(text: str) -> ast.expr:
+    if not isinstance(text, str) or len(text) > _MAX_TEXT:
+        raise GoalSyntaxError(f"a goal is a text of at most {_MAX_TEXT} characters")
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise _bad(text) from None
+
+
+def _constant(node: ast.expr, text: str) -> Any:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        value = _constant(node.operand, text)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return -value
+    if isinstance(node, ast.Constant) and isinstance(node.value, (str, int, float, bool)):
+        return node.value
+    raise _bad(text)
+
+
+def _fact(node: ast.expr, text: str) -> Fact:
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords):
+        raise _bad(text)
+    args = tuple(_constant(a, text) for a in node.args)
+    if not all(isinstance(a, (str, int)) and not isinstance(a, bool) for a in args):
+        raise _bad(text)
+    return Fact(node.func.id, args)
+
+
+def _atom(node: ast.expr, text: str) -> Atom:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return Atom(_fact(node.operand, text), "==", False)
+    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _AST_OPS:
+        value = _constant(node.comparators[0], text)
+        if isinstance(value, str):
+            raise _bad(text)
+        return Atom(_fact(node.left, text), _AST_OPS[type(node.ops[0])], value)
+    return Atom(_fact(node, text))

@@ -1,0 +1,127 @@
+"""Programs, and the host's record of running one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from habilis.core.budget import Ledger
+from habilis.core.goal import Snapshot
+from habilis.core.world import Action, Json, Outcome, Parameter, World
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Python source that defines one function ``name`` and acts through ``world``, ``skills`` and ``tools`` only.
+
+    Inside, ``world.<primitive>(…)`` acts (and raises ``ActionFailed`` when the action did), ``world.<predicate>(…)``
+    reads what was observed, ``skills.<name>(…)`` calls another skill, ``tools.<name>(…)`` calls a tool on the host.
+    ``calls`` lists the skills it may call. ``writer`` says who wrote it.
+    """
+
+    name: str
+    source: str
+    parameters: tuple[Parameter, ...] = ()
+    calls: tuple[str, ...] = ()
+    writer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One action and what the host saw it do."""
+
+    action: Action
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One entry of the tape."""
+
+    tool: str
+    args: Mapping[str, Json]
+    value: Json = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramError:
+    """Why a program ended early. ``kind``: the exception's name, or "time", "memory", "output", "steps", "calls",
+    "protocol", "died". ``line`` is the line of the program's own source, ``source_line`` its text."""
+
+    kind: str
+    message: str
+    line: int | None = None
+    source_line: str = ""
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """The host's record of one run: nothing in it was claimed by the program except ``returned`` and ``printed``."""
+
+    steps: tuple[Step, ...] = ()
+    tape: tuple[ToolCall, ...] = ()
+    printed: str = ""
+    returned: Json = None
+    error: ProgramError | None = None
+    before: Snapshot = field(default_factory=Snapshot)
+    after: Snapshot = field(default_factory=Snapshot)
+    world_steps: int = 0
+    seconds: float = 0.0
+    tier: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """What one run may use. All finite by default; None means off.
+
+    ``seconds`` wall clock (a program that hangs must end while a person still watches), ``cpu_seconds``,
+    ``memory_mb`` address space (a warm worker takes about 60), ``output_bytes`` printed, ``world_steps`` taken by the
+    world, ``calls`` requests to the host, ``tool_calls`` to tools.
+    """
+
+    seconds: float | None = 20.0
+    cpu_seconds: int | None = 20
+    memory_mb: int | None = 512
+    output_bytes: int | None = 64_000
+    world_steps: int | None = 2_500
+    calls: int | None = 20_000
+    tool_calls: int | None = 50
+
+
+class ToolCaller(Protocol):
+    """How a running program reaches tools: on the host, through the ledger, onto the tape."""
+
+    def names(self) -> tuple[str, ...]: ...
+    def call(self, name: str, args: tuple[Json, ...], kwargs: Mapping[str, Json]) -> Json:
+        """Raises `ToolError` (shown to the program) or `BudgetExceeded` (ends it)."""
+        ...
+
+
+class Runner(Protocol):
+    """Runs programs under confinement. The world stays with the host."""
+
+    tier: int
+
+    def run(
+        self,
+        program: Program,
+        world: World,
+        *,
+        args: Mapping[str, Json] | None = None,
+        skills: Mapping[str, Program] | None = None,
+        tools: ToolCaller | None = None,
+        limits: RunLimits | None = None,
+        seed: int = 0,
+        ledger: Ledger | None = None,
+    ) -> Trajectory:
+        """Run to the end, or to a limit. World steps are reserved on the ledger before each action.
+
+        A program's failure is in ``Trajectory.error``; `WorldError` is raised when the world itself raised, and
+        `BudgetExceeded` when the ledger (not ``limits``) ran out, with the world left where it stood.
+        """
+        ...
+
+    def close(self) -> None: ...

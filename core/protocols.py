@@ -1,0 +1,148 @@
+"""The plug points: what a writer, judge, verifier, embedder, index, selector or mind must offer.
+
+Each part of the house is handed its neighbours as these protocols, so that arrows point one way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from habilis.core.augmentation import Augmentation, Kind, Selection
+from habilis.core.budget import Budget, Ledger
+from habilis.core.goal import Atom, Goal, Snapshot
+from habilis.core.program import Program, ToolCaller, Trajectory
+from habilis.core.skill import Skill, Trial
+from habilis.core.task import Task
+from habilis.core.world import Action, Json, Simulator, WorldSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a writer may use for a task. ``skills``: active skills by name, closed over what they call; ``picked``:
+    what the selector chose; ``simulator``: the belief, where the world has one; ``affordances``: what is worth trying
+    now; ``documents``: text of the picked documents."""
+
+    spec: WorldSpec
+    snapshot: Snapshot
+    skills: Mapping[str, Skill] = field(default_factory=dict)
+    picked: tuple[Augmentation, ...] = ()
+    simulator: Simulator | None = None
+    affordances: tuple[Action, ...] = ()
+    tools: ToolCaller | None = None
+    documents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A program to run now, with its arguments, and the goal it would achieve as a skill (``{n}`` for parameters)."""
+
+    program: Program
+    args: Mapping[str, Json] = field(default_factory=dict)
+    goal_template: str = ""
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the goal became true, what is still unmet, and who judged ("world" or a model's name)."""
+
+    ok: bool
+    unmet: tuple[Atom, ...] = ()
+    reason: str = ""
+    judge: str = "world"
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What a writer is told after its draft ran."""
+
+    trajectory: Trajectory
+    verdict: Verdict
+
+
+class Writer(Protocol):
+    """Writes programs for a task. The generator yields a draft, is sent the feedback, and yields the next; it ends
+    when it has no further idea. It charges the ledger for its own work."""
+
+    name: str
+
+    def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]: ...
+
+
+class Judge(Protocol):
+    """Decides whether a goal became true."""
+
+    def judge(self, goal: Goal, trajectory: Trajectory, ledger: Ledger) -> Verdict: ...
+
+
+class Verifier(Protocol):
+    """Runs a candidate in fresh worlds and asks the judge."""
+
+    def trial(
+        self,
+        candidate: Skill,
+        args: Mapping[str, Json],
+        seed: int,
+        skills: Mapping[str, Program],
+        ledger: Ledger,
+    ) -> tuple[Trial, Trajectory]: ...
+
+
+class Embedder(Protocol):
+    """Texts to unit vectors. ``fingerprint`` names model and weights; vectors of two fingerprints never mix."""
+
+    fingerprint: str
+    dim: int
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(n, dim) float32, each row of length 1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    kind: Kind
+    id: str
+    score: float  # cosine similarity
+
+
+class VectorIndex(Protocol):
+    """Vectors by kind and id. Derived from the journal; may be deleted at any time."""
+
+    def upsert(self, kind: Kind, ids: Sequence[str], vectors: NDArray[np.float32]) -> None: ...
+    def delete(self, kind: Kind, ids: Sequence[str]) -> None: ...
+    def query(self, kinds: Set[Kind], vector: NDArray[np.float32], k: int) -> list[Neighbour]: ...
+    def ids(self, kind: Kind) -> set[str]: ...
+    def close(self) -> None: ...
+
+
+class Selector(Protocol):
+    """Chooses augmentations under a limit."""
+
+    def pick(self, task: Task, pool: Sequence[Augmentation], limit: Budget) -> Selection: ...
+
+
+class Mind(Protocol):
+    """The local distilled model: one short line per call. ``name`` is the adopted model's."""
+
+    name: str
+
+    def complete(self, prompts: Sequence[str], *, max_tokens: int = 48) -> list[str]: ...
+    def rank(self, prompt: str, options: Sequence[str]) -> list[float]:
+        """The log-probability of each option as the continuation (higher is likelier)."""
+        ...
+
+
+class ChatModel(Protocol):
+    """The part of a LangChain chat model that is used here."""
+
+    async def ainvoke(self, input: Any, **kwargs: Any) -> Any: ...
+
+
+Approve = Callable[[str, Mapping[str, Json]], bool]

@@ -1,0 +1,81 @@
+"""A skill: a verified program with its contract, evidence and version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from habilis.core.goal import Goal
+from habilis.core.program import Program
+from habilis.core.world import Json
+
+
+class EvidenceLevel(StrEnum):
+    """How a skill was proven."""
+
+    VERIFIED = "verified"  # in several fresh worlds
+    OBSERVED = "observed"  # once, in a live world
+    MODEL_JUDGED = "model_judged"  # a model said so
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One verification run: its seed, the arguments, whether the goal became true, what it took."""
+
+    seed: int
+    args: Mapping[str, Json]
+    ok: bool
+    world_steps: int = 0
+    why: str = ""
+    tier: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All verification runs of one version. The posterior of success is Beta(1 + successes, 1 + failures)."""
+
+    level: EvidenceLevel
+    trials: tuple[Trial, ...] = ()
+    successes: int = 0
+    failures: int = 0
+
+    @property
+    def mean(self) -> float:
+        return (1 + self.successes) / (2 + self.successes + self.failures)
+
+
+@dataclass(frozen=True)
+class Skill:
+    """A program that provably achieves ``goal``, whose atoms may use the parameters as ``{n}``.
+
+    ``goal_template`` is the goal as text with ``{parameter}`` in place of values; ``goal_for(args)`` fills it in.
+    ``needs``: atoms (text) that must hold at the start, beyond what the program can bring about itself; ``cost``: mean
+    world steps per unit; ``sources``: what the program must find in the world (used to choose between alternatives).
+    ``status``: "active", "quarantined", "superseded" or "retired".
+    """
+
+    name: str
+    version: int
+    program: Program
+    doc: str
+    goal_template: str
+    world: str
+    fingerprint: str
+    evidence: Evidence
+    needs: tuple[str, ...] = ()
+    cost: float = 1.0
+    sources: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    status: str = "active"
+    origin: str = ""
+    created: int = 0
+    meta: Mapping[str, Json] = field(default_factory=dict)
+
+    def goal_for(self, args: Mapping[str, Json]) -> Goal:
+        """The goal with the arguments (and the parameters' defaults) filled in."""
+        values = {p.name: p.default for p in self.program.parameters} | dict(args)
+        text = self.goal_template
+        for name, value in values.items():
+            text = text.replace("{" + name + "}", str(value))
+        return Goal.parse(text)

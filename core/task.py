@@ -1,0 +1,62 @@
+"""Tasks, and the record of working on one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from habilis.core.budget import Cost
+from habilis.core.goal import Goal
+from habilis.core.program import Program, Trajectory
+from habilis.core.world import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A goal in a world, with a seed and a text in plain language.
+
+    ``kind``: "achieve" (make the goal true), "try" (find out what an action does; ``action`` names it).
+    ``origin``: "curriculum", "user" or "model".
+    """
+
+    goal: Goal
+    world: str
+    seed: int
+    text: str
+    kind: str = "achieve"
+    action: str | None = None
+    origin: str = "curriculum"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One program, run once, and the judge's verdict on it."""
+
+    program: Program
+    trajectory: Trajectory
+    ok: bool
+    feedback: str = ""
+    args: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One task from proposal to verdict, with every attempt and every cost.
+
+    ``status``: "solved", "failed", or "stopped" (a limit or the user ended it). ``skill`` names the skill that was
+    kept, if any; ``reason`` says why it failed or why no skill was kept.
+    """
+
+    index: int
+    task: Task
+    status: str
+    attempts: tuple[Attempt, ...] = ()
+    cost: Cost = field(default_factory=Cost)
+    skill: str | None = None
+    reason: str = ""
+    writer: str = ""
+    picked: tuple[str, ...] = ()
+
+    @property
+    def solved(self) -> bool:
+        return self.status == "solved"

@@ -1,0 +1,204 @@
+"""What the agent acts in: the protocol that every world satisfies, and the records it answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+from habilis.core.goal import Atom, Fact, Goal, Snapshot, Term, Value
+
+if TYPE_CHECKING:
+    from habilis.core.contract import Contract
+
+Json = Any  # JSON: None, bool, int, float, str, lists and string-keyed dicts of the same
+
+Observation = Snapshot
+
+
+class Action(NamedTuple):
+    """A primitive with its arguments, such as ``craft("stick")``."""
+
+    name: str
+    args: tuple[Term, ...] = ()
+
+    def __str__(self) -> str:
+        return str(Fact(self.name, self.args))
+
+    @classmethod
+    def parse(cls, text: str) -> Action:
+        """Read ``craft("stick")``; raises `GoalSyntaxError`."""
+        return cls(*Fact.parse(text))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        def read(value: Any) -> Action:
+            return value if isinstance(value, Action) else Action.parse(value)
+
+        return core_schema.no_info_plain_validator_function(
+            read, serialization=core_schema.plain_serializer_function_ser_schema(str)
+        )
+
+
+class Change(NamedTuple):
+    """A fact whose observed value changed. An absent fact is 0 or false."""
+
+    fact: Fact
+    before: Value
+    after: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an action did, as the world recorded it.
+
+    ``unmet`` is the *complete* list of conditions that the action lacked, or None where the world gives no reasons.
+    ``value`` is what a user's function returned, or which target a seeking primitive reached. ``steps`` is the number
+    of world steps it took (a primitive such as ``find`` takes many). ``done`` says that the world has ended.
+    """
+
+    ok: bool
+    changes: tuple[Change, ...] = ()
+    unmet: tuple[Atom, ...] | None = None
+    message: str = ""
+    value: Json = None
+    steps: int = 1
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a primitive, a skill or a tool. ``type``: "str", "int", "float", "bool" or "json"."""
+
+    name: str
+    type: str = "str"
+    default: Json = None
+    required: bool = True
+    doc: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive:
+    """One thing a program can do in a world.
+
+    ``seeks`` names a predicate that the primitive tries to make true for its first argument by looking and moving
+    alone, such as ``find`` for ``here`` or ``go_near`` for ``near``; such a primitive changes nothing else. Its later
+    parameters may be named after *context* predicates and tell where to look. ``variadic``: the last parameter may be
+    repeated (alternatives; the outcome's value says which was reached). ``max_steps``: world steps that one call takes
+    at most. ``side_effects``: it changes something outside the agent's own run, so ``approve=`` is asked.
+    """
+
+    name: str
+    doc: str
+    parameters: tuple[Parameter, ...] = ()
+    seeks: str | None = None
+    variadic: bool = False
+    max_steps: int = 1
+    side_effects: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """A predicate of a world. ``phrase`` says it in words, with {0}, {1}, … and {value}: "have {value} {0}".
+
+    ``context``: it tells about the situation (depth, biome), and is kept with contracts as a hint where to act.
+    """
+
+    name: str
+    doc: str
+    parameters: tuple[Parameter, ...] = ()
+    numeric: bool = False
+    phrase: str = ""
+    context: bool = False
+
+
+@dataclass(frozen=True)
+class WorldSpec:
+    """What a world offers. ``fingerprint`` changes whenever the rules do; skills and contracts carry it.
+
+    ``capabilities`` is a subset of: "seed" (reset takes a seed and repeats itself), "clone", "simulator",
+    "checkpoint", "affordances", "goals", "reasons" (failures list all unmet atoms), "contracts" (declares them),
+    "recipes" (a document per thing can be bought), "live" (real side effects: verified only by watching).
+    """
+
+    name: str
+    doc: str
+    primitives: tuple[Primitive, ...]
+    predicates: tuple[Predicate, ...]
+    fingerprint: str
+    tags: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    capabilities: frozenset[str] = frozenset()
+
+    def primitive(self, name: str) -> Primitive | None:
+        return next((p for p in self.primitives if p.name == name), None)
+
+    def predicate(self, name: str) -> Predicate | None:
+        return next((p for p in self.predicates if p.name == name), None)
+
+
+@runtime_checkable
+class World(Protocol):
+    """The required part. Capabilities in ``spec`` announce the optional protocols below."""
+
+    spec: WorldSpec
+
+    def reset(self, seed: int) -> Observation: ...
+    def observe(self) -> Observation: ...
+    def act(self, action: Action) -> Outcome: ...
+
+
+@runtime_checkable
+class Cloneable(World, Protocol):
+    """``clone``: an independent copy; acting on one never shows in the other."""
+
+    def clone(self) -> Cloneable: ...
+
+
+@runtime_checkable
+class Checkpointed(World, Protocol):
+    """``checkpoint``: the whole state as JSON, and back."""
+
+    def save(self) -> Json: ...
+    def load(self, state: Json) -> None: ...
+
+
+@runtime_checkable
+class Affording(World, Protocol):
+    """``affordances``: what is worth trying now, judged by what was observed alone."""
+
+    def affordances(self) -> Sequence[Action]: ...
+
+
+@runtime_checkable
+class Declaring(World, Protocol):
+    """``contracts``: what the world declares of its rules at this moment, judged by what was observed alone.
+
+    A contract may be declared in part (effects without conditions); what is missing is induced.
+    """
+
+    def contracts(self) -> Sequence[Contract]: ...
+
+
+@runtime_checkable
+class GoalGiving(World, Protocol):
+    """``goals``: what may be wanted here, judged by what was observed alone."""
+
+    def goals(self) -> Sequence[Goal]: ...
+
+
+@runtime_checkable
+class Simulator(Protocol):
+    """A belief: what search and planning use. It holds nothing that was not observed."""
+
+    def imagine(self, seed: int) -> Cloneable:
+        """A world that agrees with all that was observed so far, the rest resampled from the seed."""
+        ...
+
+
+@runtime_checkable
+class Imaginable(World, Protocol):
+    """``simulator``: the belief about this world as it now stands."""
+
+    def simulator(self) -> Simulator: ...

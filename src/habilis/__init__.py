@@ -1,0 +1,1 @@
+"""Habilis: an agent that gets better at its work."""
