@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from habilis.core.world import Json
 
 T = TypeVar("T")
+_adapters: dict[Any, Any] = {}
 
 
-@lru_cache(maxsize=128)
-def _adapter(kind: Hashable) -> Any:
-    from pydantic import TypeAdapter
+def _adapter(kind: Any) -> Any:
+    if kind not in _adapters:
+        from pydantic import TypeAdapter
 
-    return TypeAdapter(kind)
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
 
 
 def dump(record: Any, kind: Any = None) -> Json:
-    """A record as JSON data (dicts, lists, strings, numbers)."""
+    """A record as JSON data (dicts, lists, strings, numbers). ``kind`` is needed for generic types only."""
     return _adapter(kind or type(record)).dump_python(record, mode="json")
 
 
