@@ -52,9 +52,12 @@ class Contract:
     context: tuple[tuple[Atom, int], ...] = field(default=())
     cost: float = 1.0
 
-    def adds(self, fact: Fact) -> Effect | None:
-        """The effect that raises this fact or makes it true, if any."""
+    def effect_on(self, fact: Fact, up: bool = True) -> Effect | None:
+        """The effect that raises this fact or makes it true (``up=False``: lowers it, makes it false), if any."""
         for effect in self.effects:
-            if effect.fact == fact and (effect.amount > 0 or effect.value is True):
+            if effect.fact != fact:
+                continue
+            rises = effect.value if isinstance(effect.value, bool) else effect.amount > 0
+            if rises is up:
                 return effect
         return None
