@@ -7,9 +7,8 @@ idea: Fikes & Nilsson 1971 (STRIPS), regression as in Waldinger 1977.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from habilis.core import Action, Atom, Condition, Contract, Fact, Goal, GoalSyntaxError, Primitive, Skill, WorldSpec
 from habilis.memory.contracts import ContractBook
@@ -192,7 +191,7 @@ class Regression:
         for condition in contract.conditions:
             atom = condition.atom
             seeker = self._seekers.get(atom.fact.predicate)
-            if seeker is not None and _direction(atom) is True:
+            if seeker is not None and direction(atom) is True:
                 where = self._where(seeker, contract)
                 seek = Action(seeker.name, (*atom.fact.args, *where))
                 below = self._needs(self.book.contract(seek), path)
@@ -204,18 +203,11 @@ class Regression:
                     return None
                 target = str(atom.fact.args[0]) if atom.fact.args else ""
                 found = Source(target, where) if choice.fallback is None else choice.source
-                choice = Choice(
-                    choice.wanted,
-                    choice.kind,
-                    choice.cost,
-                    choice.height,
-                    seek=seek,
-                    fallback=choice.fallback,
-                    source=found,
-                )
+                if choice.kind == "seek":
+                    choice = replace(choice, seek=seek, source=found)
                 needs.append((Condition(atom), choice))
                 continue
-            up = _direction(atom)
+            up = direction(atom)
             if up is None:
                 return None
             below_choice = self._solve((atom.fact, up), path)
@@ -249,7 +241,7 @@ class Regression:
         return tuple(where)
 
 
-def _direction(atom: Atom) -> bool | None:
+def direction(atom: Atom) -> bool | None:
     """Whether a fact must rise (True) or fall (False) to satisfy the atom; None where neither is enough."""
     if isinstance(atom.value, bool):
         return atom.value if atom.op == "==" else (not atom.value if atom.op == "!=" else None)
@@ -258,11 +250,6 @@ def _direction(atom: Atom) -> bool | None:
     if atom.op in ("<=", "<"):
         return False
     return None
-
-
-def direction(atom: Atom) -> bool | None:
-    """See `Regression`: the way a fact has to go to satisfy an atom."""
-    return _direction(atom)
 
 
 def skills_by_fact(skills: Iterable[Skill]) -> dict[Wanted, Skill]:
@@ -277,12 +264,7 @@ def skills_by_fact(skills: Iterable[Skill]) -> dict[Wanted, Skill]:
             continue
         if len(goal.atoms) != 1:
             continue
-        up = _direction(goal.atoms[0])
+        up = direction(goal.atoms[0])
         if up is not None:
             found.setdefault((goal.atoms[0].fact, up), skill)
     return found
-
-
-def expected_units(number: float) -> int:
-    """Round an amount up to whole units, at least one."""
-    return max(1, math.ceil(number - 1e-9))

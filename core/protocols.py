@@ -46,6 +46,7 @@ class Draft:
     args: Mapping[str, Json] = field(default_factory=dict)
     goal_template: str = ""
     sources: tuple[str, ...] = ()
+    meta: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Feedback:
-    """What a writer is told after its draft ran."""
+    """What a writer is told after its draft ran. ``verifying``: in a fresh world, with ``args``, after the task itself
+    was solved; otherwise in the world of the task."""
 
     trajectory: Trajectory
     verdict: Verdict
+    verifying: bool = False
+    args: Mapping[str, Json] = field(default_factory=dict)
 
 
 class Writer(Protocol):

@@ -1,0 +1,300 @@
+"""From a plan to a program: guarded and reactive, lifted from contracts rather than from a trace.
+
+    def have_stick(n: int = 1):
+        while world.count("stick") < n:
+            times = -((world.count("stick") - n) // 4)
+            if world.count("#planks") < 2 * times:
+                skills.have_any_planks(2 * times)
+                continue
+            world.craft("stick")
+
+Each condition of the action becomes a guard that brings it about; the loop looks again after every change, so the
+program works from any state and in any world of the same rules. What no skill brings about becomes a nested function.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+
+from habilis.agent.regression import Choice, Regression, direction
+from habilis.core import Action, Atom, Condition, Contract, Draft, Fact, Goal, Parameter, Program, WorldSpec
+
+_INDENT = "    "
+_COUNT = Parameter("n", "int", 1, required=False, doc="how many to have in all")
+
+
+def skill_name(spec: WorldSpec, fact: Fact, up: bool = True) -> str:
+    """The name of a skill that brings a fact about, from the predicate's phrase: ``have_stick``."""
+    predicate = spec.predicate(fact.predicate)
+    phrase = (
+        predicate.phrase
+        if predicate is not None and predicate.phrase
+        else f"make {fact.predicate} " + " ".join(f"{{{i}}}" for i in range(len(fact.args)))
+    )
+    text = phrase.replace("{value}", " ")
+    for i, arg in enumerate(fact.args):
+        name = str(arg)
+        text = text.replace(f"{{{i}}}", f"any {name[1:]}" if name.startswith("#") else name)
+    slug = re.sub(r"\W+", "_", text).strip("_").lower() or "make"
+    if not up:
+        slug = f"undo_{slug}"
+    return slug if slug[0].isalpha() else f"make_{slug}"
+
+
+def lift(regression: Regression, goal: Goal, *, writer: str = "search") -> Draft | None:
+    """A program for a goal, or None where the contracts do not lead there.
+
+    One atom becomes a skill with a parameter for the amount; several become a loop over them.
+    """
+    writer_ = _Text(regression)
+    if len(goal.atoms) == 1 and direction(goal.atoms[0]) is not None:
+        atom = goal.atoms[0]
+        up = bool(direction(atom))
+        choice = regression.solve(atom.fact, up)
+        if choice is None:
+            return None
+        name, body = writer_.function(choice, atom)
+        predicate = regression.spec.predicate(atom.fact.predicate)
+        counted = up and atom.is_numeric and predicate is not None
+        parameters = (_COUNT,) if counted else ()
+        amount = _amount(atom)
+        return Draft(
+            Program(name, body, parameters, writer_.calls, writer),
+            {"n": amount} if counted else {},
+            f"{atom.fact} >= {{n}}" if counted else str(atom),
+            (str(choice.source),) if choice.source is not None else (),
+            {"material": choice.material} if choice.material else {},
+        )
+    return _conjunction(regression, writer_, goal, writer)
+
+
+def lift_action(regression: Regression, action: Action, *, writer: str = "search") -> Draft | None:
+    """A program that tries an action once, after bringing about what it is known to need."""
+    contract = regression.book.contract(action)
+    needs = regression.conditions(contract)
+    if needs is None:
+        return None
+    writer_ = _Text(regression)
+    name = "try_" + (re.sub(r"\W+", "_", f"{action.name} {' '.join(map(str, action.args))}").strip("_").lower())
+    lines = [f"def {name}():", f"{_INDENT}while True:"]
+    lines += writer_.guards(needs, 2, times=None)
+    lines += [f"{_INDENT * 2}{_call(action)}", f"{_INDENT * 2}return"]
+    return Draft(Program(name, writer_.assemble(lines), (), writer_.calls, writer), {}, "", ())
+
+
+def _conjunction(regression: Regression, text: _Text, goal: Goal, writer: str) -> Draft | None:
+    choices: list[tuple[Atom, Choice]] = []
+    for atom in goal.atoms:
+        up = direction(atom)
+        choice = regression.solve(atom.fact, up) if up is not None else None
+        if choice is None:
+            return None
+        choices.append((atom, choice))
+    if not choices:
+        return None
+    choices.sort(key=lambda pair: -pair[1].height)
+    name = "_and_".join(skill_name(regression.spec, a.fact, bool(direction(a))) for a, _ in choices)[:80]
+    lines = [f"def {name}():", f"{_INDENT}while True:"]
+    for atom, choice in choices:
+        lines += [f"{_INDENT * 2}if {text.lacks(atom)}:"]
+        lines += [f"{_INDENT * 3}{s}" for s in text.achieve(choice, atom, str(_amount(atom)))]
+        lines += [f"{_INDENT * 3}continue"]
+    lines += [f"{_INDENT * 2}return"]
+    return Draft(Program(name, text.assemble(lines), (), text.calls, writer), {}, str(goal), ())
+
+
+@dataclass
+class _Text:
+    """The text of one program: its helper functions, and the skills it calls."""
+
+    regression: Regression
+    helpers: dict[str, list[str]] = field(default_factory=dict)
+    called: set[str] = field(default_factory=set)
+    main: str = ""
+    active: set[str] = field(default_factory=set)
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        return tuple(sorted(self.called))
+
+    def function(self, choice: Choice, atom: Atom) -> tuple[str, str]:
+        name = skill_name(self.regression.spec, *choice.wanted)
+        self.main = name
+        return name, self.assemble(self.define(name, choice, atom))
+
+    def assemble(self, lines: list[str]) -> str:
+        head, *body = lines
+        nested: list[str] = []
+        for helper in self.helpers.values():
+            nested += [_INDENT + line for line in helper] + [""]
+        return "\n".join([head, *nested, *body]) + "\n"
+
+    # ------------------------------------------------------------------ statements
+
+    def lacks(self, atom: Atom) -> str:
+        """The expression that is true while an atom is not."""
+        query = _query(atom.fact)
+        if isinstance(atom.value, bool):
+            return f"not {query}" if (atom.op == "==") == atom.value else query
+        inverse = {">=": "<", ">": "<=", "<=": ">", "<": ">=", "==": "!=", "!=": "=="}[atom.op]
+        return f"{query} {inverse} {atom.value!r}"
+
+    def achieve(self, choice: Choice, atom: Atom, amount: str) -> list[str]:
+        """Statements that bring a fact about, up to an amount."""
+        counted = isinstance(atom.value, (int, float)) and not isinstance(atom.value, bool) and bool(choice.wanted[1])
+        argument = amount if counted else ""
+        if choice.kind == "skill" and choice.skill is not None:
+            self.called.add(choice.skill.name)
+            takes = any(p.name == "n" for p in choice.skill.program.parameters)
+            return [f"skills.{choice.skill.name}({argument if takes else ''})"]
+        if choice.kind == "seek" and choice.fallback is None and choice.seek is not None:
+            return [_call(choice.seek)]
+        name = skill_name(self.regression.spec, *choice.wanted)
+        if name != self.main and name not in self.helpers and name not in self.active:
+            self.active.add(name)
+            lines = self.define(name, choice, atom)
+            self.active.discard(name)
+            self.helpers[name] = lines
+        return [f"{name}({argument})"]
+
+    def define(self, name: str, choice: Choice, atom: Atom) -> list[str]:
+        fact, up = choice.wanted
+        counted = up and isinstance(atom.value, (int, float)) and not isinstance(atom.value, bool)
+        head = f"def {name}(n: int = 1):" if counted else f"def {name}():"
+        if counted:
+            loop = f"while {_query(fact)} < n:"
+        elif up:
+            loop = f"while not {_query(fact)}:" if isinstance(atom.value, bool) else f"while {self.lacks(atom)}:"
+        else:
+            loop = f"while {self.lacks(atom)}:"
+        if choice.kind == "any":
+            return [head, _INDENT + loop, *self._any(choice, atom)]
+        if choice.kind == "seek":
+            return [head, *self._seek(choice, atom)]
+        if choice.kind == "act" and choice.contract is not None:
+            return [head, _INDENT + loop, *self._act(choice, choice.contract)]
+        assert choice.skill is not None
+        self.called.add(choice.skill.name)
+        return [head, f"{_INDENT}skills.{choice.skill.name}({'n' if counted else ''})"]
+
+    def guards(self, needs: tuple[tuple[Condition, Choice], ...], depth: int, times: str | None) -> list[str]:
+        pad = _INDENT * depth
+        here: list[str] = []
+        lines: list[str] = []
+        for condition, choice in sorted(needs, key=lambda n: _order(self.regression, n[0], n[1])):
+            atom = condition.atom
+            if choice.kind == "seek" and choice.fallback is None and choice.seek is not None:
+                here += [f"{pad}if {self.lacks(atom)}:", f"{pad}{_INDENT}{_call(choice.seek)}"]
+                continue
+            amount = _needed(condition, times)
+            test = self.lacks(atom) if amount == _literal(atom) else f"{_query(atom.fact)} < {amount}"
+            lines.append(f"{pad}if {test}:")
+            lines += [f"{pad}{_INDENT}{s}" for s in self.achieve(choice, atom, amount)]
+            lines.append(f"{pad}{_INDENT}continue")
+        return lines + here
+
+    # ------------------------------------------------------------------ bodies
+
+    def _act(self, choice: Choice, contract: Contract) -> list[str]:
+        fact, up = choice.wanted
+        effect = contract.effect_on(fact, up)
+        gain = max(1, round(effect.amount)) if effect is not None and effect.value is None else 1
+        uses = any(c.consumed >= 0.5 and ch.kind != "seek" for c, ch in choice.needs)
+        counted = effect is not None and effect.value is None and up
+        lines: list[str] = []
+        times = None
+        if uses and counted:
+            missing = f"n - {_query(fact)}"
+            lines.append(f"{_INDENT * 2}times = {missing if gain == 1 else f'-(({_query(fact)} - n) // {gain})'}")
+            times = "times"
+        lines += self.guards(choice.needs, 2, times)
+        lines.append(f"{_INDENT * 2}{_call(contract.action)}")
+        return lines
+
+    def _seek(self, choice: Choice, atom: Atom) -> list[str]:
+        assert choice.seek is not None
+        if choice.fallback is None:
+            return [f"{_INDENT}{_call(choice.seek)}"]
+        lines = [f"{_INDENT}if not ({self.lacks(atom)}):", f"{_INDENT * 2}return"]
+        lines += [f"{_INDENT}try:", f"{_INDENT * 2}{_call(choice.seek)}", f"{_INDENT}except ActionFailed:"]
+        fallback = choice.fallback
+        if fallback.kind == "act" and fallback.contract is not None:
+            lines += [f"{_INDENT * 2}while {self.lacks(atom)}:"]
+            lines += [_INDENT + line for line in self._act(fallback, fallback.contract)]
+        else:
+            lines += [f"{_INDENT * 2}{s}" for s in self.achieve(fallback, atom, str(_amount(atom)))]
+        return lines
+
+    def _any(self, choice: Choice, atom: Atom) -> list[str]:
+        fact, _ = choice.wanted
+        pad = _INDENT * 2
+        tag = _query(fact)
+        member = {id(o): _query(o.wanted[0]) for o in choice.options}
+        first = choice.options[0]
+        numeric = not isinstance(atom.value, bool)
+        if not numeric or len(choice.options) == 1:
+            amount = f"{member[id(first)]} + n - {tag}" if numeric else ""
+            return [f"{pad}{s}" for s in self.achieve(first, atom, amount)]
+        lines = [f"{pad}missing = n - {tag}"]
+        opened = "if"
+        for option in choice.options:
+            if option.material is None:
+                continue
+            lines.append(f"{pad}{opened} {_query(Fact(fact.predicate, (option.material, *fact.args[1:])))} > 0:")
+            lines += [f"{pad}{_INDENT}{s}" for s in self.achieve(option, atom, f"{member[id(option)]} + missing")]
+            lines.append(f"{pad}{_INDENT}continue")
+        by_source = {o.source: o for o in choice.options if o.source is not None}
+        places = {s.where for s in by_source}
+        seeker = next((p for p in self.regression.spec.primitives if p.seeks and p.variadic), None)
+        if len(by_source) < 2 or len(places) != 1 or seeker is None:
+            lines += [f"{pad}{s}" for s in self.achieve(first, atom, f"{member[id(first)]} + missing")]
+            return lines
+        targets = ", ".join([*(repr(s.target) for s in by_source), *map(repr, next(iter(places)))])
+        lines.append(f"{pad}found = world.{seeker.name}({targets}).value")
+        for source, option in by_source.items():
+            lines.append(f"{pad}{opened} found == {source.target!r}:")
+            lines += [f"{pad}{_INDENT}{s}" for s in self.achieve(option, atom, f"{member[id(option)]} + missing")]
+            opened = "elif"
+        return lines
+
+
+def _order(regression: Regression, condition: Condition, choice: Choice) -> tuple[int, int, str]:
+    """Kept things first, then what is used up (what takes most steps to make first), then the place to be in."""
+    if regression.is_sought(condition.atom.fact) is not None:
+        return (2, 0, str(condition.atom))
+    used = condition.consumed >= 0.5
+    return (1 if used else 0, -choice.height, str(condition.atom))
+
+
+def _query(fact: Fact) -> str:
+    return f"world.{fact.predicate}({', '.join(_term(a) for a in fact.args)})"
+
+
+def _call(action: Action) -> str:
+    return f"world.{action.name}({', '.join(_term(a) for a in action.args)})"
+
+
+def _term(term: str | int) -> str:
+    return str(Fact("f", (term,)))[2:-1]
+
+
+def _amount(atom: Atom) -> int | float:
+    if isinstance(atom.value, bool):
+        return 1
+    return atom.value + 1 if atom.op == ">" else atom.value
+
+
+def _literal(atom: Atom) -> str:
+    return str(_amount(atom))
+
+
+def _needed(condition: Condition, times: str | None) -> str:
+    """How much of a thing the next ``times`` actions need."""
+    need = _amount(condition.atom)
+    if times is None or condition.consumed < 0.5:
+        return str(need)
+    each = math.ceil(condition.consumed - 1e-9)
+    product = times if each == 1 else f"{each} * {times}"
+    return product if each >= need else f"max({need}, {product})"
