@@ -12,6 +12,7 @@ An argument that begins with ``#`` names a *tag*, a set of arguments that the wo
 from __future__ import annotations
 
 import ast
+import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -155,8 +156,9 @@ class Goal(_AsText):
         """
         body = _expression(text)
         if isinstance(body, ast.Call) and isinstance(body.func, ast.Name) and body.func.id == "Judged":
-            if len(body.args) == 1 and isinstance(body.args[0], ast.Constant) and isinstance(body.args[0].value, str):
-                return cls(judged=body.args[0].value)
+            only = body.args[0] if len(body.args) == 1 and not body.keywords else None
+            if isinstance(only, ast.Constant) and isinstance(only.value, str):
+                return cls(judged=only.value)
             raise _bad(text)
         parts = body.values if isinstance(body, ast.BoolOp) and isinstance(body.op, ast.And) else [body]
         return cls(tuple(_atom(p, text) for p in parts))
@@ -228,13 +230,15 @@ def _constant(node: ast.expr, text: str) -> Any:
         value = _constant(node.operand, text)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return -value
-    if isinstance(node, ast.Constant) and isinstance(node.value, (str, int, float, bool)):
+    if isinstance(node, ast.Constant) and isinstance(node.value, (str, int, float, bool)) and node.value != math.inf:
         return node.value
     raise _bad(text)
 
 
 def _fact(node: ast.expr, text: str) -> Fact:
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords):
+        raise _bad(text)
+    if node.func.id == "Judged":  # it stands alone: no world could tell whether it holds
         raise _bad(text)
     args = tuple(_constant(a, text) for a in node.args)
     if not all(isinstance(a, (str, int)) and not isinstance(a, bool) for a in args):
