@@ -55,6 +55,10 @@ def lift(regression: Regression, goal: Goal, *, writer: str = "search") -> Draft
         choice = regression.solve(atom.fact, up)
         if choice is None:
             return None
+        if choice.skill is not None:
+            known = choice.skill.program
+            args = {"n": _amount(atom)} if any(p.name == "n" for p in known.parameters) else {}
+            return Draft(known, args, choice.skill.goal_template, choice.skill.sources, choice.skill.meta)
         name, body = writer_.function(choice, atom)
         predicate = regression.spec.predicate(atom.fact.predicate)
         counted = up and atom.is_numeric and predicate is not None

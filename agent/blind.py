@@ -1,0 +1,202 @@
+"""Blind search, for worlds that give no reasons: novelty on the belief simulator, then what depends on what.
+
+Breadth-first over actions and skills, keeping a state only if some fact takes a value not seen before (iterated width
+1: Lipovetzky & Geffner 2012). A plan that reaches the goal is minimised by deleting steps, and each step that is left
+out in turn shows which later action fails without it: what it had brought about is then a condition of that action.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from habilis.agent.lifting import skill_name
+from habilis.agent.meter import SearchMeter
+from habilis.core import (
+    Action,
+    Affording,
+    Change,
+    Cloneable,
+    Condition,
+    Context,
+    Contract,
+    Draft,
+    Fact,
+    Ledger,
+    Program,
+    RunLimits,
+    Runner,
+    Skill,
+    Snapshot,
+    Task,
+    World,
+)
+from habilis.core.goal import Atom
+from habilis.memory.contracts import ContractBook
+
+_VALUES = 8  # numbers above this count as no more novel
+
+
+@dataclass(frozen=True)
+class _Move:
+    """One step of a plan: an action of the world, or a skill."""
+
+    action: Action | None = None
+    skill: Skill | None = None
+
+    def text(self) -> str:
+        if self.skill is not None:
+            return f"skills.{self.skill.name}()"
+        assert self.action is not None
+        return f"world.{self.action}"
+
+
+class BlindSearch:
+    """One blind search. ``max_steps``: simulator steps it may take."""
+
+    def __init__(self, book: ContractBook, runner: Runner, *, max_steps: int) -> None:
+        self._book, self._runner, self._max = book, runner, max_steps
+
+    def draft(self, task: Task, context: Context, ledger: Ledger) -> Draft | None:
+        """A straight program for the goal, or None. The contracts learned on the way stay in the book."""
+        if context.simulator is None:
+            return None
+        root = context.simulator.imagine(task.seed)
+        self._left = self._max
+        with SearchMeter(ledger) as meter:
+            plan = self._search(task, root, context, meter)
+            if plan is None:
+                return None
+            plan = self._minimise(task, root, plan, context, meter)
+            self._dependencies(root, plan, context, meter)
+        name = skill_name(context.spec, task.goal.atoms[0].fact) if len(task.goal.atoms) == 1 else f"plan_{task.seed}"
+        body = "\n".join(f"    {move.text()}" for move in plan)
+        calls = tuple(sorted({m.skill.name for m in plan if m.skill is not None}))
+        return Draft(Program(f"{name}_once", f"def {name}_once():\n{body}\n", (), calls, "search"), {}, "")
+
+    def _search(self, task: Task, root: Cloneable, context: Context, meter: SearchMeter) -> list[_Move] | None:
+        rng = random.Random(task.seed)
+        seen = _atoms(root.observe())
+        queue: deque[tuple[Cloneable, tuple[_Move, ...]]] = deque([(root, ())])
+        macros = [_Move(skill=s) for s in sorted(context.skills.values(), key=lambda s: s.name)]
+        while queue:
+            world, path = queue.popleft()
+            actions = world.affordances() if isinstance(world, Affording) else context.affordances
+            moves = [_Move(action=a) for a in actions] + [m for m in macros if _useful(m, world)]
+            rng.shuffle(moves)
+            for move in moves:
+                child = world.clone()
+                if self._left <= 0:
+                    return None
+                if not self._take(move, child, context, meter):
+                    continue
+                after = child.observe()
+                if not task.goal.unmet(after):
+                    return [*path, move]
+                atoms = _atoms(after)
+                if not atoms <= seen:
+                    seen |= atoms
+                    queue.append((child, (*path, move)))
+        return None
+
+    def _take(self, move: _Move, world: World, context: Context, meter: SearchMeter) -> bool:
+        """Do one step on a clone; whether it worked."""
+        if move.skill is not None:
+            programs = {n: s.program for n, s in context.skills.items()}
+            limit = min(300, max(1, self._left))
+            trajectory = self._runner.run(
+                move.skill.program, world, skills=programs, limits=RunLimits(world_steps=limit)
+            )
+            self._pay(trajectory.world_steps, meter)
+            self._book.learn(trajectory)
+            return trajectory.error is None
+        assert move.action is not None
+        before = world.observe()
+        outcome = world.act(move.action)
+        self._pay(outcome.steps, meter)
+        self._book.observe(move.action, outcome, before)
+        return outcome.ok
+
+    def _pay(self, steps: int, meter: SearchMeter) -> None:
+        meter(max(1, steps))
+        self._left -= max(1, steps)
+
+    def _reaches(
+        self, task: Task, root: Cloneable, plan: Sequence[_Move], context: Context, meter: SearchMeter
+    ) -> bool:
+        world = root.clone()
+        for move in plan:
+            if self._left <= 0:
+                return False
+            self._take(move, world, context, meter)
+        return not task.goal.unmet(world.observe())
+
+    def _minimise(
+        self, task: Task, root: Cloneable, plan: list[_Move], context: Context, meter: SearchMeter
+    ) -> list[_Move]:
+        kept = list(plan)
+        i = 0
+        while i < len(kept):
+            shorter = kept[:i] + kept[i + 1 :]
+            if shorter and self._reaches(task, root, shorter, context, meter):
+                kept = shorter
+            else:
+                i += 1
+        return kept
+
+    def _dependencies(self, root: Cloneable, plan: Sequence[_Move], context: Context, meter: SearchMeter) -> None:
+        """Leave out each step in turn; the first action that then fails depends on what the step brought about."""
+        for i, left_out in enumerate(plan):
+            world = root.clone()
+            gained: Mapping[Fact, Change] = {}
+            for j, move in enumerate(plan):
+                if self._left <= 0:
+                    return
+                if j == i:
+                    twin = world.clone()
+                    before = twin.observe()
+                    if not self._take(left_out, twin, context, meter):
+                        break
+                    gained = _gained(before, twin.observe())
+                    continue
+                if not self._take(move, world, context, meter):
+                    if j > i and move.action is not None:
+                        self._require(move.action, gained, context)
+                    break
+
+    def _require(self, action: Action, gained: Mapping[Fact, Change], context: Context) -> None:
+        contexts = {p.name for p in context.spec.predicates if p.context}
+        facts = [f for f in sorted(gained) if f.predicate not in contexts]
+        own = [f for f in facts if set(f.args) & set(action.args)]
+        known = {c.atom.fact for c in self._book.contract(action).conditions}
+        conditions = []
+        for fact in own or facts:
+            if fact in known:
+                continue
+            after = gained[fact].after
+            conditions.append(Condition(Atom(fact) if isinstance(after, bool) else Atom(fact, ">=", 1)))
+        if conditions:
+            self._book.declare([Contract(action, context.spec.fingerprint, tuple(conditions))], source="induced")
+
+
+def _gained(before: Snapshot, after: Snapshot) -> dict[Fact, Change]:
+    found = {}
+    for fact, value in after.facts.items():
+        old = before.facts.get(fact, 0)
+        if value and (isinstance(value, bool) or value > old):
+            found[fact] = Change(fact, old, value)
+    return found
+
+
+def _atoms(snapshot: Snapshot) -> set[tuple[Fact, int]]:
+    return {(fact, min(int(value), _VALUES)) for fact, value in snapshot.facts.items() if value}
+
+
+def _useful(move: _Move, world: World) -> bool:
+    """A skill whose goal already holds does nothing."""
+    skill = move.skill
+    if skill is None:
+        return True
+    return bool(skill.goal_for({}).unmet(world.observe()))

@@ -1,0 +1,288 @@
+"""The automatic curriculum: what to try next.
+
+Each candidate is weighed by novelty (not mastered, not yet held), reach (how cheaply its conditions can be met, by
+regression), demand (how many other contracts need it) and learning progress (back-off after failures, renewed when the
+contracts have changed since). Any world that affords actions and offers goals gets it for free. Its own regression is
+charged to the ledger as search. The idea of a curriculum proposed from the agent's own state is Voyager's (Wang et al.
+2023); demand and reach replace the language model's judgement.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from habilis.agent.meter import SearchMeter
+from habilis.agent.regression import Regression, Wanted, direction, skills_by_fact
+from habilis.core import (
+    Action,
+    Atom,
+    Context,
+    Episode,
+    Fact,
+    Goal,
+    Json,
+    Ledger,
+    Skill,
+    Snapshot,
+    Task,
+    WorldSpec,
+)
+from habilis.memory.contracts import ContractBook
+
+
+@dataclass(frozen=True)
+class CurriculumSettings:
+    """``strategy``: "demand" (all weights), "reach" (without demand), "random" (any candidate), for comparison.
+    ``backoff``: a failure multiplies the weight by this; ``backoff_stale``: while nothing new was learned since.
+    ``jitter``: random share of a weight, so that ties do not always fall the same way.
+    """
+
+    strategy: str = "demand"
+    backoff: float = 0.5
+    backoff_stale: float = 0.3
+    jitter: float = 0.1
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A task with the numbers that chose it."""
+
+    task: Task
+    weight: float
+    why: str
+
+
+@dataclass
+class Curriculum:
+    """Proposes tasks. Its memory is the journal's episodes, taken in by `record`."""
+
+    spec: WorldSpec
+    book: ContractBook
+    settings: CurriculumSettings = field(default_factory=CurriculumSettings)
+    seed: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    failed_at: dict[str, int] = field(default_factory=dict)
+    solved: set[str] = field(default_factory=set)
+    wishes: list[Goal] = field(default_factory=list)
+
+    def record(self, episode: Episode) -> None:
+        """Take in how a task ended."""
+        key = _key(episode.task)
+        if episode.solved:
+            self.solved.add(key)
+        if not episode.solved or (episode.task.kind == "achieve" and episode.skill is None):
+            self.failures[key] += 1
+            self.failed_at[key] = self.book.version
+
+    def save(self) -> Json:
+        return {
+            "failures": dict(sorted(self.failures.items())),
+            "failed_at": dict(sorted(self.failed_at.items())),
+            "solved": sorted(self.solved),
+            "wishes": [str(g) for g in self.wishes],
+        }
+
+    def load(self, state: Json) -> None:
+        self.failures = Counter(state["failures"])
+        self.failed_at = dict(state["failed_at"])
+        self.solved = set(state["solved"])
+        self.wishes = [Goal.parse(g) for g in state.get("wishes", [])]
+
+    def wish(self, goals: Iterable[Goal]) -> None:
+        """Goals that someone else (a chat model) proposes; they compete under the same weights."""
+        for goal in goals:
+            if goal not in self.wishes:
+                self.wishes.append(goal)
+
+    def propose(
+        self, iteration: int, context: Context, goals: Sequence[Goal], skills: Sequence[Skill], ledger: Ledger
+    ) -> Proposal | None:
+        """The next task, or None where nothing is left to try."""
+        rng = random.Random(f"{self.seed}:{iteration}")
+        mastered = skills_by_fact(skills)
+        with SearchMeter(ledger) as meter:
+            regression = Regression(self.book, self.spec, mastered, context.affordances, meter, max_nodes=200_000)
+            candidates = list(self._tries(context.affordances))
+            candidates += self._wants(context.snapshot, goals, mastered, regression)
+        if not candidates:
+            return None
+        demand = self._demand(context.snapshot)
+        kin = Counter(_kin(fact) for fact, _ in mastered)
+        best: tuple[float, str, Task, str] | None = None
+        for task, weight, why in candidates:
+            if self.settings.strategy == "random":
+                weight = 1.0
+            elif self.settings.strategy == "demand":
+                weight, why = self._weighed(task, weight, why, demand, kin)
+            weight *= self._progress(task)
+            weight *= 1 + self.settings.jitter * rng.random() if self.settings.strategy != "random" else rng.random()
+            if best is None or (weight, _key(task)) > best[:2]:
+                best = (weight, _key(task), task, why)
+        if best is None:
+            return None
+        weight, _, task, why = best
+        return Proposal(_seeded(task, self.seed, iteration), weight, why)
+
+    # ------------------------------------------------------------------ inside
+
+    def _tries(self, affordances: Sequence[Action]) -> Iterable[tuple[Task, float, str]]:
+        """Actions of unknown effect."""
+        seeking = {p.name for p in self.spec.primitives if p.seeks}
+        for action in affordances:
+            if action.name in seeking or self.book.tried(action):
+                continue
+            contract = self.book.contract(action)
+            if contract.effects and action in self.book:
+                continue
+            task = Task(Goal(), self.spec.name, 0, f"find out what {action} does", "try", str(action))
+            yield task, 1.0, "its effect is unknown"
+
+    def _wants(
+        self, snapshot: Snapshot, goals: Sequence[Goal], mastered: dict[Wanted, Skill], regression: Regression
+    ) -> list[tuple[Task, float, str]]:
+        offered = list(dict.fromkeys([*self.wishes, *goals]))
+        known = {(g.atoms[0].fact, direction(g.atoms[0])) for g in offered if len(g.atoms) == 1}
+        for fact in self.book.produced():
+            if (fact, True) not in known and self._plain(fact):
+                offered.append(Goal((_atom(self.spec, fact),)))
+        for fact in self._tagged():
+            if (fact, True) not in known:
+                offered.append(Goal((_atom(self.spec, fact),)))
+        found: list[tuple[Task, float, str]] = []
+        for goal in dict.fromkeys(offered):
+            task = Task(goal, self.spec.name, 0, words(goal, self.spec))
+            if goal.judged is not None:
+                found.append((task, 0.3, "proposed"))
+                continue
+            again = len(goal.atoms) > 1 or isinstance(goal.atoms[0].value, bool) or goal.atoms[0].value > 1
+            if _key(task) in self.solved and (again or all((a.fact, direction(a)) in mastered for a in goal.atoms)):
+                continue
+            if not again and all((a.fact, direction(a)) in mastered for a in goal.atoms):
+                continue
+            if not goal.unmet(snapshot) and all((a.fact, direction(a)) in mastered for a in goal.atoms):
+                continue
+            novelty = 1.0 if goal.unmet(snapshot) else 0.5
+            reach = min((self._reach(a, regression) for a in goal.atoms), default=0.0)
+            if any(isinstance(t, str) and t.startswith("#") for a in goal.atoms for t in a.fact.args):
+                novelty = 0.9
+            found.append((task, novelty * reach, f"novelty {novelty:.1f}, reach {reach:.2f}"))
+        return found
+
+    def _reach(self, atom: Atom, regression: Regression) -> float:
+        """1 where the conditions are at hand, falling with the logarithm of the steps they take; little where one is
+        unknown."""
+        up = direction(atom)
+        if up is None:
+            return 0.01
+        best = 0.05
+        choice = regression.solve(atom.fact, up)
+        if choice is not None:
+            best = 1.0 / (1.0 + 0.15 * math.log1p(choice.cost))
+        return best
+
+    def _demand(self, snapshot: Snapshot) -> Counter[Fact]:
+        """How many contracts, not yet made use of, need each fact."""
+        demand: Counter[Fact] = Counter()
+        for contract in self.book:
+            if contract.effects and all(snapshot.value(e.fact) for e in contract.effects):
+                continue
+            for condition in contract.conditions:
+                fact = condition.atom.fact
+                demand[fact] += 0.5  # type: ignore[assignment]
+                members = self.spec.tags.get(str(fact.args[0]), frozenset()) if fact.args else frozenset()
+                for member in sorted(members):
+                    demand[Fact(fact.predicate, (member, *fact.args[1:]))] += 1.0 / len(members)  # type: ignore[assignment]
+                if not members:
+                    demand[fact] += 1  # type: ignore[assignment]
+        return demand
+
+    def _weighed(
+        self, task: Task, weight: float, why: str, demand: Counter[Fact], kin: Counter[str]
+    ) -> tuple[float, str]:
+        if task.kind == "try":
+            return weight * 0.8, why
+        if not task.goal.atoms:
+            return weight, why
+        fact = task.goal.atoms[0].fact
+        predicate = self.spec.predicate(fact.predicate)
+        if predicate is not None and predicate.context:
+            return weight * 1.1, f"{why}, a new place"
+        wanted = max(demand[a.fact] for a in task.goal.atoms)
+        family = kin[_kin(fact)]
+        factor = (0.3 + 0.4 * math.log1p(wanted)) / (1 + 0.7 * family)
+        return weight * factor, f"{why}, wanted by {wanted:.1f} others, {family} of its kind mastered"
+
+    def _progress(self, task: Task) -> float:
+        key = _key(task)
+        failed = self.failures[key]
+        if not failed:
+            return 1.0
+        stale = self.book.version - self.failed_at.get(key, 0) < 4
+        return (self.settings.backoff_stale if stale else self.settings.backoff) ** min(failed, 12)
+
+    def _plain(self, fact: Fact) -> bool:
+        predicate = self.spec.predicate(fact.predicate)
+        if predicate is None or predicate.context:
+            return False
+        sought = {p.seeks for p in self.spec.primitives if p.seeks}
+        if fact.predicate not in sought:
+            return True
+        return any(
+            (e := c.effect_on(fact)) is not None and e.seen >= max(1, c.successes) for c in self.book.producers(fact)
+        )
+
+    def _tagged(self) -> list[Fact]:
+        tags = {
+            c.atom.fact
+            for contract in self.book
+            for c in contract.conditions
+            if c.atom.fact.args and str(c.atom.fact.args[0]).startswith("#")
+        }
+        return sorted(
+            f
+            for f in tags
+            if any(
+                self.book.producers(Fact(f.predicate, (m, *f.args[1:]))) for m in self.spec.tags.get(str(f.args[0]), ())
+            )
+        )
+
+
+def words(goal: Goal, spec: WorldSpec) -> str:
+    """A goal in plain language, from the predicates' phrases."""
+    if goal.judged is not None:
+        return goal.judged
+    parts = []
+    for atom in goal.atoms:
+        predicate = spec.predicate(atom.fact.predicate)
+        phrase = predicate.phrase if predicate is not None else ""
+        if not phrase or (atom.op not in (">=", "==") or atom.value is False):
+            parts.append(str(atom))
+            continue
+        text = phrase.replace("{value}", str(atom.value))
+        for i, arg in enumerate(atom.fact.args):
+            text = text.replace(f"{{{i}}}", str(arg).replace("#", "any ").replace("_", " "))
+        parts.append(text)
+    return " and ".join(parts)
+
+
+def _atom(spec: WorldSpec, fact: Fact) -> Atom:
+    predicate = spec.predicate(fact.predicate)
+    return Atom(fact, ">=", 1) if predicate is not None and predicate.numeric else Atom(fact)
+
+
+def _key(task: Task) -> str:
+    return f"try {task.action}" if task.kind == "try" else str(task.goal)
+
+
+def _kin(fact: Fact) -> str:
+    """The family of a thing, by the last word of its name: both kinds of wool are wool."""
+    return f"{fact.predicate}:{str(fact.args[0]).rsplit('_', 1)[-1]}" if fact.args else fact.predicate
+
+
+def _seeded(task: Task, seed: int, iteration: int) -> Task:
+    number = random.Random(f"task:{seed}:{iteration}").getrandbits(31)
+    return Task(task.goal, task.world, number, task.text, task.kind, task.action, task.origin)

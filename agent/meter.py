@@ -1,0 +1,50 @@
+"""Charging many small search steps to a ledger without asking it each time."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from habilis.core import BudgetExceeded, Cost, Ledger, Reservation
+
+
+class SearchMeter:
+    """Counts search steps in blocks: a block is reserved before its first step and settled at the end.
+
+    ``BudgetExceeded`` is raised before a step that the ledger cannot pay. Use as a context manager.
+    """
+
+    def __init__(self, ledger: Ledger, block: int = 256) -> None:
+        self._ledger, self._block = ledger, block
+        self._held: Reservation | None = None
+        self._free = 0
+        self._used = 0
+        self.total = 0
+
+    def __call__(self, steps: int = 1) -> None:
+        """Take this many steps."""
+        while steps > self._free:
+            self._settle()
+            left = self._ledger.remaining.search_steps
+            size = max(steps, self._block) if left is None else min(max(steps, self._block), max(left, steps))
+            try:
+                self._held = self._ledger.reserve(Cost(search_steps=size))
+            except BudgetExceeded:
+                self._free = 0
+                raise
+            self._free = size
+        self._free -= steps
+        self._used += steps
+        self.total += steps
+
+    def _settle(self) -> None:
+        if self._held is not None:
+            self._held.commit(Cost(search_steps=self._used))
+            self._held = None
+        self._used = self._free = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._settle()

@@ -1,0 +1,172 @@
+"""The search writer: no language model. It plans by regression over contracts and lifts the plan to a program.
+
+Each draft is first rehearsed on the belief simulator, where the world has one. A rehearsal or a run that fails amends
+the contracts, and the next draft is generated from them. Where nothing is known, it finds out: it tries what the world
+affords on the simulator, and searches blindly (`habilis.agent.blind`) where the world gives no reasons.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+
+from habilis.agent.blind import BlindSearch
+from habilis.agent.lifting import lift, lift_action
+from habilis.agent.meter import SearchMeter
+from habilis.agent.regression import Regression, skills_by_fact
+from habilis.core import (
+    Action,
+    BudgetExceeded,
+    Context,
+    Cost,
+    Draft,
+    Feedback,
+    Goal,
+    Ledger,
+    Program,
+    RunLimits,
+    Runner,
+    Skill,
+    Task,
+    Trajectory,
+)
+from habilis.memory.contracts import ContractBook
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """``rounds``: drafts per task, each from better contracts (an iron tool from nothing takes about ten).
+    ``rehearsal_steps``: simulator steps one rehearsal may take (an episode's usual length, times three).
+    ``repeats``: how often a draft that failed by chance, teaching nothing, is tried again.
+    ``discoveries``: how many unknown actions are tried on the simulator when no plan is found.
+    """
+
+    rounds: int = 16
+    rehearsal_steps: int = 1_500
+    repeats: int = 2
+    discoveries: int = 24
+    rehearse: bool = True
+    blind_steps: int = 20_000
+
+
+class SearchWriter:
+    """Writes by search. Satisfies `habilis.core.protocols.Writer`."""
+
+    name = "search"
+
+    def __init__(self, book: ContractBook, runner: Runner, settings: SearchSettings | None = None) -> None:
+        self._book, self._runner = book, runner
+        self._settings = settings or SearchSettings()
+
+    async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
+        """Yield programs until the task is solved and its skill verified, or no idea is left."""
+        rehearse = self._settings.rehearse and context.simulator is not None
+        repeats, discovered = 0, False
+        for attempt in range(self._settings.rounds):
+            version = self._book.version
+            draft = self._plan(task, context, ledger)
+            if draft is None:
+                if discovered or not self._discover(task, context, ledger):
+                    draft = self._blind(task, context, ledger)
+                    if draft is None:
+                        return
+                    yield draft
+                    rehearse = False
+                    continue
+                discovered = True
+                continue
+            if rehearse and not self._rehearsed(draft, task, context, ledger, attempt):
+                if self._book.version != version:
+                    continue
+                repeats += 1
+                if repeats > self._settings.repeats:
+                    return
+                continue
+            feedback = yield draft
+            if feedback.verifying:
+                rehearse = False
+            if self._book.version == version:
+                repeats += 1
+                if repeats > self._settings.repeats:
+                    return
+
+    def _plan(self, task: Task, context: Context, ledger: Ledger) -> Draft | None:
+        with SearchMeter(ledger) as meter:
+            regression = Regression(
+                self._book, context.spec, skills_by_fact(context.skills.values()), context.affordances, meter
+            )
+            if task.kind == "try" and task.action is not None:
+                return lift_action(regression, Action.parse(task.action), writer=self.name)
+            if task.goal.judged is not None:
+                return None
+            return lift(regression, task.goal, writer=self.name)
+
+    def _rehearsed(self, draft: Draft, task: Task, context: Context, ledger: Ledger, attempt: int) -> bool:
+        trajectory = self._simulate(draft.program, draft.args, context, ledger, task.seed * 1009 + attempt)
+        if trajectory is None:
+            return False
+        if trajectory.error is not None:
+            return False
+        return _achieved(task, draft, trajectory)
+
+    def _simulate(
+        self, program: Program, args: Mapping[str, object], context: Context, ledger: Ledger, seed: int
+    ) -> Trajectory | None:
+        """Run a program on the belief; its steps are search steps, paid before they are taken."""
+        if context.simulator is None:
+            return None
+        left = ledger.remaining.search_steps
+        limit = self._settings.rehearsal_steps if left is None else min(self._settings.rehearsal_steps, left)
+        if limit < 1:
+            raise BudgetExceeded("search_steps", ledger.limit.search_steps or 0, ledger.spent.search_steps, 0, 1)
+        with ledger.reserve(Cost(search_steps=limit)) as held:
+            world = context.simulator.imagine(seed)
+            trajectory = self._runner.run(
+                program,
+                world,
+                args=args,
+                skills=programs(context.skills),
+                tools=None,
+                limits=RunLimits(world_steps=limit),
+                seed=seed,
+            )
+            held.commit(Cost(search_steps=min(limit, trajectory.world_steps)))
+        self._book.learn(trajectory)
+        return trajectory
+
+    def _discover(self, task: Task, context: Context, ledger: Ledger) -> bool:
+        """Try actions of unknown effect on the simulator, the never-tried first; whether anything was learned."""
+        if context.simulator is None:
+            return False
+        version = self._book.version
+        seeking = {p.name for p in context.spec.primitives if p.seeks}
+        unknown = [a for a in context.affordances if a not in self._book and a.name not in seeking]
+        random.Random(task.seed).shuffle(unknown)
+        for i, action in enumerate(unknown[: self._settings.discoveries]):
+            with SearchMeter(ledger) as meter:
+                regression = Regression(
+                    self._book, context.spec, skills_by_fact(context.skills.values()), context.affordances, meter
+                )
+                draft = lift_action(regression, action, writer=self.name)
+            if draft is not None:
+                self._simulate(draft.program, draft.args, context, ledger, task.seed * 1013 + i)
+        return self._book.version != version
+
+    def _blind(self, task: Task, context: Context, ledger: Ledger) -> Draft | None:
+        if context.simulator is None or task.goal.judged is not None:
+            return None
+        search = BlindSearch(self._book, self._runner, max_steps=self._settings.blind_steps)
+        return search.draft(task, context, ledger)
+
+
+def programs(skills: Mapping[str, Skill]) -> dict[str, Program]:
+    """The programs of skills, by name."""
+    return {name: skill.program for name, skill in skills.items()}
+
+
+def _achieved(task: Task, draft: Draft, trajectory: Trajectory) -> bool:
+    if task.kind == "try":
+        return any(str(s.action) == task.action and s.outcome.ok for s in trajectory.steps)
+    goal: Goal = task.goal
+    return not goal.unmet(trajectory.after)
