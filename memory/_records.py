@@ -1,0 +1,117 @@
+"""Records that only the journal writes, and how records become the text that is stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, TypeVar
+
+from habilis.core import Cost, InputError, JournalError, Json, dump, load
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run of the agent. ``status``: "running", "finished", "stopped" or "failed". Times: seconds since the epoch;
+    ``ended`` is None while it runs. A run that was killed stays "running"."""
+
+    id: int
+    config: Json
+    status: str = "running"
+    started: float = 0.0
+    ended: float | None = None
+    spent: Cost = field(default_factory=Cost)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A distilled model and the gate's decision. ``figures``: what was measured; ``reasons``: why it was (not) adopted;
+    ``path``: relative to the home; ``created``: seconds since the epoch, set by the journal where it is 0."""
+
+    name: str
+    base: str
+    path: str
+    adopted: bool = False
+    figures: Json = None
+    reasons: tuple[str, ...] = ()
+    run_id: int | None = None
+    created: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class UseRecord:
+    """One use of an augmentation: for which task (its text), whether the task succeeded, what the use cost."""
+
+    run_id: int
+    augmentation: str
+    task: str
+    ok: bool
+    cost: Cost = field(default_factory=Cost)
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A change of status of one version of a skill; ``before`` is None for its admission."""
+
+    name: str
+    version: int
+    before: str | None
+    after: str
+    reason: str
+    at: float
+
+
+def to_data(record: Any) -> Any:
+    """A record as JSON data. Raises `InputError` where it holds something that is not JSON."""
+    try:
+        return dump(record)
+    except ValueError as error:
+        raise InputError(f"a {type(record).__name__} cannot be stored: {error}; give plain JSON values") from error
+
+
+def to_text(data: Json) -> str:
+    """JSON text, the same for the same data: sorted keys."""
+    try:
+        return json.dumps(data, sort_keys=True, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"this cannot be stored as JSON: {error}; give dicts, lists, texts and numbers") from error
+
+
+def from_text(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise JournalError(f"{where} in the journal is not JSON ({error}); put back a copy of the home") from error
+
+
+def read(kind: type[T], data: Json, where: str) -> T:
+    """The record back. Raises `JournalError` where the stored data is not one."""
+    try:
+        return load(kind, data)
+    except ValueError as error:
+        raise JournalError(
+            f"{where} in the journal cannot be read as {kind.__name__}: {error}; it may stem from a newer version"
+        ) from error
+
+
+def carry_unknown(record: Any, old: Any, new: Any) -> Any:
+    """``new`` (the data of ``record``), with the keys of ``old`` that this version has no field for.
+
+    A newer version may have written them; they are kept wherever a record, at any depth, is rewritten. Mappings that
+    are free-form (figures, arguments) are replaced whole.
+    """
+    if not (is_dataclass(record) and isinstance(old, Mapping) and isinstance(new, dict)):
+        return new
+    known = {f.name for f in fields(record)}
+    merged = {key: value for key, value in old.items() if key not in known}
+    for name, value in new.items():
+        inner, before = getattr(record, name), old.get(name)
+        if isinstance(inner, tuple) and isinstance(before, list) and isinstance(value, list):
+            padded = [*before, *([None] * len(value))][: len(value)]
+            merged[name] = [carry_unknown(*three) for three in zip(inner, padded, value, strict=True)]
+        else:
+            merged[name] = carry_unknown(inner, before, value)
+    return merged

@@ -1,0 +1,187 @@
+"""The part of the journal that grows while the agent works: runs, episodes, events, uses."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from habilis.core import Cost, Episode, Event, InputError, JournalError, Json, NotFoundError
+from habilis.memory._database import Database
+from habilis.memory._records import RunRecord, UseRecord, carry_unknown, from_text, read, to_data, to_text
+
+RUN_STATUSES = ("running", "finished", "stopped", "failed")
+_PAGE = 64
+
+
+class Runs(Database):
+    """Runs, with the episodes, events and uses that belong to each."""
+
+    def start_run(self, config: Json) -> int:
+        """Open a run with status "running"; its id counts up from 1."""
+        record = RunRecord(0, config, started=self.clock())
+        with self.transaction():
+            cursor = self._write("INSERT INTO runs (status, data) VALUES ('running', '{}')")
+            run_id = int(cursor.lastrowid or 0)
+            data = to_data(replace(record, id=run_id))
+            self._write("UPDATE runs SET data = ? WHERE id = ?", (to_text(data), run_id))
+        return run_id
+
+    def run(self, run_id: int) -> RunRecord:
+        """Raises `NotFoundError`."""
+        return read(RunRecord, self._run_data(run_id), f"run {run_id}")
+
+    def runs(self) -> list[RunRecord]:
+        """All runs, oldest first."""
+        rows = self._rows("SELECT id, data FROM runs ORDER BY id")
+        return [read(RunRecord, from_text(data, f"run {i}"), f"run {i}") for i, data in rows]
+
+    def latest_run(self, status: str | None = None) -> RunRecord | None:
+        """The newest run (with this status), or None."""
+        row = self._one("SELECT max(id) FROM runs WHERE ? IS NULL OR status = ?", (status, status))
+        return None if row[0] is None else self.run(int(row[0]))
+
+    def update_run(
+        self, run_id: int, *, status: str | None = None, spent: Cost | None = None, note: str | None = None
+    ) -> RunRecord:
+        """Change what is given, keep the rest. A status other than "running" sets the end, "running" clears it."""
+        if status is not None and status not in RUN_STATUSES:
+            raise InputError(f"a run's status is one of {', '.join(RUN_STATUSES)}, got {status!r}")
+        with self.transaction():
+            old = self._run_data(run_id)
+            record = read(RunRecord, old, f"run {run_id}")
+            if status is not None:
+                record = replace(record, status=status, ended=None if status == "running" else self.clock())
+            if spent is not None:
+                record = replace(record, spent=spent)
+            if note is not None:
+                record = replace(record, note=note)
+            data = carry_unknown(record, old, to_data(record))
+            self._write("UPDATE runs SET status = ?, data = ? WHERE id = ?", (record.status, to_text(data), run_id))
+        return record
+
+    def append_episode(self, run_id: int, episode: Episode) -> None:
+        """Store an episode; ``episode.index`` is unique within its run.
+
+        Trajectories are compressed. The tags of their snapshots are dropped: they repeat the world's spec.
+        """
+        slim = replace(
+            episode,
+            attempts=tuple(
+                replace(
+                    a,
+                    trajectory=replace(
+                        a.trajectory,
+                        before=replace(a.trajectory.before, tags={}),
+                        after=replace(a.trajectory.after, tags={}),
+                    ),
+                )
+                for a in episode.attempts
+            ),
+        )
+        data = to_data(slim)
+        trajectories = [attempt.pop("trajectory") for attempt in data["attempts"]]
+        packed = zlib.compress(to_text(trajectories).encode(), 6)
+        with self.transaction():
+            self._run_data(run_id)
+            try:
+                self._write(
+                    "INSERT INTO episodes (run_id, idx, status, data, trajectories, at) VALUES (?, ?, ?, ?, ?, ?)",
+                    (run_id, episode.index, episode.status, to_text(data), packed, self.clock()),
+                )
+            except sqlite3.IntegrityError as error:
+                raise JournalError(
+                    f"run {run_id} already has an episode {episode.index}; continue at {self.count_episodes(run_id)}"
+                ) from error
+
+    def episodes(
+        self,
+        run_id: int | None = None,
+        *,
+        since: int = 0,
+        status: str | None = None,
+        with_trajectories: bool = True,
+    ) -> Iterator[Episode]:
+        """Episodes in the order they were stored, of one run or of all.
+
+        ``since``: the smallest index. Without trajectories (much faster) each attempt has an empty one.
+        """
+        seq = 0
+        while True:
+            # Read in pages, so that no reader holds the file or the memory for long.
+            rows = self._rows(
+                f"SELECT seq, data, {'trajectories' if with_trajectories else 'NULL'} FROM episodes WHERE seq > ? "
+                "AND (? IS NULL OR run_id = ?) AND idx >= ? AND (? IS NULL OR status = ?) ORDER BY seq LIMIT ?",
+                (seq, run_id, run_id, since, status, status, _PAGE),
+            )
+            for seq, data, packed in rows:
+                yield _episode(data, packed, f"episode row {seq}")
+            if len(rows) < _PAGE:
+                return
+
+    def episode(self, run_id: int, index: int) -> Episode:
+        """Raises `NotFoundError`."""
+        row = self._one("SELECT data, trajectories FROM episodes WHERE run_id = ? AND idx = ?", (run_id, index))
+        if row is None:
+            raise NotFoundError(
+                f"run {run_id} has no episode {index}; it has {self.count_episodes(run_id)}, counted from 0"
+            )
+        return _episode(*row, f"episode {index} of run {run_id}")
+
+    def count_episodes(self, run_id: int | None = None) -> int:
+        return int(self._one("SELECT count(*) FROM episodes WHERE ? IS NULL OR run_id = ?", (run_id, run_id))[0])
+
+    def append_event(self, run_id: int, event: Event) -> None:
+        with self.transaction():
+            self._run_data(run_id)
+            self._write(
+                "INSERT INTO events (run_id, data, at) VALUES (?, ?, ?)",
+                (run_id, to_text(to_data(event)), self.clock()),
+            )
+
+    def events(self, run_id: int, *, since: int = 0) -> list[Event]:
+        """The events of a run, oldest first, without the first ``since``."""
+        rows = self._rows("SELECT data FROM events WHERE run_id = ? ORDER BY seq LIMIT -1 OFFSET ?", (run_id, since))
+        where = f"an event of run {run_id}"
+        return [read(Event, from_text(row[0], where), where) for row in rows]
+
+    def record_use(self, run_id: int, augmentation_id: str, task_text: str, ok: bool, cost: Cost | None = None) -> None:
+        """Note that an augmentation was used for a task, and how that ended: what its track record is made of."""
+        use = UseRecord(run_id, augmentation_id, task_text, ok, cost or Cost())
+        with self.transaction():
+            self._run_data(run_id)
+            self._write(
+                "INSERT INTO uses (run_id, augmentation, data, at) VALUES (?, ?, ?, ?)",
+                (run_id, augmentation_id, to_text(to_data(use)), self.clock()),
+            )
+
+    def uses(self, augmentation_id: str | None = None) -> list[UseRecord]:
+        """All uses, oldest first."""
+        rows = self._rows(
+            "SELECT data FROM uses WHERE ? IS NULL OR augmentation = ? ORDER BY seq", (augmentation_id, augmentation_id)
+        )
+        return [read(UseRecord, from_text(row[0], "a use"), "a use") for row in rows]
+
+    def _run_data(self, run_id: int) -> Any:
+        row = self._one("SELECT data FROM runs WHERE id = ?", (run_id,))
+        if row is None:
+            raise NotFoundError.of("run", str(run_id), (str(r[0]) for r in self._rows("SELECT id FROM runs")))
+        return from_text(row[0], f"run {run_id}")
+
+
+def _episode(text: str, packed: bytes | None, where: str) -> Episode:
+    data = from_text(text, where)
+    trajectories: list[Any] = [{} for _ in data["attempts"]]
+    if packed is not None:
+        try:
+            trajectories = json.loads(zlib.decompress(packed))
+        except (zlib.error, ValueError) as error:
+            raise JournalError(
+                f"the trajectories of {where} are damaged ({error}); read it with with_trajectories=False"
+            ) from error
+    for attempt, trajectory in zip(data["attempts"], trajectories, strict=True):
+        attempt["trajectory"] = trajectory
+    return read(Episode, data, where)

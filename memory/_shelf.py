@@ -1,0 +1,220 @@
+"""The part of the journal that holds what was learned: skills, contracts, models, and small things kept by key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from habilis.core import Contract, InputError, Json, NotFoundError, Skill, Trial
+from habilis.core.errors import DuplicateNameError
+from habilis.memory._database import Database
+from habilis.memory._records import ModelRecord, Transition, carry_unknown, from_text, read, to_data, to_text
+
+SKILL_STATUSES = ("active", "quarantined", "superseded", "retired")
+
+
+class Shelf(Database):
+    """Skills with their versions and transitions, contracts, documents, state, models."""
+
+    def put_skill(self, skill: Skill, reason: str) -> None:
+        """Store a version of a skill. A version never changes: storing the same again may change its status (recorded
+        as a transition) and its evidence; a different program, goal or text raises `DuplicateNameError`."""
+        _check_status(skill.status)
+        data = to_data(skill)
+        with self.transaction():
+            row = self._one(
+                "SELECT status, data FROM skills WHERE name = ? AND version = ?", (skill.name, skill.version)
+            )
+            if row is None:
+                self._write(
+                    "INSERT INTO skills (name, version, status, data, at) VALUES (?, ?, ?, ?, ?)",
+                    (skill.name, skill.version, skill.status, to_text(data), self.clock()),
+                )
+                self._transition(skill.name, skill.version, None, skill.status, reason)
+                return
+            old = from_text(row[1], _where(skill.name, skill.version))
+            changed = [k for k in data if k not in ("status", "evidence", "meta") and data[k] != old.get(k)]
+            if changed:
+                raise DuplicateNameError(
+                    f"skill {skill.name} version {skill.version} exists with another {changed[0]}; a version never "
+                    f"changes, store it as version {self._last_version(skill.name) + 1}"
+                )
+            self._rewrite(skill, old, data)
+            if row[0] != skill.status:
+                self._transition(skill.name, skill.version, row[0], skill.status, reason)
+
+    def set_skill_status(self, name: str, version: int, status: str, reason: str) -> Skill:
+        """Change the status of a version, with the reason on record. No change, no record."""
+        _check_status(status)
+        with self.transaction():
+            old = self._skill_data(name, version)
+            skill = read(Skill, old, _where(name, version))
+            if skill.status == status:
+                return skill
+            changed = replace(skill, status=status)
+            self._rewrite(changed, old, to_data(changed))
+            self._transition(name, version, skill.status, status, reason)
+        return changed
+
+    def add_evidence(self, name: str, version: int, *trials: Trial) -> Skill:
+        """Add verification runs to a version's evidence, and count them."""
+        with self.transaction():
+            old = self._skill_data(name, version)
+            skill = read(Skill, old, _where(name, version))
+            won = sum(t.ok for t in trials)
+            evidence = replace(
+                skill.evidence,
+                trials=skill.evidence.trials + trials,
+                successes=skill.evidence.successes + won,
+                failures=skill.evidence.failures + len(trials) - won,
+            )
+            changed = replace(skill, evidence=evidence)
+            self._rewrite(changed, old, to_data(changed))
+        return changed
+
+    def skills(self, status: str | None = "active", name: str | None = None) -> list[Skill]:
+        """Skills in the order they were first stored; ``status=None``: whatever their status."""
+        rows = self._rows(
+            "SELECT name, version, data FROM skills WHERE (? IS NULL OR status = ?) AND (? IS NULL OR name = ?) "
+            "ORDER BY seq",
+            (status, status, name, name),
+        )
+        return [read(Skill, from_text(data, _where(n, v)), _where(n, v)) for n, v, data in rows]
+
+    def skill(self, name: str, version: int | None = None) -> Skill:
+        """A version of a skill; by default its active one, else its newest. Raises `NotFoundError`."""
+        if version is None:
+            row = self._one(
+                "SELECT version FROM skills WHERE name = ? ORDER BY status = 'active' DESC, version DESC LIMIT 1",
+                (name,),
+            )
+            version = int(row[0]) if row else 0
+        return read(Skill, self._skill_data(name, version), _where(name, version))
+
+    def transitions(self, name: str) -> list[Transition]:
+        """Every change of status of every version of a skill, oldest first."""
+        rows = self._rows(
+            "SELECT name, version, before, after, reason, at FROM transitions WHERE name = ? ORDER BY seq", (name,)
+        )
+        return [Transition(*row) for row in rows]
+
+    def put_contracts(self, contracts: Iterable[Contract]) -> None:
+        """Store contracts; a later one for the same world and action takes the place of the earlier."""
+        with self.transaction():
+            for contract in contracts:
+                key = (contract.fingerprint, str(contract.action))
+                data = to_data(contract)
+                row = self._one("SELECT data FROM contracts WHERE fingerprint = ? AND action = ?", key)
+                if row is not None:
+                    data = carry_unknown(contract, from_text(row[0], f"the contract of {key[1]}"), data)
+                self._write("INSERT OR REPLACE INTO contracts VALUES (?, ?, ?)", (*key, to_text(data)))
+
+    def contracts(self, fingerprint: str) -> list[Contract]:
+        """What is known of a world's actions, sorted by the action's text."""
+        rows = self._rows("SELECT action, data FROM contracts WHERE fingerprint = ?", (fingerprint,))
+        return [
+            read(Contract, from_text(data, f"the contract of {action}"), f"the contract of {action}")
+            for action, data in sorted(rows)
+        ]
+
+    def delete_contracts(self, fingerprint: str, actions: Iterable[str]) -> None:
+        """Forget the contracts of these actions (their texts); unknown ones are ignored."""
+        with self.transaction():
+            for action in actions:
+                self._write("DELETE FROM contracts WHERE fingerprint = ? AND action = ?", (fingerprint, str(action)))
+
+    def put_document(self, kind: str, id: str, data: Json) -> None:
+        """Store JSON under a kind and an id, in place of what was there."""
+        self._write("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (kind, id, to_text(data)))
+
+    def documents(self, kind: str) -> dict[str, Json]:
+        """All of one kind by id, sorted by id."""
+        rows = self._rows("SELECT id, data FROM documents WHERE kind = ?", (kind,))
+        return {id: from_text(data, f"the {kind} {id}") for id, data in sorted(rows)}
+
+    def delete_documents(self, kind: str, ids: Iterable[str]) -> None:
+        with self.transaction():
+            for id in ids:
+                self._write("DELETE FROM documents WHERE kind = ? AND id = ?", (kind, id))
+
+    def get_state(self, key: str, default: Json = None) -> Json:
+        row = self._one("SELECT data FROM state WHERE key = ?", (key,))
+        return default if row is None else from_text(row[0], f"the state {key!r}")
+
+    def put_state(self, key: str, data: Json) -> None:
+        self._write("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, to_text(data)))
+
+    def put_model(self, model: ModelRecord) -> None:
+        """Store a model's record, in place of an earlier one of that name. ``adopted=True`` makes it the only one."""
+        with self.transaction():
+            if not model.created:
+                model = replace(model, created=self.clock())
+            data = to_data(model)
+            row = self._one("SELECT data FROM models WHERE name = ?", (model.name,))
+            if row is None:
+                self._write(
+                    "INSERT INTO models (name, adopted, data, at) VALUES (?, 0, ?, ?)",
+                    (model.name, to_text(data), self.clock()),
+                )
+            else:
+                data = carry_unknown(model, from_text(row[0], f"the model {model.name}"), data)
+                self._write("UPDATE models SET adopted = 0, data = ? WHERE name = ?", (to_text(data), model.name))
+            if model.adopted:
+                self.adopt_model(model.name)
+
+    def models(self) -> list[ModelRecord]:
+        """All models, oldest first."""
+        return [_model(*row) for row in self._rows("SELECT name, adopted, data FROM models ORDER BY seq")]
+
+    def adopted_model(self) -> ModelRecord | None:
+        row = self._one("SELECT name, adopted, data FROM models WHERE adopted = 1")
+        return None if row is None else _model(*row)
+
+    def adopt_model(self, name: str | None) -> None:
+        """Make this model the adopted one; None: none is. Raises `NotFoundError`."""
+        with self.transaction():
+            names = [str(row[0]) for row in self._rows("SELECT name FROM models")]
+            if name is not None and name not in names:
+                raise NotFoundError.of("model", name, names)
+            self._write("UPDATE models SET adopted = 0 WHERE adopted = 1")
+            if name is not None:
+                self._write("UPDATE models SET adopted = 1 WHERE name = ?", (name,))
+
+    def _rewrite(self, skill: Skill, old: Any, data: Any) -> None:
+        self._write(
+            "UPDATE skills SET status = ?, data = ? WHERE name = ? AND version = ?",
+            (skill.status, to_text(carry_unknown(skill, old, data)), skill.name, skill.version),
+        )
+
+    def _transition(self, name: str, version: int, before: str | None, after: str, reason: str) -> None:
+        self._write(
+            "INSERT INTO transitions (name, version, before, after, reason, at) VALUES (?, ?, ?, ?, ?, ?)",
+            (name, version, before, after, reason, self.clock()),
+        )
+
+    def _skill_data(self, name: str, version: int) -> Any:
+        row = self._one("SELECT data FROM skills WHERE name = ? AND version = ?", (name, version))
+        if row is None:
+            last = self._last_version(name)
+            if last:
+                raise NotFoundError(f"skill {name} has no version {version}; its newest is {last}")
+            raise NotFoundError.of("skill", name, (str(r[0]) for r in self._rows("SELECT DISTINCT name FROM skills")))
+        return from_text(row[0], _where(name, version))
+
+    def _last_version(self, name: str) -> int:
+        return int(self._one("SELECT coalesce(max(version), 0) FROM skills WHERE name = ?", (name,))[0])
+
+
+def _check_status(status: str) -> None:
+    if status not in SKILL_STATUSES:
+        raise InputError(f"a skill's status is one of {', '.join(SKILL_STATUSES)}, got {status!r}")
+
+
+def _where(name: str, version: int) -> str:
+    return f"skill {name} version {version}"
+
+
+def _model(name: str, adopted: int, text: str) -> ModelRecord:
+    where = f"the model {name}"
+    return replace(read(ModelRecord, from_text(text, where), where), adopted=bool(adopted))

@@ -1,0 +1,40 @@
+"""The journal: the one record of what the agent did and learned. Everything else is derived from it.
+
+    with Journal(path) as journal:
+        run = journal.start_run({"world": "craft"})
+        with journal.transaction():
+            journal.append_episode(run, episode)
+            journal.put_skill(skill, "solved episode 0")
+        journal.update_run(run, status="finished")
+
+One SQLite file in WAL mode: one process writes, others may read meanwhile. Records are stored as JSON beside the few
+columns that are searched; keys that a newer version wrote survive whenever a record is rewritten.
+"""
+
+from __future__ import annotations
+
+from habilis.memory._database import Hook
+from habilis.memory._records import ModelRecord, RunRecord, Transition, UseRecord
+from habilis.memory._runs import RUN_STATUSES, Runs
+from habilis.memory._schema import SCHEMA_VERSION
+from habilis.memory._shelf import SKILL_STATUSES, Shelf
+
+__all__ = [
+    "RUN_STATUSES",
+    "SCHEMA_VERSION",
+    "SKILL_STATUSES",
+    "Hook",
+    "Journal",
+    "ModelRecord",
+    "RunRecord",
+    "Transition",
+    "UseRecord",
+]
+
+
+class Journal(Runs, Shelf):
+    """Runs, episodes, events and uses; skills, contracts, models, documents and state, in one SQLite file.
+
+    Raises `SchemaError` for a file of a newer version (left untouched), `JournalError` for a damaged or unreadable
+    one, `NotFoundError` for one that does not exist and should only be read.
+    """
