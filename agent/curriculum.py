@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from habilis.agent.meter import SearchMeter
@@ -184,24 +184,24 @@ class Curriculum:
             best = 1.0 / (1.0 + 0.15 * math.log1p(choice.cost))
         return best
 
-    def _demand(self, snapshot: Snapshot) -> Counter[Fact]:
+    def _demand(self, snapshot: Snapshot) -> Mapping[Fact, float]:
         """How many contracts, not yet made use of, need each fact."""
-        demand: Counter[Fact] = Counter()
+        demand: defaultdict[Fact, float] = defaultdict(float)
         for contract in self.book:
             if contract.effects and all(snapshot.value(e.fact) for e in contract.effects):
                 continue
             for condition in contract.conditions:
                 fact = condition.atom.fact
-                demand[fact] += 0.5  # type: ignore[assignment]
+                demand[fact] += 0.5
                 members = self.spec.tags.get(str(fact.args[0]), frozenset()) if fact.args else frozenset()
                 for member in sorted(members):
-                    demand[Fact(fact.predicate, (member, *fact.args[1:]))] += 1.0 / len(members)  # type: ignore[assignment]
+                    demand[Fact(fact.predicate, (member, *fact.args[1:]))] += 1.0 / len(members)
                 if not members:
-                    demand[fact] += 1  # type: ignore[assignment]
+                    demand[fact] += 1
         return demand
 
     def _weighed(
-        self, task: Task, weight: float, why: str, demand: Counter[Fact], kin: Counter[str]
+        self, task: Task, weight: float, why: str, demand: Mapping[Fact, float], kin: Counter[str]
     ) -> tuple[float, str]:
         if task.kind == "try":
             return weight * 0.8, why
@@ -211,7 +211,7 @@ class Curriculum:
         predicate = self.spec.predicate(fact.predicate)
         if predicate is not None and predicate.context:
             return weight * 1.1, f"{why}, a new place"
-        wanted = max(demand[a.fact] for a in task.goal.atoms)
+        wanted = max(demand.get(a.fact, 0.0) for a in task.goal.atoms)
         family = kin[_kin(fact)]
         factor = (0.3 + 0.4 * math.log1p(wanted)) / (1 + 0.7 * family)
         return weight * factor, f"{why}, wanted by {wanted:.1f} others, {family} of its kind mastered"

@@ -95,6 +95,7 @@ class Verifier(Protocol):
         seed: int,
         skills: Mapping[str, Program],
         ledger: Ledger,
+        tools: ToolCaller | None = None,
     ) -> tuple[Trial, Trajectory]: ...
 
 

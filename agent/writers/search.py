@@ -7,6 +7,7 @@ affords on the simulator, and searches blindly (`habilis.agent.blind`) where the
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
@@ -19,17 +20,21 @@ from habilis.core import (
     Action,
     BudgetExceeded,
     Context,
+    Contract,
     Cost,
     Draft,
     Feedback,
     Goal,
+    Kind,
     Ledger,
     Program,
     RunLimits,
     Runner,
     Skill,
     Task,
+    ToolError,
     Trajectory,
+    load,
 )
 from habilis.memory.contracts import ContractBook
 
@@ -62,13 +67,16 @@ class SearchWriter:
     async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
         """Yield programs until the task is solved and its skill verified, or no idea is left."""
         rehearse = self._settings.rehearse and context.simulator is not None
-        repeats, discovered = 0, False
+        repeats, discovered, bought = 0, False, False
         for attempt in range(self._settings.rounds):
             version = self._book.version
-            draft = self._plan(task, context, ledger)
+            draft = await asyncio.to_thread(self._plan, task, context, ledger)
             if draft is None:
-                if discovered or not self._discover(task, context, ledger):
-                    draft = self._blind(task, context, ledger)
+                if not bought and self._buy(task, context):
+                    bought = True
+                    continue
+                if discovered or not await asyncio.to_thread(self._discover, task, context, ledger):
+                    draft = await asyncio.to_thread(self._blind, task, context, ledger)
                     if draft is None:
                         return
                     yield draft
@@ -76,7 +84,7 @@ class SearchWriter:
                     continue
                 discovered = True
                 continue
-            if rehearse and not self._rehearsed(draft, task, context, ledger, attempt):
+            if rehearse and not await asyncio.to_thread(self._rehearsed, draft, task, context, ledger, attempt):
                 if self._book.version != version:
                     continue
                 repeats += 1
@@ -151,6 +159,22 @@ class SearchWriter:
                 draft = lift_action(regression, action, writer=self.name)
             if draft is not None:
                 self._simulate(draft.program, draft.args, context, ledger, task.seed * 1013 + i)
+        return self._book.version != version
+
+    def _buy(self, task: Task, context: Context) -> bool:
+        """Ask the picked tools that tell contracts about what is wanted; whether anything was learned."""
+        if context.tools is None:
+            return False
+        version = self._book.version
+        tellers = [a.name for a in context.picked if a.kind is Kind.TOOL and a.provides == "contracts"]
+        things = sorted({str(a.fact.args[0]) for a in task.goal.atoms if a.fact.args})
+        for name in tellers:
+            for thing in things:
+                try:
+                    told = context.tools.call(name, (thing,), {})
+                    self._book.declare((load(Contract, c) for c in told), source="told")
+                except (ToolError, ValueError, TypeError):
+                    continue
         return self._book.version != version
 
     def _blind(self, task: Task, context: Context, ledger: Ledger) -> Draft | None:

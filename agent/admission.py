@@ -1,0 +1,152 @@
+"""Admission: a program that solved its task becomes a skill only if it also works elsewhere.
+
+In a world that can be made afresh it must succeed in several fresh worlds and with other parameter values; a failure
+goes back to the writer. A live world cannot be repeated: there the evidence stays `observed`, with the tape.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from habilis.core import (
+    BudgetExceeded,
+    Draft,
+    Evidence,
+    EvidenceLevel,
+    Feedback,
+    Json,
+    Ledger,
+    Parameter,
+    Program,
+    Skill,
+    Task,
+    ToolCaller,
+    Trajectory,
+    Trial,
+    Verdict,
+    Verifier,
+    WorldSpec,
+)
+
+_VARIED = {"int": (3, 2, 5, 1), "float": (0.5, 2.0, 3.0), "bool": (True, False)}
+
+
+@dataclass(frozen=True)
+class AdmissionSettings:
+    """``trials``: fresh worlds that must succeed (three rules out most luck at a bearable price). One failure asks for
+    ``after_failure`` successes; a second one rejects."""
+
+    trials: int = 3
+    after_failure: int = 5
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The outcome: a skill with its evidence, or the feedback for the writer. ``trajectories`` are there to learn
+    from."""
+
+    skill: Skill | None
+    feedback: Feedback | None
+    trials: tuple[Trial, ...]
+    trajectories: tuple[Trajectory, ...]
+
+
+def candidate(draft: Draft, task: Task, spec: WorldSpec, doc: str, iteration: int, tools: tuple[str, ...]) -> Skill:
+    """The skill that a draft would become, without evidence yet."""
+    return Skill(
+        name=draft.program.name,
+        version=0,
+        program=draft.program,
+        doc=doc,
+        goal_template=draft.goal_template,
+        world=spec.name,
+        fingerprint=spec.fingerprint,
+        evidence=Evidence(EvidenceLevel.VERIFIED),
+        sources=draft.sources,
+        tools=tools,
+        origin=draft.program.writer,
+        created=iteration,
+        meta=dict(draft.meta),
+    )
+
+
+def verify(
+    skill: Skill,
+    verifier: Verifier,
+    skills: Mapping[str, Program],
+    ledger: Ledger,
+    *,
+    seed: int,
+    settings: AdmissionSettings,
+    tools: Callable[[], ToolCaller | None],
+) -> Verified:
+    """Run a candidate in fresh worlds with varied arguments until it has proven itself or failed."""
+    trials: list[Trial] = []
+    trajectories: list[Trajectory] = []
+    good = bad = 0
+    needed = settings.trials
+    failed: tuple[Trial, Trajectory] | None = None
+    varied = _arguments(skill.program.parameters)
+    while good < needed and bad < 2:
+        args = varied[len(trials) % len(varied)]
+        trial, trajectory = verifier.trial(skill, args, _seed(seed, len(trials)), skills, ledger, tools())
+        trials.append(trial)
+        trajectories.append(trajectory)
+        if trial.ok:
+            good += 1
+        else:
+            bad += 1
+            needed = settings.after_failure
+            failed = trial, trajectory
+    evidence = Evidence(EvidenceLevel.VERIFIED, tuple(trials), good, bad)
+    if good < needed and failed is not None:
+        trial, trajectory = failed
+        verdict = Verdict(False, skill.goal_for(trial.args).unmet(trajectory.after), trial.why)
+        return Verified(None, Feedback(trajectory, verdict, True, trial.args), tuple(trials), tuple(trajectories))
+    proven = replace(skill, evidence=evidence, cost=_cost(trials))
+    return Verified(proven, None, tuple(trials), tuple(trajectories))
+
+
+def observed(skill: Skill, args: Mapping[str, Json], task: Task, trajectory: Trajectory, judge: str) -> Skill:
+    """A skill from a live world: seen to work once."""
+    trial = Trial(task.seed, dict(args), True, trajectory.world_steps, f"judged by {judge}", trajectory.tier)
+    level = EvidenceLevel.OBSERVED if judge == "world" else EvidenceLevel.MODEL_JUDGED
+    return replace(skill, evidence=Evidence(level, (trial,), 1, 0), cost=float(max(1, trajectory.world_steps)))
+
+
+def affordable(error: BudgetExceeded, ledger: Ledger) -> bool:
+    """Whether the whole run could still pay what a task's own limit refused."""
+    left = getattr(ledger.remaining, error.limit)
+    return left is None or left >= max(1.0, error.asked) or left > 0.05 * (getattr(ledger.limit, error.limit) or 0)
+
+
+def _arguments(parameters: tuple[Parameter, ...]) -> list[dict[str, Json]]:
+    """The defaults first, then other values of each parameter that has a type with obvious ones."""
+    default = {p.name: p.default for p in parameters if p.default is not None or not p.required}
+    sets: list[dict[str, Json]] = [default]
+    for i in range(4):
+        changed = dict(default)
+        for p in parameters:
+            values = _VARIED.get(p.type)
+            if values:
+                changed[p.name] = values[i % len(values)]
+        if changed not in sets:
+            sets.append(changed)
+    return sets
+
+
+def _cost(trials: list[Trial]) -> float:
+    """Mean world steps per unit made, over the successes."""
+    costs = [t.world_steps / max(1, _units(t.args)) for t in trials if t.ok]
+    return round(sum(costs) / len(costs), 3) if costs else 1.0
+
+
+def _units(args: Mapping[str, Json]) -> int:
+    n = args.get("n", 1)
+    return n if isinstance(n, int) and not isinstance(n, bool) else 1
+
+
+def _seed(seed: int, trial: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}:{trial}".encode()).digest()[:4], "big") >> 1

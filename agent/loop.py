@@ -1,0 +1,416 @@
+"""The loop: a task comes from the curriculum, a writer drafts programs, they run in the world, the judge decides, and
+what solved the task is proven elsewhere and kept.
+
+Everything that happens in an episode is written to the journal in one transaction at its end, together with the state
+that the next episode needs. A kill at any moment loses at most the episode in flight, and a resumed run goes on as an
+uninterrupted one would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from habilis.agent.admission import AdmissionSettings, Verified, affordable, candidate, observed, verify
+from habilis.agent.curriculum import Curriculum, words
+from habilis.agent.writers.search import programs
+from habilis.core import (
+    Action,
+    Affording,
+    Attempt,
+    Augmentation,
+    Budget,
+    BudgetExceeded,
+    Checkpointed,
+    Context,
+    Cost,
+    Declaring,
+    Draft,
+    Episode,
+    EventStream,
+    Feedback,
+    Goal,
+    GoalGiving,
+    Imaginable,
+    Json,
+    Judge,
+    Ledger,
+    Runner,
+    RunLimits,
+    Skill,
+    Task,
+    ToolCall,
+    ToolCaller,
+    Trajectory,
+    Verdict,
+    Verifier,
+    World,
+    Writer,
+    dump,
+)
+from habilis.memory import Journal, SkillLibrary
+from habilis.memory.contracts import ContractBook
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """``task_budget``: the most one task may cost, verification included (search and world steps are counts, so that
+    runs repeat). ``limits``: of one run of a program. ``rounds``: drafts run or verified per task."""
+
+    task_budget: Budget = field(
+        default_factory=lambda: Budget(usd=None, search_steps=12_000, world_steps=60_000, calls=None)
+    )
+    limits: RunLimits = field(default_factory=lambda: RunLimits(world_steps=2_500))
+    rounds: int = 24
+    admission: AdmissionSettings = field(default_factory=AdmissionSettings)
+    keep_skills: bool = True
+    keep_contracts: bool = True
+
+
+class Help(Protocol):
+    """What can help with a task: picks augmentations, and lets programs call the picked tools."""
+
+    def pick(self, task: Task, ledger: Ledger) -> tuple[Augmentation, ...]: ...
+    def caller(self, picked: Sequence[Augmentation], ledger: Ledger, tape: list[ToolCall]) -> ToolCaller | None: ...
+    def replay(self, tape: Sequence[ToolCall], ledger: Ledger) -> ToolCaller | None: ...
+    def record(self, task: Task, picked: Sequence[Augmentation], tape: Sequence[ToolCall], ok: bool) -> None: ...
+
+
+@dataclass
+class Parts:
+    """What the roof hands to the loop. ``verifier`` is None where the world cannot be made afresh."""
+
+    world: World
+    book: ContractBook
+    library: SkillLibrary
+    journal: Journal
+    runner: Runner
+    judge: Judge
+    verifier: Verifier | None
+    writer: Writer
+    curriculum: Curriculum
+    ledger: Ledger
+    events: EventStream
+    help: Help | None = None
+
+
+class Loop:
+    """Works on one task after another. ``stop()`` ends it after the step in hand."""
+
+    def __init__(self, parts: Parts, run_id: int, settings: LoopSettings | None = None) -> None:
+        self.parts = parts
+        self.run_id = run_id
+        self.settings = settings or LoopSettings()
+        self.iteration = 0
+        self.stopping = False
+        self._solved = 0
+
+    # ------------------------------------------------------------------ state that outlives a kill
+
+    def begin(self, seed: int) -> bool:
+        """Set the world up, from the journal where the run was interrupted; whether it was."""
+        p = self.parts
+        p.world.reset(seed)
+        state = p.journal.get_state(f"run:{self.run_id}")
+        if state is None:
+            return False
+        self.iteration = int(state["iteration"])
+        p.book.version = int(state["book_version"])
+        p.curriculum.load(state["curriculum"])
+        if isinstance(p.world, Checkpointed) and state.get("world") is not None:
+            p.world.load(state["world"])
+        return True
+
+    def _state(self) -> Json:
+        p = self.parts
+        can_save = isinstance(p.world, Checkpointed) and "checkpoint" in p.world.spec.capabilities
+        return {
+            "iteration": self.iteration,
+            "book_version": p.book.version,
+            "curriculum": p.curriculum.save(),
+            "world": p.world.save() if can_save else None,  # type: ignore[attr-defined]
+        }
+
+    # ------------------------------------------------------------------ the curriculum's tasks
+
+    async def step(self) -> Episode | None:
+        """One iteration: propose, work, record. None when nothing is left to try."""
+        p = self.parts
+        task_ledger = p.ledger.child(self.settings.task_budget)
+        before = task_ledger.spent
+        if not self.settings.keep_contracts:
+            p.book.forget()
+        context = self._context((), None)
+        await asyncio.to_thread(self._probe, context, task_ledger)
+        goals = p.world.goals() if isinstance(p.world, GoalGiving) else ()
+        proposal = await asyncio.to_thread(
+            p.curriculum.propose,
+            self.iteration,
+            context,
+            goals,
+            list(self._skills().values()),
+            task_ledger,
+        )
+        if proposal is None:
+            return None
+        p.events.emit(
+            "task_proposed",
+            self.iteration,
+            text=proposal.task.text,
+            goal=str(proposal.task.goal),
+            kind=proposal.task.kind,
+            why=proposal.why,
+        )
+        return await self.work(proposal.task, task_ledger, before)
+
+    async def work(self, task: Task, ledger: Ledger | None = None, before: Cost | None = None) -> Episode:
+        """Work on one task to its verdict, and record the episode."""
+        p = self.parts
+        ledger = ledger or p.ledger.child(self.settings.task_budget)
+        before = before or ledger.spent
+        draft_episode, skill = await self._episode(task, ledger)
+        episode = replace(draft_episode, cost=ledger.spent.less(before))
+        with p.journal.transaction():
+            if skill is not None and self.settings.keep_skills:
+                kept = p.library.admit(skill, f"solved {task.text!r}")
+                episode = replace(episode, skill=kept.name)
+                self._announce(kept)
+            p.curriculum.record(episode)
+            p.journal.append_episode(self.run_id, episode)
+            p.journal.put_contracts(p.book.take_dirty())
+            self.iteration += 1
+            p.journal.put_state(f"run:{self.run_id}", self._state())
+            p.journal.update_run(self.run_id, spent=p.ledger.spent)
+        p.events.emit(
+            "task_ended",
+            episode.index,
+            text=task.text,
+            status=episode.status,
+            reason=episode.reason,
+            skill=episode.skill,
+            cost=episode.cost.nonzero(),
+        )
+        p.events.emit("budget", episode.index, spent=dump(p.ledger.spent), limit=dump(p.ledger.limit))
+        return episode
+
+    # ------------------------------------------------------------------ inside
+
+    async def _episode(self, task: Task, ledger: Ledger) -> tuple[Episode, Skill | None]:
+        p = self.parts
+        attempts: list[Attempt] = []
+        tape: list[ToolCall] = []
+        picked = p.help.pick(task, ledger) if p.help is not None else ()
+        if picked:
+            p.events.emit("augmentations_picked", self.iteration, names=[a.id for a in picked], cost={})
+        caller = p.help.caller(picked, ledger, tape) if p.help is not None else None
+        context = self._context(picked, caller)
+        drafts = p.writer.drafts(task, context, ledger)
+        skill: Skill | None = None
+        solved, reason, writer = False, "", ""
+        status = "failed"
+        try:
+            solved, reason, writer, skill = await self._rounds(drafts, task, context, ledger, attempts, tape)
+            status = "solved" if solved else "failed"
+        except BudgetExceeded as error:
+            solved = any(a.ok for a in attempts)
+            status = "solved" if solved else "failed" if affordable(error, p.ledger) else "stopped"
+            reason = str(error)
+            writer = attempts[-1].program.writer if attempts else ""
+        finally:
+            await drafts.aclose()
+        if p.help is not None:
+            p.help.record(task, picked, tape, solved)
+        episode = Episode(
+            self.iteration,
+            task,
+            status,
+            tuple(attempts),
+            Cost(),
+            None,
+            reason,
+            writer,
+            tuple(a.id for a in picked),
+        )
+        return episode, skill
+
+    async def _rounds(
+        self,
+        drafts: AsyncGenerator[Draft, Feedback],
+        task: Task,
+        context: Context,
+        ledger: Ledger,
+        attempts: list[Attempt],
+        tape: list[ToolCall],
+    ) -> tuple[bool, str, str, Skill | None]:
+        """Run and verify drafts until one is kept; (solved, why no skill was kept, writer, skill)."""
+        solved, reason, writer = False, "no program was found", ""
+        feedback: Feedback | None = None
+        for number in range(self.settings.rounds):
+            try:
+                draft = await (anext(drafts) if feedback is None else drafts.asend(feedback))
+            except StopAsyncIteration:
+                return solved, reason, writer, None
+            writer = draft.program.writer
+            if not solved:
+                attempt, verdict = await self._attempt(draft, task, context, ledger, number)
+                attempts.append(attempt)
+                if not verdict.ok:
+                    reason = attempt.feedback
+                    feedback = Feedback(attempt.trajectory, verdict, False, draft.args)
+                    continue
+                solved = True
+                reason = ""
+                if task.kind == "try" or self._already(draft):
+                    return True, "", writer, None
+                if self.parts.verifier is None:
+                    return True, "", writer, self._seen(draft, task, attempt, verdict, tape)
+            if not draft.goal_template:
+                reason = "the program is not general: it has no goal of its own"
+                feedback = Feedback(attempts[-1].trajectory, Verdict(False, (), reason), True, draft.args)
+                continue
+            doc = (
+                words(Goal.parse(draft.goal_template.replace("{n}", "1")), context.spec) if draft.goal_template else ""
+            )
+            new = candidate(draft, task, context.spec, doc, self.iteration, _used(tape))
+            result = await asyncio.to_thread(self._verify, new, ledger, task, tape)
+            for trajectory in result.trajectories:
+                self.parts.book.learn(trajectory)
+            if result.skill is not None:
+                return True, "", writer, result.skill
+            assert result.feedback is not None
+            feedback = result.feedback
+            reason = f"works here, but not in every fresh world: {describe(feedback.trajectory, feedback.verdict)}"
+            self.parts.events.emit("skill_rejected", self.iteration, name=new.name, reason=reason)
+        return solved, reason, writer, None
+
+    async def _attempt(
+        self, draft: Draft, task: Task, context: Context, ledger: Ledger, number: int
+    ) -> tuple[Attempt, Verdict]:
+        p = self.parts
+        trajectory = await asyncio.to_thread(
+            p.runner.run,
+            draft.program,
+            p.world,
+            args=draft.args,
+            skills=programs(context.skills),
+            tools=context.tools,
+            limits=self.settings.limits,
+            seed=task.seed,
+            ledger=ledger,
+        )
+        p.book.learn(trajectory)
+        self._declare()
+        verdict = await asyncio.to_thread(self._judge, task, trajectory, ledger)
+        feedback = "" if verdict.ok else describe(trajectory, verdict)
+        p.events.emit(
+            "attempt_ended",
+            self.iteration,
+            writer=draft.program.writer,
+            ok=verdict.ok,
+            feedback=feedback,
+            world_steps=trajectory.world_steps,
+            round=number,
+        )
+        return Attempt(draft.program, trajectory, verdict.ok, feedback, dict(draft.args)), verdict
+
+    def _judge(self, task: Task, trajectory: Trajectory, ledger: Ledger) -> Verdict:
+        if task.kind == "try":
+            done = any(str(s.action) == task.action and s.outcome.ok for s in trajectory.steps)
+            return Verdict(done, (), "" if done else "the action did not succeed")
+        return self.parts.judge.judge(task.goal, trajectory, ledger)
+
+    def _verify(self, skill: Skill, ledger: Ledger, task: Task, tape: Sequence[ToolCall]) -> Verified:
+        p = self.parts
+        assert p.verifier is not None
+        return verify(
+            skill,
+            p.verifier,
+            programs(self._skills()),
+            ledger,
+            seed=task.seed,
+            settings=self.settings.admission,
+            tools=lambda: p.help.replay(tape, ledger) if p.help is not None else None,
+        )
+
+    def _seen(self, draft: Draft, task: Task, attempt: Attempt, verdict: Verdict, tape: Sequence[ToolCall]) -> Skill:
+        template = draft.goal_template or str(task.goal)
+        spec = self.parts.world.spec
+        new = candidate(replace(draft, goal_template=template), task, spec, task.text, self.iteration, _used(tape))
+        return observed(new, attempt.args, task, attempt.trajectory, verdict.judge)
+
+    def _already(self, draft: Draft) -> bool:
+        """The draft is a known skill, called as it is."""
+        known = self._skills().get(draft.program.name)
+        return known is not None and known.program == draft.program
+
+    def _announce(self, skill: Skill) -> None:
+        self.parts.events.emit(
+            "skill_admitted",
+            self.iteration,
+            name=skill.name,
+            version=skill.version,
+            goal=skill.goal_template,
+            calls=list(skill.program.calls),
+            evidence=f"{skill.evidence.level.value}: {skill.evidence.successes} of "
+            f"{skill.evidence.successes + skill.evidence.failures}",
+        )
+
+    def _skills(self) -> Mapping[str, Skill]:
+        return self.parts.library.active() if self.settings.keep_skills else {}
+
+    def _declare(self) -> None:
+        world = self.parts.world
+        if isinstance(world, Declaring) and "contracts" in world.spec.capabilities:
+            self.parts.book.declare(world.contracts())
+
+    def _context(self, picked: tuple[Augmentation, ...], caller: ToolCaller | None) -> Context:
+        world = self.parts.world
+        self._declare()
+        capabilities = world.spec.capabilities
+        affordances: tuple[Action, ...] = ()
+        if isinstance(world, Affording) and "affordances" in capabilities:
+            affordances = tuple(world.affordances())
+        simulator = world.simulator() if isinstance(world, Imaginable) and "simulator" in capabilities else None
+        return Context(world.spec, world.observe(), self._skills(), picked, simulator, affordances, caller)
+
+    def _probe(self, context: Context, ledger: Ledger) -> None:
+        """Where failures give reasons, ask the simulator once what each newly afforded action lacks."""
+        if context.simulator is None or "reasons" not in context.spec.capabilities:
+            return
+        book = self.parts.book
+        seeking = {p.name for p in context.spec.primitives if p.seeks}
+        unknown = [
+            a
+            for a in context.affordances
+            if a.name not in seeking and not book.tried(a) and not book.contract(a).conditions
+        ]
+        if not unknown:
+            return
+        world = context.simulator.imagine(self.iteration)
+        before = world.observe()
+        for action in unknown:
+            if not ledger.affords(Cost(search_steps=1)):
+                return
+            ledger.spend(Cost(search_steps=1))
+            outcome = world.act(action)
+            if outcome.ok:
+                world = context.simulator.imagine(self.iteration)
+            else:
+                book.observe(action, outcome, before)
+
+
+def describe(trajectory: Trajectory, verdict: Verdict) -> str:
+    """One line on why a program did not do it: the error with its line, or what is still unmet."""
+    error = trajectory.error
+    if error is not None:
+        at = f" (line {error.line}: {error.source_line.strip()})" if error.line else ""
+        return f"{error.kind}: {error.message}{at}"[:500]
+    if verdict.unmet:
+        return "not yet: " + " and ".join(map(str, verdict.unmet))[:480]
+    return (verdict.reason or "the goal is not met")[:500]
+
+
+def _used(tape: Sequence[ToolCall]) -> tuple[str, ...]:
+    return tuple(sorted({c.tool for c in tape}))
