@@ -1,0 +1,132 @@
+"""What training, Fisher and evaluation share: encoding, batches, logits where they are needed, sampling."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from habilis.trainer._lazy import need
+from habilis.trainer.corpus import Example
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_TOKENS = 384  # longer questions are cut at their beginning: the end of a prompt says what is asked
+IGNORED = -100  # the label that cross entropy skips
+
+Batch = dict[str, "Tensor"]
+Encoded = tuple[list[int], list[int]]  # prompt tokens, answer tokens (end mark included)
+
+
+def autocast(dtype: str = "bfloat16") -> AbstractContextManager[Any]:
+    """bfloat16 arithmetic on float32 weights; ``"float32"`` switches it off."""
+    torch = need("torch")
+    context: AbstractContextManager[Any] = torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16")
+    return context
+
+
+def encode(tokenizer: Any, example: Example) -> Encoded:
+    """Prompt and answer are encoded apart, just as they are when the model is asked."""
+    prompt = tokenizer(example.prompt, add_special_tokens=False).input_ids
+    answer = [*tokenizer(example.answer, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
+    return prompt[-max(1, MAX_TOKENS - len(answer)) :], answer
+
+
+def collate(rows: Sequence[Encoded], pad: int) -> Batch:
+    """input_ids, attention_mask and labels, each (batch, longest) int64; labels hold the answer's tokens alone."""
+    torch = need("torch")
+    longest = max(len(p) + len(a) for p, a in rows)
+    return {
+        "input_ids": torch.tensor([[*p, *a, *[pad] * (longest - len(p) - len(a))] for p, a in rows]),
+        "attention_mask": torch.tensor([[1] * (len(p) + len(a)) + [0] * (longest - len(p) - len(a)) for p, a in rows]),
+        "labels": torch.tensor([[*[IGNORED] * len(p), *a, *[IGNORED] * (longest - len(p) - len(a))] for p, a in rows]),
+    }
+
+
+def batches(rows: Sequence[Encoded], size: int, seed: int | None = None) -> list[list[int]]:
+    """Indices in batches of similar length (less padding). With a seed, shuffled; else in order of length."""
+    order = list(range(len(rows)))
+    window = size * 8
+    if seed is None:
+        window = len(order) or 1
+    else:
+        random.Random(seed).shuffle(order)
+    found = []
+    for start in range(0, len(order), window):
+        part = sorted(order[start : start + window], key=lambda i: len(rows[i][0]) + len(rows[i][1]))
+        found += [part[i : i + size] for i in range(0, len(part), size)]
+    if seed is not None:
+        random.Random(seed + 1).shuffle(found)
+    return found
+
+
+def answer_logits(model: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """(n, vocabulary) float32 logits and (n,) targets of all answer tokens, and which (batch, length - 1) they are.
+
+    The output layer runs on answer positions alone: over 49,152 words it would else take most of memory and time.
+    """
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    hidden = inner.model(
+        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False
+    ).last_hidden_state[:, :-1]
+    labels = batch["labels"][:, 1:]
+    where = labels != IGNORED
+    logits: Tensor = inner.lm_head(hidden[where]).float()
+    return logits, labels[where], where
+
+
+def sequence_loss(model: Any, ids: Tensor, dtype: str = "bfloat16") -> Tensor:
+    """Mean loss per token (nats) of each sequence: (batch, length) -> (batch,)."""
+    torch = need("torch")
+    with autocast(dtype):
+        logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
+    loss: Tensor = torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none").mean(1)
+    return loss
+
+
+def mean_loss(model: Any, ids: Tensor, dtype: str = "bfloat16", size: int = 8) -> float:
+    """Mean loss per token (nats) over all sequences (n, length); its exponential is the perplexity."""
+    torch = need("torch")
+    with torch.no_grad():
+        parts = [sequence_loss(model, ids[i : i + size], dtype).sum().item() for i in range(0, len(ids), size)]
+    return math.fsum(parts) / len(ids)
+
+
+def chunks(tokenizer: Any, text: str, length: int) -> Tensor:
+    """A text cut into sequences: (n, length) token ids; what is left over at the end is dropped."""
+    torch = need("torch")
+    ids = torch.tensor(tokenizer(text, add_special_tokens=False).input_ids)
+    count = len(ids) // length
+    found: Tensor = ids[: count * length].view(count, length)
+    return found
+
+
+def self_generated(model: Any, n: int, length: int, seed: int, *, start: int, dtype: str = "bfloat16") -> Tensor:
+    """Text that the model itself writes: (n, length) token ids, sampled at temperature 1 from the token ``start``.
+
+    On its own text the mean gradient of a model is zero and its Fisher information is the curvature of its loss; no
+    foreign text is needed to say what it knows. The same seed gives the same text on the same build.
+    """
+    torch = need("torch")
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.full((n, 1), start, dtype=torch.long)
+    cache, last = None, ids
+    with torch.no_grad(), autocast(dtype):
+        for _ in range(length - 1):
+            out = model(input_ids=last, past_key_values=cache, use_cache=True)
+            cache = out.past_key_values
+            odds = out.logits[:, -1].float().softmax(-1)
+            last = torch.multinomial(odds, 1, generator=generator)
+            ids = torch.cat([ids, last], 1)
+    return ids
+
+
+def start_token(tokenizer: Any) -> int:
+    """The token before a document in pre-training (SmolLM2 keeps it as its unknown token), else the begin mark."""
+    for token in (tokenizer.unk_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id):
+        if token is not None:
+            return int(token)
+    return 0
