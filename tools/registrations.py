@@ -1,0 +1,35 @@
+"""Remembering which tools a home has, so that ``habilis tools add module:function`` survives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from habilis.core import Json
+from habilis.tools._loading import full_source
+
+_STATE_KEY = "tools.registrations"
+
+
+class StateStore(Protocol):
+    """Where registrations are kept: the journal's state."""
+
+    def get_state(self, key: str, default: Json = None) -> Json: ...
+    def put_state(self, key: str, value: Json) -> None: ...
+
+
+def save_registrations(store: StateStore, sources: Sequence[str]) -> tuple[str, ...]:
+    """Remember which tools a home has (texts as `ToolRegistry.add` takes them); replaces what was remembered.
+
+    Paths are stored absolute. Returns what was stored, sorted.
+    """
+    kept = tuple(sorted({full_source(s) for s in sources}))
+    known = store.get_state(_STATE_KEY, None)
+    store.put_state(_STATE_KEY, {**(known or {}), "schema_version": 1, "sources": list(kept)})
+    return kept
+
+
+def load_registrations(store: StateStore) -> tuple[str, ...]:
+    """The texts that `save_registrations` stored; hand each to `ToolRegistry.add`."""
+    known = store.get_state(_STATE_KEY, None) or {}
+    return tuple(known.get("sources", ()))
