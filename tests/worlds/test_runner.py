@@ -210,6 +210,8 @@ def test_what_has_no_json_form_is_named_by_its_type(run: Run) -> None:
     assert run("return world.add('a')").returned == 1
     assert run("return object()").returned == "<object>"
     assert run("return float('nan')").returned == "<float>"
+    assert run("return '\\ud800'").returned == "<str>"
+    assert run("return 'äß→🙂'").returned == "äß→🙂"
     assert "bytes>" in run("return 'a' * 10**6").returned
     assert run("a = []\na.append(a)\nreturn a").returned == "<list>"
 

@@ -306,10 +306,12 @@ def _json(value: Any) -> Any:
 def _encode_returned(value: Any) -> str:
     """The returned value as JSON; what has no JSON form is named by its type, for it is only a claim anyway."""
     try:
-        text = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_json).encode(value)
+        text = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_json, ensure_ascii=False).encode(value)
+        text.encode()  # fails on half of a surrogate pair
     except (TypeError, ValueError, RecursionError):
         text = _encode(f"<{type(value).__name__}>")
-    return text if len(text) < _wire.MESSAGE - 100 else _encode(f"<{type(value).__name__} of {len(text)} bytes>")
+    size = len(text.encode())
+    return text if size < _wire.MESSAGE - 100 else _encode(f"<{type(value).__name__} of {size} bytes>")
 
 
 def _frames(error: BaseException) -> list[list[Any]]:
@@ -327,6 +329,11 @@ def _frames(error: BaseException) -> list[list[Any]]:
     return found if len(found) <= 24 else found[:12] + found[-12:]
 
 
+def _readable(text: str) -> str:
+    """Halves of surrogate pairs written out, for they have no UTF-8 form."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _describe(error: BaseException) -> list[Any]:
     kind = type(error).__name__[:100]
     if isinstance(error, MemoryError):
@@ -339,7 +346,7 @@ def _describe(error: BaseException) -> list[Any]:
         message = error.msg if isinstance(error, SyntaxError) else str(error)
     except Exception:
         message = "(its message could not be read)"
-    return ["error", kind, str(message)[:_MESSAGE], _frames(error)]
+    return ["error", _readable(kind), _readable(str(message)[:_MESSAGE]), _frames(error)]
 
 
 def serve(fd: int) -> None:

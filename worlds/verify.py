@@ -1,0 +1,99 @@
+"""Judging whether a goal became true, and verifying a skill in fresh worlds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from habilis.core.budget import Ledger
+from habilis.core.errors import ModelError
+from habilis.core.goal import Goal
+from habilis.core.program import Program, RunLimits, Runner, ToolCaller, Trajectory
+from habilis.core.protocols import Judge, Verdict
+from habilis.core.skill import Skill, Trial
+from habilis.core.world import Json, World
+
+ModelJudge: TypeAlias = Callable[[str, Trajectory], Verdict]
+
+
+class GoalJudge:
+    """Compares the goal's atoms with the host's last snapshot; a `judged` goal is put to ``model``.
+
+    ``model`` takes the goal's text and the trajectory, and answers with a `Verdict` that names it as ``judge``. The
+    program's error does not matter: a goal that became true is true.
+    """
+
+    def __init__(self, model: ModelJudge | None = None) -> None:
+        self._model = model
+
+    def judge(self, goal: Goal, trajectory: Trajectory, ledger: Ledger) -> Verdict:
+        """Raises `ModelError` if only a model can judge and there is none."""
+        if goal.judged is not None:
+            if self._model is None:
+                raise ModelError(
+                    f"only a model can judge {goal.judged[:200]!r}, and none was given; "
+                    "hand a model to GoalJudge(model=...), or write the goal as atoms"
+                )
+            return self._model(goal.judged, trajectory)
+        unmet = goal.unmet(trajectory.after)
+        if unmet:
+            return Verdict(False, unmet, "unmet: " + ", ".join(map(str, unmet)))
+        if not goal.unmet(trajectory.before):
+            return Verdict(True, reason="was already true" if not trajectory.steps else "was true before and still is")
+        return Verdict(True, reason="became true")
+
+
+class WorldVerifier:
+    """Runs a candidate in a fresh world from ``make_world`` for each trial, and asks the judge.
+
+    ``tools``: how the program reaches tools during verification, such as the replay of a tape.
+    """
+
+    def __init__(
+        self,
+        make_world: Callable[[], World],
+        runner: Runner,
+        judge: Judge,
+        *,
+        tools: ToolCaller | None = None,
+        limits: RunLimits | None = None,
+    ) -> None:
+        self._make_world, self._runner, self._judge = make_world, runner, judge
+        self._tools, self._limits = tools, limits if limits is not None else RunLimits()
+
+    def trial(
+        self,
+        candidate: Skill,
+        args: Mapping[str, Json],
+        seed: int,
+        skills: Mapping[str, Program],
+        ledger: Ledger,
+        tools: ToolCaller | None = None,
+    ) -> tuple[Trial, Trajectory]:
+        """One run in a world reset to ``seed``, and the verdict on ``candidate.goal_for(args)``.
+
+        ``tools`` replaces the verifier's own for this trial, such as the replay of a tape.
+
+        Parameters that ``args`` leaves out take their declared defaults, in the program as in the goal. Raises
+        what runner and judge raise.
+        """
+        program = candidate.program
+        given = {p.name: p.default for p in program.parameters if not p.required} | dict(args)
+        world = self._make_world()
+        world.reset(seed)
+        trajectory = self._runner.run(
+            program,
+            world,
+            args=given,
+            skills=skills,
+            tools=tools if tools is not None else self._tools,
+            limits=self._limits,
+            seed=seed,
+            ledger=ledger,
+        )
+        verdict = self._judge.judge(candidate.goal_for(given), trajectory, ledger)
+        why = verdict.reason
+        if trajectory.error is not None:
+            why = f"{why}; {trajectory.error.kind}: {trajectory.error.message}" if why else trajectory.error.message
+        trial = Trial(seed, dict(args), verdict.ok, trajectory.world_steps, why, self._runner.tier)
+        return trial, trajectory
