@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from enum import Enum
 from typing import Any, TypeVar
 
 from habilis.core import Cost, InputError, JournalError, Json, dump, load
@@ -65,11 +66,31 @@ class Transition:
 
 
 def to_data(record: Any) -> Any:
-    """A record as JSON data. Raises `InputError` where it holds something that is not JSON."""
+    """A record as JSON data. Raises `InputError` where it holds something that is not JSON.
+
+    Half a surrogate pair, which a program may well return, is no text in JSON: it becomes U+FFFD.
+    """
     try:
-        return dump(record)
+        try:
+            return dump(record)
+        except UnicodeEncodeError:
+            return dump(_sound(record))
     except ValueError as error:
         raise InputError(f"a {type(record).__name__} cannot be stored: {error}; give plain JSON values") from error
+
+
+def _sound(value: Any) -> Any:
+    if isinstance(value, str) and not isinstance(value, Enum):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _sound(getattr(value, f.name)) for f in fields(value)})
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(_sound, value))
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_sound, value))
+    if isinstance(value, Mapping):
+        return {_sound(k): _sound(v) for k, v in value.items()}
+    return value
 
 
 def to_text(data: Json) -> str:

@@ -1,0 +1,215 @@
+"""The home: the folder a run lives in, owned by one process at a time.
+
+    home.json        facts fixed at its making: schema version, embedder fingerprint
+    home.lock        held by the owner; names it
+    journal.sqlite   the journal
+    index/           vectors, derived
+    models/          distilled models
+    reports/
+
+Others may read the journal meanwhile: `Home.open(path, read_only=True)` takes no lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from habilis.core.errors import HabilisError, HomeError, HomeLockedError, NotFoundError, SchemaError
+from habilis.memory.journal import SCHEMA_VERSION, Hook, Journal
+
+__all__ = ["Home", "default_home"]
+
+
+def default_home() -> Path:
+    """``HABILIS_HOME``, else ``~/.habilis``."""
+    return Path(os.environ.get("HABILIS_HOME") or "~/.habilis").expanduser()
+
+
+class Home:
+    """An open home. Use `Home.open`; close it, or use it as a context manager."""
+
+    def __init__(self, path: Path, journal: Journal, facts: dict[str, Any], lock: _Lock | None) -> None:
+        self.path, self.journal = path, journal
+        self._facts, self._lock = facts, lock
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        create: bool = True,
+        embedder: str | None = None,
+        read_only: bool = False,
+        clock: Callable[[], float] = time.time,
+        before_write: Hook | None = None,
+    ) -> Self:
+        """Open a home, or make it.
+
+        ``create=False``: only if it exists. ``embedder``: the fingerprint of the embedder in use; a home that has none
+        keeps it for good (`set_embedder` changes it). ``read_only``: for listing while a run goes on; takes no lock.
+        ``clock``: seconds since the epoch. ``before_write``: see `Journal`.
+
+        Raises `HomeLockedError` (names the process that owns it), `NotFoundError`, `SchemaError` (written by a newer
+        version: untouched), `HomeError` (another embedder, no permission, no space, damaged facts), `JournalError`.
+        """
+        folder = Path(path).expanduser().absolute()
+        facts_file = folder / "home.json"
+        if not (folder / "journal.sqlite").exists() and (read_only or not create):
+            raise NotFoundError(f"there is no home at {folder}; a first run makes one (habilis run --home {folder})")
+        lock: _Lock | None = None
+        journal: Journal | None = None
+        try:
+            if not read_only:
+                folder.mkdir(parents=True, exist_ok=True)
+                lock = _Lock(folder / "home.lock", clock)
+            facts = _read_facts(facts_file)
+            known = facts.get("embedder")
+            if embedder is not None and known is not None and embedder != known:
+                raise HomeError(
+                    f"the home {folder} was made with the embedder {known}, now it is {embedder}; vectors of the two "
+                    "do not mix. Use the first one again, or rebuild the index with the new one (Home.set_embedder)"
+                )
+            journal = Journal(folder / "journal.sqlite", read_only=read_only, clock=clock, before_write=before_write)
+            home = cls(folder, journal, facts, lock)
+            if not read_only:
+                home._write_facts(schema_version=SCHEMA_VERSION, embedder=known or embedder)
+        except BaseException as error:
+            if journal is not None:
+                journal.close()
+            if lock is not None:
+                lock.release()
+            if isinstance(error, OSError) and not isinstance(error, HabilisError):
+                raise HomeError(_plain(error, folder)) from error
+            raise
+        return home
+
+    @property
+    def embedder(self) -> str | None:
+        """The fingerprint of the embedder whose vectors the index holds."""
+        known = self._facts.get("embedder")
+        return None if known is None else str(known)
+
+    @property
+    def read_only(self) -> bool:
+        return self._lock is None
+
+    @property
+    def index_path(self) -> Path:
+        return self.path / "index"
+
+    @property
+    def models_path(self) -> Path:
+        return self.path / "models"
+
+    @property
+    def reports_path(self) -> Path:
+        return self.path / "reports"
+
+    def set_embedder(self, fingerprint: str) -> None:
+        """From now on use another embedder; delete the index before, it is rebuilt from the journal."""
+        if self.read_only:
+            raise HomeError(f"{self.path} is open for reading only; open it without read_only to change its embedder")
+        try:
+            self._write_facts(embedder=fingerprint)
+        except OSError as error:
+            raise HomeError(_plain(error, self.path)) from error
+
+    def close(self) -> None:
+        """Close the journal and give the lock back. May be called twice."""
+        self.journal.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _write_facts(self, **changes: Any) -> None:
+        facts = {**self._facts, **{k: v for k, v in changes.items() if v is not None}}
+        file = self.path / "home.json"
+        if facts != self._facts or not file.exists():
+            scratch = file.with_suffix(".tmp")
+            with scratch.open("w", encoding="utf-8") as out:
+                json.dump(facts, out, indent=2, sort_keys=True)
+                out.flush()
+                os.fsync(out.fileno())
+            scratch.replace(file)
+        self._facts = facts
+
+
+def _read_facts(file: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise HomeError(f"{file} is damaged ({error}); put back a copy, or delete it: it is made anew") from error
+    version = facts.get("schema_version", 0) if isinstance(facts, dict) else None
+    if not isinstance(version, int):
+        raise HomeError(f"{file} is damaged (no schema_version); put back a copy, or delete it: it is made anew")
+    if version > SCHEMA_VERSION:
+        raise SchemaError(
+            f"{file} has schema {version}, this version of Habilis knows up to {SCHEMA_VERSION}; the home was left "
+            "untouched. Upgrade habilis, or use another home"
+        )
+    return dict(facts)
+
+
+def _plain(error: OSError, folder: Path) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space left for the home {folder}; free some and run again, what was acknowledged is kept"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return (
+            f"no permission to write the home {folder} ({error.strerror}); choose another with --home or HABILIS_HOME"
+        )
+    return f"cannot open the home {folder}: {error}; choose another with --home or HABILIS_HOME"
+
+
+class _Lock:
+    """An exclusive lock on a file that tells who holds it; gone when its process is, however that ended."""
+
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        try:
+            import fcntl
+        except ImportError as error:
+            raise HomeError(
+                "this system has no flock, so a home cannot be guarded against a second process; run in WSL or Docker"
+            ) from error
+        self._fd: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(self._fd, 4096, 0)
+            self.release()
+            raise HomeLockedError(_owned(path, owner)) from None
+        facts = {"pid": os.getpid(), "command": " ".join(sys.argv)[:300], "since": clock()}
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, json.dumps(facts).encode(), 0)
+
+    def release(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def _owned(path: Path, owner: bytes) -> str:
+    try:
+        facts = json.loads(owner)
+        since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(float(facts["since"])))
+        who = f"process {facts['pid']} ({facts['command']}) since {since}"
+    except (ValueError, KeyError, TypeError, OverflowError):
+        who = "another process"
+    return (
+        f"the home {path.parent} is in use by {who}; wait for it, end it, or use another home (--home). Listing "
+        "commands read it meanwhile"
+    )

@@ -1,0 +1,179 @@
+"""Homes: one owner, facts that last, clear words when something is in the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from habilis.core import HomeError, HomeLockedError, JournalError, NotFoundError, SchemaError
+from habilis.memory.home import Home, default_home
+from habilis.memory.journal import SCHEMA_VERSION
+
+OWNER = """
+import sys
+from habilis.memory.home import Home
+home = Home.open(sys.argv[1], clock=lambda: 0.0)
+home.journal.start_run({})
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_home_is_made_and_keeps_its_facts(tmp_path: Path) -> None:
+    with Home.open(tmp_path / "a" / "home", embedder="hash:v1-512") as home:
+        assert home.embedder == "hash:v1-512"
+        assert not home.read_only
+    facts_file = tmp_path / "a" / "home" / "home.json"
+    facts = json.loads(facts_file.read_text())
+    assert facts == {"schema_version": SCHEMA_VERSION, "embedder": "hash:v1-512"}
+    facts_file.write_text(json.dumps(facts | {"from_the_future": [1]}))
+    with Home.open(tmp_path / "a" / "home") as home:
+        home.set_embedder("minilm:abc")
+    assert json.loads(facts_file.read_text()) == {
+        "schema_version": SCHEMA_VERSION,
+        "embedder": "minilm:abc",
+        "from_the_future": [1],
+    }
+
+
+def test_another_embedder_is_refused_and_the_lock_given_back(tmp_path: Path) -> None:
+    Home.open(tmp_path, embedder="hash:v1-512").close()
+    with pytest.raises(HomeError, match=r"hash:v1-512.*minilm:abc.*rebuild"):
+        Home.open(tmp_path, embedder="minilm:abc")
+    Home.open(tmp_path, embedder="hash:v1-512").close()
+
+
+def test_a_second_process_is_told_who_owns_the_home(tmp_path: Path) -> None:
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "ready\n"
+        with pytest.raises(HomeLockedError, match=rf"process {owner.pid} .*since 1970-01-01 00:00:00 UTC"):
+            Home.open(tmp_path)
+        # Listing needs no lock.
+        with Home.open(tmp_path, read_only=True) as seen:
+            assert [r.status for r in seen.journal.runs()] == ["running"]
+            with pytest.raises(JournalError, match="for reading only"):
+                seen.journal.put_state("a", 1)
+            with pytest.raises(HomeError, match="for reading only"):
+                seen.set_embedder("x")
+    finally:
+        owner.kill()
+        owner.wait()
+    Home.open(tmp_path).close()  # the lock dies with its owner
+
+
+def test_the_same_process_cannot_own_it_twice(tmp_path: Path) -> None:
+    with Home.open(tmp_path), pytest.raises(HomeLockedError, match=f"process {os.getpid()}"):
+        Home.open(tmp_path)
+
+
+def test_a_home_that_does_not_exist_says_how_to_make_one(tmp_path: Path) -> None:
+    for options in ({"read_only": True}, {"create": False}):
+        with pytest.raises(NotFoundError, match=r"habilis run --home"):
+            Home.open(tmp_path / "none", **options)  # type: ignore[arg-type]
+    assert not (tmp_path / "none").exists()
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.name != "home.lock"}
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_newer_journal_is_refused_untouched(tmp_path: Path, read_only: bool) -> None:
+    Home.open(tmp_path).close()
+    with sqlite3.connect(tmp_path / "journal.sqlite") as db:
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    db.close()
+    before = _bytes(tmp_path)
+    with pytest.raises(SchemaError, match=rf"has schema {SCHEMA_VERSION + 1}.*knows up to {SCHEMA_VERSION}"):
+        Home.open(tmp_path, read_only=read_only)
+    assert _bytes(tmp_path) == before
+
+
+def test_a_newer_journal_is_seen_in_the_write_ahead_log_too(tmp_path: Path) -> None:
+    Home.open(tmp_path).close()
+    code = (
+        "import os, sqlite3, sys; db = sqlite3.connect(sys.argv[1], isolation_level=None);"
+        f"db.execute('PRAGMA user_version = {SCHEMA_VERSION + 1}'); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "journal.sqlite")], check=True)
+    before = (tmp_path / "journal.sqlite").read_bytes(), (tmp_path / "journal.sqlite-wal").read_bytes()
+    assert before[1]
+    with pytest.raises(SchemaError):
+        Home.open(tmp_path)
+    assert ((tmp_path / "journal.sqlite").read_bytes(), (tmp_path / "journal.sqlite-wal").read_bytes()) == before
+
+
+def test_newer_facts_are_refused_untouched(tmp_path: Path) -> None:
+    Home.open(tmp_path).close()
+    (tmp_path / "home.json").write_text(json.dumps({"schema_version": SCHEMA_VERSION + 1}))
+    before = _bytes(tmp_path)
+    with pytest.raises(SchemaError):
+        Home.open(tmp_path)
+    assert _bytes(tmp_path) == before
+
+
+def test_damaged_facts_and_journals_are_named_and_left(tmp_path: Path) -> None:
+    Home.open(tmp_path).close()
+    facts = (tmp_path / "home.json").read_text()
+    (tmp_path / "home.json").write_text("{")
+    with pytest.raises(HomeError, match=r"home\.json is damaged"):
+        Home.open(tmp_path)
+    (tmp_path / "home.json").write_text(facts)
+    (tmp_path / "journal.sqlite").write_bytes(b"not a database at all")
+    with pytest.raises(JournalError, match="is not a journal"):
+        Home.open(tmp_path)
+    assert (tmp_path / "journal.sqlite").read_bytes() == b"not a database at all"
+
+
+def test_a_corrupted_page_is_reported(tmp_path: Path) -> None:
+    with Home.open(tmp_path) as home:
+        for i in range(200):
+            home.journal.put_document("recipe", str(i), "x" * 400)
+        assert home.journal.check() == []
+    file = tmp_path / "journal.sqlite"
+    data = bytearray(file.read_bytes())
+    middle = len(data) // 2 // 4096 * 4096
+    data[middle : middle + 4096] = b"\xff" * 4096
+    file.write_bytes(data)
+    with Home.open(tmp_path) as home:
+        assert home.journal.check() != []
+        with pytest.raises(JournalError, match=r"damaged.*\.recover"):
+            home.journal.documents("recipe")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_no_permission(tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    with pytest.raises(HomeError, match="no permission"):
+        Home.open(tmp_path / "locked" / "home")
+
+
+def test_a_home_where_a_file_stands(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(HomeError, match="cannot open the home"):
+        Home.open(tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_no_space(tmp_path: Path) -> None:
+    (tmp_path / "home.tmp").symlink_to("/dev/full")
+    with pytest.raises(HomeError, match="no space left"):
+        Home.open(tmp_path)
+
+
+def test_the_default_home_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HABILIS_HOME", str(tmp_path))
+    assert default_home() == tmp_path
+    monkeypatch.delenv("HABILIS_HOME")
+    assert default_home().name == ".habilis"
