@@ -39,7 +39,7 @@ class Names:
 
     def __init__(self, known: Iterable[str], spec: WorldSpec, snapshot: Snapshot) -> None:
         given = set(known)
-        tags = {f"#{t}" for t in (*spec.tags, *snapshot.tags)}
+        tags = {*spec.tags, *snapshot.tags}
         seen = {a for f in snapshot.facts for a in f.args if isinstance(a, str)}
         members = {m for group in (spec.tags, snapshot.tags) for t in group.values() for m in t}
         self.all: frozenset[str] = frozenset(given | tags | seen | members) if given else frozenset()
