@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from habilis.agent.meter import SearchMeter
-from habilis.agent.regression import Regression, Wanted, direction, skills_by_fact
+from habilis.agent.regression import Regression, Wanted, brings_about, direction, skills_by_fact
 from habilis.core import (
     Action,
     Atom,
@@ -29,6 +29,7 @@ from habilis.core import (
     Skill,
     Snapshot,
     Task,
+    Term,
     WorldSpec,
 )
 from habilis.memory.contracts import ContractBook
@@ -106,7 +107,7 @@ class Curriculum:
         mastered = skills_by_fact(skills)
         with SearchMeter(ledger) as meter:
             regression = Regression(self.book, self.spec, mastered, context.affordances, meter, max_nodes=200_000)
-            candidates = list(self._tries(context.affordances))
+            candidates = list(self._tries(context.affordances, regression))
             candidates += self._wants(context.snapshot, goals, mastered, regression)
         if not candidates:
             return None
@@ -129,7 +130,7 @@ class Curriculum:
 
     # ------------------------------------------------------------------ inside
 
-    def _tries(self, affordances: Sequence[Action]) -> Iterable[tuple[Task, float, str]]:
+    def _tries(self, affordances: Sequence[Action], regression: Regression) -> Iterable[tuple[Task, float, str]]:
         """Actions of unknown effect."""
         seeking = {p.name for p in self.spec.primitives if p.seeks}
         for action in affordances:
@@ -139,7 +140,9 @@ class Curriculum:
             if contract.effects and action in self.book:
                 continue
             task = Task(Goal(), self.spec.name, 0, f"find out what {action} does", "try", str(action))
-            yield task, 1.0, "its effect is unknown"
+            needs = regression.conditions(contract)
+            reach = 0.05 if needs is None else _reach(sum(choice.cost for _, choice in needs))
+            yield task, reach, f"its effect is unknown, reach {reach:.2f}"
 
     def _wants(
         self, snapshot: Snapshot, goals: Sequence[Goal], mastered: dict[Wanted, Skill], regression: Regression
@@ -178,14 +181,15 @@ class Curriculum:
         up = direction(atom)
         if up is None:
             return 0.01
-        best = 0.05
         choice = regression.solve(atom.fact, up)
-        if choice is not None:
-            best = 1.0 / (1.0 + 0.15 * math.log1p(choice.cost))
-        return best
+        return 0.05 if choice is None else _reach(choice.cost)
 
     def _demand(self, snapshot: Snapshot) -> Mapping[Fact, float]:
         """How many contracts, not yet made use of, need each fact."""
+        concerning: defaultdict[Term, list[Fact]] = defaultdict(list)
+        for fact in self.book.produced():
+            if fact.args:
+                concerning[fact.args[0]].append(fact)
         demand: defaultdict[Fact, float] = defaultdict(float)
         for contract in self.book:
             if contract.effects and all(snapshot.value(e.fact) for e in contract.effects):
@@ -198,6 +202,12 @@ class Curriculum:
                     demand[Fact(fact.predicate, (member, *fact.args[1:]))] += 1.0 / len(members)
                 if not members:
                     demand[fact] += 1
+        for fact in sorted(demand, key=str):
+            if fact.args and not self.book.producers(fact):
+                # Nothing known brings it about, so whatever else concerns the same thing is wanted instead.
+                for other in concerning.get(fact.args[0], ()):
+                    if other != fact:
+                        demand[other] += demand[fact]
         return demand
 
     def _weighed(
@@ -231,9 +241,7 @@ class Curriculum:
         sought = {p.seeks for p in self.spec.primitives if p.seeks}
         if fact.predicate not in sought:
             return True
-        return any(
-            (e := c.effect_on(fact)) is not None and e.seen >= max(1, c.successes) for c in self.book.producers(fact)
-        )
+        return any(brings_about(c, fact) for c in self.book.producers(fact))
 
     def _tagged(self) -> list[Fact]:
         tags = {
@@ -267,6 +275,10 @@ def words(goal: Goal, spec: WorldSpec) -> str:
             text = text.replace(f"{{{i}}}", str(arg).replace("#", "any ").replace("_", " "))
         parts.append(text)
     return " and ".join(parts)
+
+
+def _reach(cost: float) -> float:
+    return 1.0 / (1.0 + 0.15 * math.log1p(cost))
 
 
 def _atom(spec: WorldSpec, fact: Fact) -> Atom:

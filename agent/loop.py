@@ -13,12 +13,16 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from habilis.memory.library import SkillLibrary
+
 from habilis.agent.admission import AdmissionSettings, Verified, affordable, candidate, observed, verify
 from habilis.agent.curriculum import Curriculum, words
-from habilis.agent.writers.search import programs
+from habilis.agent.regression import skills_by_fact
+from habilis.agent.writers.search import needed
 from habilis.core import (
     Action,
     Affording,
+    Atom,
     Attempt,
     Augmentation,
     Budget,
@@ -37,8 +41,8 @@ from habilis.core import (
     Json,
     Judge,
     Ledger,
-    Runner,
     RunLimits,
+    Runner,
     Skill,
     Task,
     ToolCall,
@@ -50,8 +54,10 @@ from habilis.core import (
     Writer,
     dump,
 )
-from habilis.memory import Journal, SkillLibrary
 from habilis.memory.contracts import ContractBook
+from habilis.memory.journal import Journal
+
+_EFFECTS = 4  # how many effects of a tried action are lifted to skills at once
 
 
 @dataclass(frozen=True)
@@ -170,19 +176,22 @@ class Loop:
         p = self.parts
         ledger = ledger or p.ledger.child(self.settings.task_budget)
         before = before or ledger.spent
-        draft_episode, skill = await self._episode(task, ledger)
+        draft_episode, skills = await self._episode(task, ledger)
         episode = replace(draft_episode, cost=ledger.spent.less(before))
+        kept: list[Skill] = []
         with p.journal.transaction():
-            if skill is not None and self.settings.keep_skills:
-                kept = p.library.admit(skill, f"solved {task.text!r}")
-                episode = replace(episode, skill=kept.name)
-                self._announce(kept)
+            if self.settings.keep_skills:
+                kept = [p.library.admit(skill, f"solved {task.text!r}") for skill in skills]
+            if kept:
+                episode = replace(episode, skill=kept[0].name)
             p.curriculum.record(episode)
             p.journal.append_episode(self.run_id, episode)
             p.journal.put_contracts(p.book.take_dirty())
             self.iteration += 1
             p.journal.put_state(f"run:{self.run_id}", self._state())
             p.journal.update_run(self.run_id, spent=p.ledger.spent)
+        for skill in kept:
+            self._announce(skill, episode.index)
         p.events.emit(
             "task_ended",
             episode.index,
@@ -197,7 +206,7 @@ class Loop:
 
     # ------------------------------------------------------------------ inside
 
-    async def _episode(self, task: Task, ledger: Ledger) -> tuple[Episode, Skill | None]:
+    async def _episode(self, task: Task, ledger: Ledger) -> tuple[Episode, list[Skill]]:
         p = self.parts
         attempts: list[Attempt] = []
         tape: list[ToolCall] = []
@@ -207,12 +216,15 @@ class Loop:
         caller = p.help.caller(picked, ledger, tape) if p.help is not None else None
         context = self._context(picked, caller)
         drafts = p.writer.drafts(task, context, ledger)
-        skill: Skill | None = None
+        skills: list[Skill] = []
         solved, reason, writer = False, "", ""
         status = "failed"
         try:
             solved, reason, writer, skill = await self._rounds(drafts, task, context, ledger, attempts, tape)
             status = "solved" if solved else "failed"
+            skills = [skill] if skill is not None else []
+            if solved and task.kind == "try":
+                await self._lift_effects(task, ledger, attempts, tape, skills)
         except BudgetExceeded as error:
             solved = any(a.ok for a in attempts)
             status = "solved" if solved else "failed" if affordable(error, p.ledger) else "stopped"
@@ -233,7 +245,33 @@ class Loop:
             writer,
             tuple(a.id for a in picked),
         )
-        return episode, skill
+        return episode, skills
+
+    async def _lift_effects(
+        self, task: Task, ledger: Ledger, attempts: list[Attempt], tape: list[ToolCall], skills: list[Skill]
+    ) -> None:
+        """What a newly understood action brings about becomes skills at once."""
+        p = self.parts
+        sought = {s.seeks for s in p.world.spec.primitives if s.seeks}
+        contract = p.book.contract(Action.parse(task.action or ""))
+        for effect in contract.effects[:_EFFECTS]:
+            predicate = p.world.spec.predicate(effect.fact.predicate)
+            if predicate is None or predicate.context or effect.fact.predicate in sought:
+                continue
+            if effect.amount <= 0 and effect.value is not True:
+                continue
+            if p.verifier is None or (effect.fact, True) in skills_by_fact(self._skills().values()):
+                continue
+            goal = Goal((Atom(effect.fact, ">=", 1) if predicate.numeric else Atom(effect.fact),))
+            wanted = replace(task, goal=goal, kind="achieve", action=None, text=words(goal, p.world.spec))
+            context = self._context((), None)
+            drafts = p.writer.drafts(wanted, context, ledger)
+            try:
+                _, _, _, skill = await self._rounds(drafts, wanted, context, ledger, attempts, tape, solved=True)
+            finally:
+                await drafts.aclose()
+            if skill is not None:
+                skills.append(skill)
 
     async def _rounds(
         self,
@@ -243,9 +281,10 @@ class Loop:
         ledger: Ledger,
         attempts: list[Attempt],
         tape: list[ToolCall],
+        solved: bool = False,
     ) -> tuple[bool, str, str, Skill | None]:
         """Run and verify drafts until one is kept; (solved, why no skill was kept, writer, skill)."""
-        solved, reason, writer = False, "no program was found", ""
+        reason, writer = "no program was found", ""
         feedback: Feedback | None = None
         for number in range(self.settings.rounds):
             try:
@@ -260,8 +299,7 @@ class Loop:
                     reason = attempt.feedback
                     feedback = Feedback(attempt.trajectory, verdict, False, draft.args)
                     continue
-                solved = True
-                reason = ""
+                solved, reason = True, ""
                 if task.kind == "try" or self._already(draft):
                     return True, "", writer, None
                 if self.parts.verifier is None:
@@ -294,7 +332,7 @@ class Loop:
             draft.program,
             p.world,
             args=draft.args,
-            skills=programs(context.skills),
+            skills=needed(draft.program, context.skills),
             tools=context.tools,
             limits=self.settings.limits,
             seed=task.seed,
@@ -327,7 +365,7 @@ class Loop:
         return verify(
             skill,
             p.verifier,
-            programs(self._skills()),
+            needed(skill.program, self._skills()),
             ledger,
             seed=task.seed,
             settings=self.settings.admission,
@@ -345,10 +383,10 @@ class Loop:
         known = self._skills().get(draft.program.name)
         return known is not None and known.program == draft.program
 
-    def _announce(self, skill: Skill) -> None:
+    def _announce(self, skill: Skill, iteration: int) -> None:
         self.parts.events.emit(
             "skill_admitted",
-            self.iteration,
+            iteration,
             name=skill.name,
             version=skill.version,
             goal=skill.goal_template,

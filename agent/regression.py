@@ -157,8 +157,7 @@ class Regression:
         effect = contract.effect_on(fact, up)
         if effect is None:
             return None
-        # Moving about makes things come into reach by chance; only a reliable effect counts there.
-        if fact.predicate in self._seekers and effect.seen < contract.successes:
+        if fact.predicate in self._seekers and not brings_about(contract, fact):
             return None
         needs = self._needs(contract, path)
         if needs is None:
@@ -250,6 +249,12 @@ def direction(atom: Atom) -> bool | None:
     if atom.op in ("<=", "<"):
         return False
     return None
+
+
+def brings_about(contract: Contract, fact: Fact) -> bool:
+    """Whether an action makes something come into reach by its own doing; moving about does so by chance."""
+    effect = contract.effect_on(fact)
+    return effect is not None and effect.seen >= contract.successes and bool(set(contract.action.args) & set(fact.args))
 
 
 def skills_by_fact(skills: Iterable[Skill]) -> dict[Wanted, Skill]:

@@ -81,7 +81,7 @@ class ContractBook:
         return action in self._entries
 
     def __iter__(self) -> Iterator[Contract]:
-        for action in sorted(self._entries):
+        for action in sorted(self._entries, key=str):
             yield self.contract(action)
 
     def __len__(self) -> int:
@@ -103,17 +103,16 @@ class ContractBook:
     def producers(self, fact: Fact, up: bool = True, candidates: Iterable[Action] = ()) -> list[Contract]:
         """The actions known to raise this fact or make it true (``up=False``: lower it or make it false), and those
         among ``candidates`` predicted to; in a fixed order."""
-        found = [self.contract(a) for a in sorted(self._producers.get((fact, up), ()))]
-        for action in sorted(set(candidates)):
-            if action not in self._entries:
-                predicted = self.predicted(action)
-                if predicted.effect_on(fact, up):
-                    found.append(predicted)
+        found = [self.contract(a) for a in sorted(self._producers.get((fact, up), ()), key=str)]
+        for action in sorted(set(candidates) - self._entries.keys(), key=str):
+            predicted = self.predicted(action)
+            if predicted.effect_on(fact, up):
+                found.append(predicted)
         return found
 
     def produced(self) -> list[Fact]:
         """Every fact that some action is known to raise or make true."""
-        return sorted(f for (f, up), actions in self._producers.items() if up and actions)
+        return sorted((f for (f, up), actions in self._producers.items() if up and actions), key=str)
 
     def predicted(self, action: Action) -> Contract:
         """What an action of this primitive usually needs and does, for one that was never tried."""
@@ -133,7 +132,7 @@ class ContractBook:
 
         What is kept here is then read back from them, so that a resumed run goes on exactly as this one does.
         """
-        changed = [self.contract(a) for a in sorted(self._dirty)]
+        changed = [self.contract(a) for a in sorted(self._dirty, key=str)]
         self._dirty.clear()
         for contract in changed:
             self._restore(contract)
@@ -206,7 +205,7 @@ class ContractBook:
         for change in outcome.changes:
             self._effect(action, entry, change.fact, change.before, change.after, used)
         self._weigh(action, entry, used)
-        for fact, value in sorted(before.facts.items()):
+        for fact, value in before.facts.items():
             if fact.predicate in self._contexts and not isinstance(value, bool):
                 entry.context[Atom(fact, "==", value)] += 1
 
@@ -245,7 +244,7 @@ class ContractBook:
             condition.weighed += 1
             if (before < _KEPT_BELOW) != (_rate(condition) < _KEPT_BELOW):
                 self._changed(action)
-        for fact, amount in sorted(left.items()):
+        for fact, amount in sorted(left.items(), key=str):
             if fact.predicate in self._sought or self._widen(action, entry, fact, amount):
                 continue
             whole = int(amount) if float(amount).is_integer() else amount
@@ -314,10 +313,10 @@ class ContractBook:
     def _build(self, action: Action, entry: _Entry) -> Contract:
         conditions = tuple(
             Condition(c.atom, _round(_rate(c)), c.weighed > 0, c.confirmed)
-            for _, c in sorted(entry.conditions.items(), key=lambda item: (item[0][0], item[0][1]))
+            for _, c in sorted(entry.conditions.items(), key=lambda item: str(item[1].atom))
         )
         effects = []
-        for fact in sorted(set(entry.seen) | set(entry.told)):
+        for fact in sorted(set(entry.seen) | set(entry.told), key=str):
             seen = entry.seen[fact]
             if fact in entry.values:
                 effects.append(Effect(fact, 0.0, entry.values[fact], seen))
@@ -334,7 +333,7 @@ class ContractBook:
             entry.successes,
             entry.failures,
             entry.source,
-            tuple(sorted(entry.context.items())),
+            tuple(sorted(entry.context.items(), key=str)),
             _round(entry.steps / tries) if tries else 1.0,
         )
 
@@ -364,7 +363,9 @@ class ContractBook:
         return self._schemas[name]
 
     def _generalise(self, name: str) -> Contract | None:
-        siblings = [self.contract(a) for a in sorted(self._entries) if a.name == name and self._entries[a].successes]
+        siblings = [
+            self.contract(a) for a in sorted(self._entries, key=str) if a.name == name and self._entries[a].successes
+        ]
         if len(siblings) < 2:
             return None
         conditions: Counter[tuple[Atom, float]] = Counter()

@@ -134,7 +134,7 @@ class SearchWriter:
                 program,
                 world,
                 args=args,
-                skills=programs(context.skills),
+                skills=needed(program, context.skills),
                 tools=None,
                 limits=RunLimits(world_steps=limit),
                 seed=seed,
@@ -178,15 +178,23 @@ class SearchWriter:
         return self._book.version != version
 
     def _blind(self, task: Task, context: Context, ledger: Ledger) -> Draft | None:
-        if context.simulator is None or task.goal.judged is not None:
+        gives_reasons = "reasons" in context.spec.capabilities
+        if context.simulator is None or not task.goal.atoms or gives_reasons:
             return None
         search = BlindSearch(self._book, self._runner, max_steps=self._settings.blind_steps)
         return search.draft(task, context, ledger)
 
 
-def programs(skills: Mapping[str, Skill]) -> dict[str, Program]:
-    """The programs of skills, by name."""
-    return {name: skill.program for name, skill in skills.items()}
+def needed(program: Program, skills: Mapping[str, Skill]) -> dict[str, Program]:
+    """The programs of all skills that a program calls, directly or through others."""
+    found: dict[str, Program] = {}
+    todo = list(program.calls)
+    while todo:
+        name = todo.pop()
+        if name in skills and name not in found:
+            found[name] = skills[name].program
+            todo += skills[name].program.calls
+    return found
 
 
 def _achieved(task: Task, draft: Draft, trajectory: Trajectory) -> bool:
