@@ -34,7 +34,7 @@ from habilis.core import (
 )
 from habilis.worlds import runner as package
 from habilis.worlds.runner import ConfinedRunner, probe
-from habilis.worlds.runner._session import Malformed, read_message
+from habilis.worlds.runner._messages import Malformed, read_message
 
 Run = Callable[..., Trajectory]
 

@@ -11,7 +11,7 @@ import socket
 import struct
 import time
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from habilis.core.budget import Cost, Ledger, Reservation
 from habilis.core.errors import BudgetExceeded, InputError, IsolationError, ToolError, WorldError
@@ -20,28 +20,18 @@ from habilis.core.program import Program, ProgramError, RunLimits, Step, ToolCal
 from habilis.core.world import Action, Json, Outcome, Primitive, World
 from habilis.worlds.runner import _wire
 from habilis.worlds.runner._host import Server
+from habilis.worlds.runner._messages import Malformed, clean, read_message
 
 _TICK = 0.02  # seconds between looks at clock and output while the program is silent
 _GRACE = 0.1  # seconds a program has to show its line before it is killed
 _REAP = 5.0  # seconds the kernel has to end a killed process
-_DEPTH = 32  # of nested lists in a request
 _ARGUMENTS = 64
 _TEXT = 1_000  # characters in one argument of an action
 _BLOCK = 64  # world steps reserved at once: the ledger is asked rarely, others are hardly kept waiting
 _SETUP_FAILED = 97
-_CONTROL = re.compile(r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FRAME = re.compile(r'File "<skill (\w+)>", line (\d+) in (\w+|<\w+>)')
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-
-
-def clean(text: str) -> str:
-    """Text from a program without control characters, so that it can be shown on a terminal."""
-    return _CONTROL.sub("?", text)
-
-
-class Malformed(Exception):
-    """A message that no honest worker sends."""
 
 
 class Stop(Exception):
@@ -50,44 +40,6 @@ class Stop(Exception):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind, self.message = kind, message
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if value - value != 0.0:
-        raise Malformed(f"the number {text[:20]} is not finite")
-    return value
-
-
-def _refuse(text: str) -> NoReturn:
-    raise Malformed(f"{text} is not JSON")
-
-
-_decode = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse).decode
-
-
-def read_message(raw: bytes) -> list[Any]:
-    """A message from the worker, checked for size, depth, numbers and text. Raises `Malformed`."""
-    if len(raw) > _wire.MESSAGE:
-        raise Malformed(f"a message is longer than {_wire.MESSAGE} bytes")
-    if raw.count(b"[") + raw.count(b"{") > _DEPTH:
-        depth = deepest = 0
-        for byte in raw:
-            depth += (byte in b"[{") - (byte in b"]}")
-            deepest = max(deepest, depth)
-        # Brackets inside texts count too; only a text of more than thirty unbalanced ones is wrongly refused.
-        if deepest > _DEPTH:
-            raise Malformed(f"a message is nested deeper than {_DEPTH}")
-    try:
-        text = str(raw, "utf-8")
-        message = _decode(text)
-        if "\\ud" in text or "\\uD" in text:
-            json.dumps(message, ensure_ascii=False).encode()  # a lone surrogate has no UTF-8 form
-    except (ValueError, RecursionError) as error:
-        raise Malformed(f"a message is not JSON ({type(error).__name__})") from None
-    if type(message) is not list or not message or type(message[0]) is not str:
-        raise Malformed("a message is not a list that begins with its kind")
-    return message
 
 
 class _Steps:
@@ -154,6 +106,7 @@ class Session:
         self._primitives = {p.name: p for p in world.spec.primitives}
         self._calls = self._seen = self._tool_calls = 0
         self._output = bytearray()
+        self._said = b""
         self._ready = False
 
     @property
@@ -360,16 +313,21 @@ class Session:
         return self._located(kind, message, self._read_dump(_GRACE))
 
     def _read_dump(self, wait: float) -> list[tuple[str, int, str]]:
-        said, until = b"", time.monotonic() + wait
-        while b"_server.py" not in said:  # the outermost frame: all that matters has been written
+        until = time.monotonic() + wait
+        while b"_server.py" not in self._said:  # the outermost frame: all that matters has been written
             left = max(0.0, until - time.monotonic())
-            if len(said) > _wire.MESSAGE or not select.select([self._dump], [], [], left)[0]:
+            if not select.select([self._dump], [], [], left)[0] or not self._heard_dump():
                 break
+        return [(n, int(line), f) for n, line, f in reversed(_FRAME.findall(self._said.decode("utf-8", "replace")))]
+
+    def _heard_dump(self) -> bool:
+        """Read what faulthandler has written; False if that is nothing, or more than it ever writes."""
+        try:
             piece = os.read(self._dump, 65_536)
-            if not piece:
-                break
-            said += piece
-        return [(n, int(line), f) for n, line, f in reversed(_FRAME.findall(said.decode("utf-8", "replace")))]
+        except BlockingIOError:
+            return False
+        self._said += piece
+        return bool(piece) and len(self._said) < _wire.MESSAGE
 
     def _died(self) -> None:
         ended = self._server.ended(self._number, _REAP)
@@ -401,7 +359,7 @@ class Session:
     def _check_time(self) -> None:
         if time.monotonic() > self._deadline:
             raise Stop("time", f"the limit seconds={self._limits.seconds:g} is reached; the program was still running")
-        if self._ready and select.select([self._dump], [], [], 0)[0]:  # the kernel's SIGXCPU wrote it
+        if self._heard_dump():  # SIGXCPU, from the kernel
             raise Stop("time", f"the limit cpu_seconds={self._limits.cpu_seconds} is reached; compute less")
 
     def _drain(self) -> None:
