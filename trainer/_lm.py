@@ -95,12 +95,11 @@ def mean_loss(model: Any, ids: Tensor, dtype: str = "bfloat16", size: int = 8) -
     return math.fsum(parts) / len(ids)
 
 
-def chunks(tokenizer: Any, text: str, length: int) -> Tensor:
+def chunks(tokens: Sequence[int], length: int) -> Tensor:
     """A text cut into sequences: (n, length) token ids; what is left over at the end is dropped."""
     torch = need("torch")
-    ids = torch.tensor(tokenizer(text, add_special_tokens=False).input_ids)
-    count = len(ids) // length
-    found: Tensor = ids[: count * length].view(count, length)
+    count = len(tokens) // length
+    found: Tensor = torch.tensor(tokens[: count * length]).view(count, length)
     return found
 
 
@@ -112,7 +111,7 @@ def self_generated(model: Any, n: int, length: int, seed: int, *, start: int, dt
     """
     torch = need("torch")
     generator = torch.Generator().manual_seed(seed)
-    ids = torch.full((n, 1), start, dtype=torch.long)
+    ids: Tensor = torch.full((n, 1), start, dtype=torch.long)
     cache, last = None, ids
     with torch.no_grad(), autocast(dtype):
         for _ in range(length - 1):

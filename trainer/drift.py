@@ -1,0 +1,71 @@
+"""λ from the drift that the user allows.
+
+*Drift* is the relative rise of perplexity on text that the base model wrote itself and that the Fisher information was
+not computed from. On such text the base model is at a minimum, so to second order
+
+    log(1 + drift)  ≈  1/2 · length · c · Q,        Q = Σ F (s BA)², F of the mean loss over ``length`` tokens.
+
+The factor ``length`` turns the Fisher of a mean over tokens into that of one token: on its own text a model's gradients
+at different tokens are uncorrelated. ``c`` (1 if the Fisher were diagonal and the curvature constant) is measured: the
+true drift is probed a few times while training runs. A target drift is so a target Q*, and λ is the multiplier of the
+constraint Q <= Q*, found by dual ascent (Boyd & Vandenberghe 2004, section 5.4): λ = w / Q*, with w in nats at the
+target; w rises while Q is above Q* and falls while it is below. A fixed λ carries over neither between models nor
+between lengths of text.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+from habilis.core import InputError, Json
+
+_RATE = 0.15  # how fast w follows, per step and per unit of relative excess
+_LOWEST, _HIGHEST = 0.1, 1e5
+
+
+@dataclass
+class DriftControl:
+    """Keeps the drift near ``target`` (0.03: perplexity 3 % up). ``length``: tokens per sequence of the Fisher."""
+
+    target: float
+    length: int
+    w: float = 1.0
+    c: float = 1.0
+    q: float = 0.0
+    measured: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.target) and self.target > 0):
+            raise InputError(f"the target drift is a number > 0 such as 0.03 (3 % perplexity), got {self.target!r}")
+
+    @property
+    def q_target(self) -> float:
+        """The Q at which the quadratic model predicts the target drift."""
+        return 2 * math.log1p(self.target) / (self.length * self.c)
+
+    @property
+    def strength(self) -> float:
+        """λ, the factor of Q in the loss (nats)."""
+        return self.w / self.q_target
+
+    @property
+    def predicted(self) -> float:
+        """The drift that the quadratic model predicts for the last Q."""
+        return math.expm1(min(50.0, 0.5 * self.length * self.c * self.q))
+
+    def seen(self, q: float) -> None:
+        """Tell the Q of a training step; moves λ."""
+        self.q = q
+        excess = max(-1.0, min(1.0, q / self.q_target - 1.0))
+        self.w = max(_LOWEST, min(_HIGHEST, self.w * math.exp(_RATE * excess)))
+
+    def probed(self, base_loss: float, loss: float) -> None:
+        """Tell the mean loss per token (nats) of base and present model on the held-out self-written text."""
+        self.measured = math.expm1(min(50.0, loss - base_loss))
+        # Near the base model the rise drowns in rounding; there the theoretical c is the better guess.
+        if self.q > 0 and loss - base_loss > 0.1 * math.log1p(self.target):
+            self.c = max(1e-3, min(1e3, (loss - base_loss) / (0.5 * self.length * self.q)))
+
+    def dump(self) -> dict[str, Json]:
+        return asdict(self)

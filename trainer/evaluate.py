@@ -1,0 +1,139 @@
+"""What a model can do, on questions and text that it was not trained on."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any, Protocol
+
+from habilis.core import Action, Json, Task
+from habilis.memory.prompts import parse_plan
+from habilis.trainer._lazy import need
+from habilis.trainer._lm import answer_logits, autocast, batches, chunks, collate, encode, mean_loss
+from habilis.trainer.corpus import Example, PlanTask
+
+RUN_PLANS = "plan_run"  # the family of plans that were executed
+
+
+class PlanRunner(Protocol):
+    """Runs plans in fresh worlds: for each (task, actions) whether the task's goal became true. Handed in by the roof.
+
+    The world is reset with ``task.seed``, the actions are taken in order (one that fails is passed over), and the
+    world's own judge decides.
+    """
+
+    def __call__(self, plans: Sequence[tuple[Task, tuple[Action, ...]]]) -> Sequence[bool]: ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """``families``: family -> (right, asked). ``perplexity``: on the held-out English text.
+
+    ``answers``: (goal, plan line, solved) of the plans that were run.
+    """
+
+    families: Mapping[str, tuple[int, int]]
+    perplexity: float
+    answers: tuple[tuple[str, str, bool], ...] = field(default=())
+
+    @property
+    def asked(self) -> int:
+        return sum(n for _, n in self.families.values())
+
+    @property
+    def success(self) -> float:
+        """The mean over families of the share that is right; a family of many questions counts no more than another."""
+        shares = [right / asked for right, asked in self.families.values() if asked]
+        return math.fsum(shares) / len(shares) if shares else 0.0
+
+    def figures(self) -> dict[str, Json]:
+        return {
+            "success": round(self.success, 4),
+            "asked": self.asked,
+            "perplexity": round(self.perplexity, 4),
+            "families": {k: {"right": r, "asked": n} for k, (r, n) in sorted(self.families.items())},
+        }
+
+
+def evaluate(
+    model: Any,
+    tokenizer: Any,
+    examples: Sequence[Example],
+    plans: Sequence[PlanTask] = (),
+    runner: PlanRunner | None = None,
+    *,
+    text: str | None = None,
+    dtype: str = "bfloat16",
+    batch: int = 16,
+) -> Evaluation:
+    """Exact match per family; plans by running them, where there is a ``runner``; perplexity on ``text``.
+
+    An answer is right if all its tokens, the end mark too, are the likeliest ones: the same as being written greedily,
+    at the price of one pass. ``text`` defaults to `heldout_text`.
+    """
+    torch = need("torch")
+    right: dict[str, int] = defaultdict(int)
+    asked: dict[str, int] = defaultdict(int)
+    rows = [encode(tokenizer, e) for e in examples]
+    for indices in batches(rows, batch):
+        made = collate([rows[i] for i in indices], tokenizer.pad_token_id)
+        with torch.no_grad(), autocast(dtype):
+            logits, targets, where = answer_logits(model, made)
+        hit = logits.argmax(-1) == targets
+        row_of = where.nonzero()[:, 0]
+        for j, i in enumerate(indices):
+            asked[examples[i].family] += 1
+            right[examples[i].family] += bool(hit[row_of == j].all())
+    shown: list[tuple[str, str, bool]] = []
+    if plans and runner is not None:
+        lines = write(model, tokenizer, [p.prompt for p in plans], dtype=dtype)
+        parsed = [parse_plan(line) for line in lines]
+        # A line that is no plan takes no action; whether the goal holds even so is for the world to say.
+        verdicts = runner([(p.task, actions or ()) for p, actions in zip(plans, parsed, strict=True)])
+        solved = [bool(v) and actions is not None for v, actions in zip(verdicts, parsed, strict=True)]
+        right[RUN_PLANS], asked[RUN_PLANS] = sum(solved), len(plans)
+        shown = [(str(p.task.goal), line, ok) for p, line, ok in zip(plans, lines, solved, strict=True)]
+    families = {name: (right[name], asked[name]) for name in sorted(asked)}
+    return Evaluation(families, perplexity(model, tokenizer, text, dtype=dtype), tuple(shown))
+
+
+def write(
+    model: Any, tokenizer: Any, prompts: Sequence[str], *, tokens: int = 96, batch: int = 16, dtype: str = "bfloat16"
+) -> list[str]:
+    """The greedy answer to each prompt: its first line, at most ``tokens`` tokens."""
+    torch = need("torch")
+    answers: list[str] = []
+    ids = [tokenizer(p, add_special_tokens=False).input_ids for p in prompts]
+    for start in range(0, len(ids), batch):
+        part = ids[start : start + batch]
+        longest = max(map(len, part))
+        padded = torch.tensor([[tokenizer.pad_token_id] * (longest - len(p)) + p for p in part])
+        mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in part])
+        with torch.no_grad(), autocast(dtype):
+            out = model.generate(
+                input_ids=padded,
+                attention_mask=mask,
+                do_sample=False,
+                max_new_tokens=tokens,
+                pad_token_id=tokenizer.pad_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+            )
+        texts = tokenizer.batch_decode(out[:, longest:], skip_special_tokens=True)
+        answers += [t.strip().split("\n")[0] for t in texts]
+    return answers
+
+
+def perplexity(
+    model: Any, tokenizer: Any, text: str | None = None, *, length: int = 256, dtype: str = "bfloat16"
+) -> float:
+    """exp of the mean loss per token, over chunks of ``length`` tokens (shorter where the text is)."""
+    ids = tokenizer(heldout_text() if text is None else text, add_special_tokens=False).input_ids
+    return math.exp(mean_loss(model, chunks(ids, min(length, len(ids))), dtype))
+
+
+def heldout_text() -> str:
+    """English prose that ships with Habilis and is used for nothing but measuring."""
+    return (files("habilis.trainer") / "data" / "heldout.txt").read_text(encoding="utf-8")
