@@ -5,14 +5,19 @@ and the choice of what to use for a task under a budget (`BudgetSelector`, `Cata
 `habilis.memory`.
 """
 
-from habilis.tools.caller import HostTools, Inconclusive, ReplayTools
+from habilis.tools.augmentations import Catalogue, of_document, of_episode, of_model, of_skill, of_tool
+from habilis.tools.caller import HostTools, Inconclusive, OnCall, ReplayTools
 from habilis.tools.registrations import StateStore, load_registrations, save_registrations
 from habilis.tools.registry import ToolRegistry, ToolResult, ToolStats
+from habilis.tools.selection import BudgetSelector, exact_pick, value_of
 from habilis.tools.tool import Priced, Tool, tool
 
 __all__ = [
+    "BudgetSelector",
+    "Catalogue",
     "HostTools",
     "Inconclusive",
+    "OnCall",
     "Priced",
     "ReplayTools",
     "StateStore",
@@ -20,7 +25,14 @@ __all__ = [
     "ToolRegistry",
     "ToolResult",
     "ToolStats",
+    "exact_pick",
     "load_registrations",
+    "of_document",
+    "of_episode",
+    "of_model",
+    "of_skill",
+    "of_tool",
     "save_registrations",
     "tool",
+    "value_of",
 ]

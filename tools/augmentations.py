@@ -1,0 +1,205 @@
+"""Augmentations of every kind, and the catalogue that keeps them, finds the near ones and picks within a budget."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from habilis.core import (
+    Augmentation,
+    Budget,
+    Cost,
+    Embedder,
+    Episode,
+    InputError,
+    Json,
+    Kind,
+    NotFoundError,
+    Selection,
+    Selector,
+    Skill,
+    Task,
+    VectorIndex,
+)
+from habilis.tools.registry import ToolStats
+from habilis.tools.selection import BudgetSelector
+from habilis.tools.tool import Tool
+
+
+def of_tool(tool: Tool, stats: ToolStats | None = None) -> Augmentation:
+    """A tool. With ``stats`` its price and track record are the ones learned, not the ones declared."""
+    about = " ".join(f"{p.name}: {p.doc}." for p in tool.parameters if p.doc)
+    return Augmentation(
+        Kind.TOOL,
+        tool.name,
+        f"{_words(tool.name)}: {tool.doc} {about}".strip(),
+        cost=tool.most if stats is None else stats.most,
+        provides=tool.provides,
+        successes=0 if stats is None else stats.calls - stats.failures,
+        uses=0 if stats is None else stats.calls,
+        meta={"owner": tool.owner, "side_effects": tool.side_effects},
+    )
+
+
+def of_skill(skill: Skill) -> Augmentation:
+    """A skill: requires the skills and tools it calls; costs its mean world steps, rounded up."""
+    return Augmentation(
+        Kind.SKILL,
+        skill.name,
+        f"{_words(skill.name)}: {skill.doc} {skill.goal_template}".strip(),
+        cost=Cost(world_steps=math.ceil(max(0.0, skill.cost))),
+        requires=(*(f"skill:{n}" for n in skill.program.calls), *(f"tool:{n}" for n in skill.tools)),
+        successes=skill.evidence.successes,
+        uses=skill.evidence.successes + skill.evidence.failures,
+        meta={"version": skill.version, "world": skill.world, "fingerprint": skill.fingerprint},
+    )
+
+
+def of_episode(episode: Episode) -> Augmentation:
+    """A demonstration: how a task was solved, to be shown to a writer that reads. Costs the tokens of showing it.
+
+    Raises `InputError` for an episode that was not solved.
+    """
+    attempt = next((a for a in reversed(episode.attempts) if a.ok), None)
+    if not episode.solved or attempt is None:
+        raise InputError(f"episode {episode.index} was not solved ({episode.status}); only solved ones demonstrate")
+    return Augmentation(
+        Kind.DEMONSTRATION,
+        str(episode.index),
+        f"{episode.task.text} {episode.task.goal}".strip(),
+        cost=Cost(tokens=most_tokens(episode.task.text + attempt.program.source)),
+        meta={"world": episode.task.world, "skill": episode.skill},
+    )
+
+
+def of_document(name: str, text: str, *, about: str = "", cost: Cost | None = None) -> Augmentation:
+    """A document of a knowledge base. ``about`` is what is embedded, by default the text's beginning.
+
+    ``cost`` is the price of the document, if it has one; the tokens of showing it are added.
+    """
+    return Augmentation(
+        Kind.DOCUMENT,
+        name,
+        about or f"{_words(name)}: {text[:1000]}",
+        cost=(cost or Cost()) + Cost(tokens=most_tokens(text)),
+        meta={"text": text},
+    )
+
+
+def of_model(name: str, about: str, cost: Cost, *, provides: str = "writer") -> Augmentation:
+    """A model that can write. ``cost`` has no default: an unknown price is not zero."""
+    return Augmentation(Kind.MODEL, name, f"{_words(name)}: {about}", cost=cost, provides=provides)
+
+
+def most_tokens(text: str) -> int:
+    """An upper bound for ordinary text and code: a token for every three bytes of UTF-8 (usual are four)."""
+    return math.ceil(len(text.encode("utf-8", "replace")) / 3)
+
+
+class Catalogue:
+    """All augmentations at hand, with their track records. Finds the near ones through the index, then picks.
+
+    The index is derived: `sync` brings it in line with what is here, whatever state it is in. ``per_kind``: how many of
+    each kind the index is asked for, before the selector chooses among them. Safe under threads.
+    """
+
+    def __init__(
+        self, index: VectorIndex, embedder: Embedder, selector: Selector | None = None, *, per_kind: int = 16
+    ) -> None:
+        if per_kind < 1:
+            raise InputError(f"per_kind must be >= 1, got {per_kind}")
+        self.index = index
+        self.embedder = embedder
+        self.selector: Selector = selector if selector is not None else BudgetSelector(embedder)
+        self.per_kind = per_kind
+        self._things: dict[str, Augmentation] = {}
+        self._credit: dict[str, tuple[int, int]] = {}
+        self._changed = True
+        self._lock = threading.RLock()
+
+    def put(self, *things: Augmentation) -> None:
+        """Add, or replace what has the same id. The index follows at the next `sync` or query."""
+        with self._lock:
+            for thing in things:
+                old = self._things.get(thing.id)
+                self._things[thing.id] = thing
+                self._changed = self._changed or old is None or old.text != thing.text
+
+    def remove(self, *ids: str) -> None:
+        """Take out by id (``skill:get_sticks``); raises `NotFoundError`."""
+        with self._lock:
+            for one in ids:
+                self.get(one)
+            for one in ids:
+                del self._things[one]
+                self._changed = True
+
+    def get(self, id: str) -> Augmentation:
+        """By id, with its track record; raises `NotFoundError`."""
+        with self._lock:
+            if id not in self._things:
+                raise NotFoundError.of("augmentation", id, self._things)
+            thing = self._things[id]
+            successes, uses = self._credit.get(id, (0, 0))
+            return replace(thing, successes=thing.successes + successes, uses=thing.uses + uses) if uses else thing
+
+    def ids(self) -> tuple[str, ...]:
+        with self._lock:
+            return tuple(sorted(self._things))
+
+    def credit(self, ids: Iterable[str], ok: bool) -> None:
+        """Count a use of each, and whether the task was solved. Adds to the record that it came with."""
+        with self._lock:
+            for one in sorted(set(ids)):
+                self.get(one)
+                successes, uses = self._credit.get(one, (0, 0))
+                self._credit[one] = (successes + ok, uses + 1)
+
+    def credits(self) -> Mapping[str, Json]:
+        """The track records as JSON, to be kept: ``{id: [successes, uses]}``."""
+        with self._lock:
+            return {one: list(self._credit[one]) for one in sorted(self._credit)}
+
+    def load_credits(self, data: Mapping[str, Any]) -> None:
+        """Take `credits` back, in place of those counted here."""
+        with self._lock:
+            self._credit = {one: (int(pair[0]), int(pair[1])) for one, pair in data.items()}
+
+    def sync(self) -> None:
+        """Bring the index in line: embed what is new or changed, delete what is gone."""
+        from habilis.memory.index import sync_index
+
+        with self._lock:
+            wanted: dict[Kind, dict[str, str]] = {kind: {} for kind in Kind}
+            for one in sorted(self._things):
+                wanted[self._things[one].kind][one] = self._things[one].text
+            sync_index(self.index, wanted, self.embedder)
+            self._changed = False
+
+    def near(self, text: str, *, kinds: Collection[Kind] = tuple(Kind), k: int | None = None) -> list[Augmentation]:
+        """The ``k`` nearest of each kind, nearest first, followed by what they require."""
+        with self._lock:
+            if self._changed:
+                self.sync()
+            vector = self.embedder.embed([text])[0]
+            hits = [n for kind in sorted(set(kinds)) for n in self.index.query({kind}, vector, k or self.per_kind)]
+            # What the index still knows but the catalogue does not is gone.
+            order = [n.id for n in sorted(hits, key=lambda n: (-n.score, n.id)) if n.id in self._things]
+            for one in order:
+                thing = self._things[one]
+                for name in thing.requires:
+                    found = next((i for i in (name, f"{thing.kind.value}:{name}") if i in self._things), None)
+                    if found is not None and found not in order:
+                        order.append(found)  # the loop goes on over what is appended
+            return [self.get(one) for one in order]
+
+    def pick(self, task: Task, limit: Budget, *, kinds: Collection[Kind] = tuple(Kind)) -> Selection:
+        """What to use for the task within the limit, out of the nearest of each kind."""
+        return self.selector.pick(task, self.near(task.text or str(task.goal), kinds=kinds), limit)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").replace("-", " ").strip()
