@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from habilis.core import Contract, InputError, Json, NotFoundError, Skill, Trial
+from habilis.core import Contract, EvidenceLevel, InputError, Json, NotFoundError, Skill, Trial
 from habilis.core.errors import DuplicateNameError
 from habilis.memory._database import Database
 from habilis.memory._records import ModelRecord, Transition, carry_unknown, from_text, read, to_data, to_text
@@ -57,14 +57,15 @@ class Shelf(Database):
             self._transition(name, version, skill.status, status, reason)
         return changed
 
-    def add_evidence(self, name: str, version: int, *trials: Trial) -> Skill:
-        """Add verification runs to a version's evidence, and count them."""
+    def add_evidence(self, name: str, version: int, *trials: Trial, level: EvidenceLevel | None = None) -> Skill:
+        """Add verification runs to a version's evidence, and count them; ``level`` sets what they prove together."""
         with self.transaction():
             old = self._skill_data(name, version)
             skill = read(Skill, old, _where(name, version))
             won = sum(t.ok for t in trials)
             evidence = replace(
                 skill.evidence,
+                level=level or skill.evidence.level,
                 trials=skill.evidence.trials + trials,
                 successes=skill.evidence.successes + won,
                 failures=skill.evidence.failures + len(trials) - won,

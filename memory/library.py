@@ -1,0 +1,339 @@
+"""The skill library: admit, version, retire; find by meaning and words; close over what a skill calls.
+
+    with SkillLibrary.open(home, embedder=embedder) as library:
+        kept = library.admit(skill, "solved episode 12")
+        for hit in library.search("get four sticks", state=snapshot):
+            print(hit.skill.name, hit.score, hit.why)
+
+Every change is one transaction of the journal; vectors and words follow after it and are made good when the library is
+opened next, should the process die between the two.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+from habilis.core import (
+    Atom,
+    Embedder,
+    EvidenceLevel,
+    GoalSyntaxError,
+    HomeError,
+    InputError,
+    Kind,
+    NotFoundError,
+    Program,
+    Skill,
+    Snapshot,
+    VectorIndex,
+)
+from habilis.memory._lexical import Lexicon
+from habilis.memory.home import Home
+from habilis.memory.index import ChromaIndex, MemoryIndex, Synced, sync_index
+from habilis.memory.similarity import normalise
+
+__all__ = ["Hit", "SkillLibrary", "skill_text"]
+
+_DENSE_SHARE = 0.7  # best of the shares tried on tool and code retrieval; see docs/embedding.md
+_POOL = 200
+_LEVELS = (EvidenceLevel.MODEL_JUDGED, EvidenceLevel.OBSERVED, EvidenceLevel.VERIFIED)
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A skill that was found. ``dense``: cosine similarity; ``lexical``: BM25 (0: no word in common); ``score``: both,
+    z-scored over the candidates and weighted .7 / .3. ``ready``: what it needs holds in the given state."""
+
+    skill: Skill
+    score: float
+    dense: float
+    lexical: float
+    why: str
+    ready: bool = True
+
+
+def skill_text(skill: Skill) -> str:
+    """What is embedded of a skill: its name in words, what it does, its goal."""
+    return f"{skill.name.replace('_', ' ')}: {skill.doc}\n{skill.goal_template}"
+
+
+class SkillLibrary:
+    """The skills of a home. Use `SkillLibrary.open`. Safe under threads."""
+
+    def __init__(self, home: Home, embedder: Embedder, index: VectorIndex) -> None:
+        self.home, self.embedder, self.index = home, embedder, index
+        self._lock = threading.RLock()
+        self._lexicon = Lexicon()
+        self._active: dict[str, Skill] = {}
+        self._keys: dict[tuple[object, ...], str] = {}
+        self._key_of: dict[str, tuple[object, ...]] = {}
+
+    @classmethod
+    def open(cls, home: Home, *, embedder: Embedder, index: VectorIndex | None = None) -> Self:
+        """Open the library of a home, and make the index agree with the journal.
+
+        ``index``: by default Chroma in the home's folder, or one in memory where the home is open for reading only
+        (two processes must not share a Chroma folder). Raises `HomeError` when the home was made with another embedder.
+        """
+        if home.embedder is None and not home.read_only:
+            home.set_embedder(embedder.fingerprint)
+        if home.embedder is not None and home.embedder != embedder.fingerprint and not home.read_only:
+            raise HomeError(
+                f"the home {home.path} was made with the embedder {home.embedder}, now it is {embedder.fingerprint}; "
+                "open the first one again (open_embedder takes the fingerprint), or change it with SkillLibrary.rebuild"
+            )
+        if index is None:
+            if home.read_only:
+                index = MemoryIndex(embedder.dim)
+            else:
+                index = ChromaIndex(home.index_path, embedder.fingerprint, embedder.dim)
+        library = cls(home, embedder, index)
+        library.refresh()
+        return library
+
+    @classmethod
+    def rebuild(cls, home: Home, *, embedder: Embedder) -> Self:
+        """Throw the index away and make it anew with this embedder, which is the home's from now on."""
+        index = ChromaIndex(home.index_path, embedder.fingerprint, embedder.dim, rebuild=True)
+        home.set_embedder(embedder.fingerprint)
+        return cls.open(home, embedder=embedder, index=index)
+
+    def refresh(self) -> Synced:
+        """Read the active skills from the journal again and make vectors and words agree with them."""
+        with self._lock:
+            before = {_id(s): s for s in self._active.values()}
+            self._active = {s.name: s for s in self.home.journal.skills()}
+            self._keys = {}
+            for skill in self._active.values():
+                self._keys.setdefault(self._known_key(skill), skill.name)
+            now = {_id(s): s for s in self._active.values()}
+            for id in before.keys() - now.keys():
+                self._lexicon.delete(id)
+            for id, skill in now.items():
+                if id not in before:
+                    self._lexicon.put(id, skill_text(skill))
+            return sync_index(self.index, {Kind.SKILL: {i: skill_text(s) for i, s in now.items()}}, self.embedder)
+
+    def active(self) -> dict[str, Skill]:
+        """The active version of each skill by name, in the order in which they were stored."""
+        with self._lock:
+            return dict(self._active)
+
+    def get(self, name: str) -> Skill:
+        """The active version of a skill. Raises `NotFoundError`."""
+        with self._lock:
+            if name in self._active:
+                return self._active[name]
+            others = self.home.journal.skills(None, name)
+            if others:
+                raise NotFoundError(
+                    f"skill {name} is {others[-1].status} (version {others[-1].version}); restore it to use it again"
+                )
+            raise NotFoundError.of("skill", name, self._active)
+
+    def search(
+        self,
+        text: str,
+        *,
+        k: int = 5,
+        state: Snapshot | None = None,
+        fingerprint: str | None = None,
+        floor: float = 0.1,
+    ) -> list[Hit]:
+        """The ``k`` active skills that fit a text best; with a state, those whose needs hold in it come first.
+
+        ``fingerprint``: only skills of this world. A skill with a cosine similarity below ``floor`` and no word in
+        common is no hit, so the list may be shorter than ``k`` or empty.
+        """
+        with self._lock:
+            ids = {_id(s): s for s in self._active.values() if fingerprint is None or s.fingerprint == fingerprint}
+            if not ids or k <= 0 or not text.strip():
+                return []
+            reach = len(self._active) if len(ids) < len(self._active) else min(len(ids), max(_POOL, 10 * k))
+            vector = self.embedder.embed([text])[0]
+            near = {n.id: n.score for n in self.index.query({Kind.SKILL}, vector, reach) if n.id in ids}
+            words = {i: s for i, s in self._lexicon.search(text).items() if i in ids}
+        pool = [i for i in ids if i in near or i in words]
+        # What the vectors did not reach is at most as near as the farthest that they did.
+        farthest = min(near.values(), default=0.0)
+        dense = {i: near.get(i, farthest) for i in pool}
+        lexical = {i: words.get(i, 0.0) for i in pool}
+        zd, zl = _z_scores(dense), _z_scores(lexical)
+        hits = []
+        for id in pool:
+            if dense[id] < floor and id not in words:
+                continue
+            lacks = [] if state is None else [n for n in ids[id].needs if not _holds(n, ids[id], state)]
+            why = f"meaning {dense[id]:.2f}, words {lexical[id]:.2f}" + (f"; lacks {', '.join(lacks)}" if lacks else "")
+            score = _DENSE_SHARE * zd[id] + (1 - _DENSE_SHARE) * zl[id]
+            hits.append(Hit(ids[id], score, dense[id], lexical[id], why, not lacks))
+        return sorted(hits, key=lambda h: (not h.ready, -h.score, h.skill.name))[:k]
+
+    def closure(self, names: Iterable[str]) -> list[Skill]:
+        """These active skills and all that they call, what is called first. Raises `NotFoundError` naming who calls
+        what is missing, `InputError` for a cycle."""
+        with self._lock:
+            return _closure(names, self._active)
+
+    def sources(self, names: Iterable[str]) -> dict[str, Program]:
+        """The programs of `closure`, by the name under which they are called."""
+        return {s.name: s.program for s in self.closure(names)}
+
+    def admit(self, skill: Skill, reason: str) -> Skill:
+        """Keep a skill, and return what is in the library now.
+
+        It becomes the next version of its name (whatever version it carries) and supersedes the active one. If an
+        active skill of the same world has the same program and goal up to names, nothing new is stored: the evidence
+        is added to that skill, and it is returned (compare the name). Raises `NotFoundError` where it calls what is not
+        active, `InputError` for a cycle or a source that is not Python.
+        """
+        key = _key(skill)
+        journal = self.home.journal
+        with self._lock:
+            twin = self._keys.get(key)
+            if twin is not None:
+                with journal.transaction():
+                    kept = self._add_evidence(self._active[twin], skill)
+                self._active[twin] = kept
+                return kept
+            _closure([skill.name], {**self._active, skill.name: skill})
+            with journal.transaction():
+                versions = [s.version for s in journal.skills(None, skill.name)]
+                kept = replace(skill, version=max(versions, default=0) + 1, status="active")
+                old = self._active.get(skill.name)
+                if old is not None:
+                    why = f"version {kept.version}: {reason}"
+                    journal.set_skill_status(old.name, old.version, "superseded", why)
+                journal.put_skill(kept, reason)
+            self.refresh()
+            return kept
+
+    def retire(self, name: str, reason: str, *, status: str = "retired") -> tuple[str, ...]:
+        """Take a skill out of use; skills that call it, directly or not, are quarantined with it. ``status`` may also
+        be "quarantined". Returns the names of all that went, the skill first."""
+        if status not in ("retired", "quarantined"):
+            raise InputError(f"a skill leaves as 'retired' or 'quarantined', got {status!r}")
+        journal = self.home.journal
+        with self._lock:
+            gone = [self.get(name)]
+            for skill in gone:  # grows while it is walked: callers of callers
+                gone += sorted(
+                    (s for s in self._active.values() if skill.name in s.program.calls and s not in gone),
+                    key=lambda s: s.name,
+                )
+            with journal.transaction():
+                journal.set_skill_status(name, gone[0].version, status, reason)
+                for skill in gone[1:]:
+                    journal.set_skill_status(skill.name, skill.version, "quarantined", f"calls {name}: {reason}")
+            self.refresh()
+            return tuple(s.name for s in gone)
+
+    def restore(self, name: str, reason: str, *, version: int | None = None) -> Skill:
+        """Make a version (default: the newest) the active one again. Raises `NotFoundError` where it, or what it calls,
+        is not there."""
+        journal = self.home.journal
+        with self._lock:
+            versions = journal.skills(None, name)
+            chosen = max(versions, key=lambda s: s.version) if versions and version is None else None
+            skill = chosen or journal.skill(name, version)
+            _closure([name], {**self._active, name: skill})
+            with journal.transaction():
+                old = self._active.get(name)
+                if old is not None and old.version != skill.version:
+                    why = f"version {skill.version} is back: {reason}"
+                    journal.set_skill_status(name, old.version, "superseded", why)
+                kept = journal.set_skill_status(name, skill.version, "active", reason)
+            self.refresh()
+            return kept
+
+    def close(self) -> None:
+        """Close the index; the home stays open."""
+        with self._lock:
+            self.index.close()
+            self._lexicon.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _known_key(self, skill: Skill) -> tuple[object, ...]:
+        id = _id(skill)
+        if id not in self._key_of:
+            try:
+                self._key_of[id] = _key(skill)
+            except InputError:
+                self._key_of[id] = (id,)  # stored by someone else, and no Python: like no other
+        return self._key_of[id]
+
+    def _add_evidence(self, twin: Skill, skill: Skill) -> Skill:
+        to_twin = {
+            ours.name: theirs.name
+            for ours, theirs in zip(skill.program.parameters, twin.program.parameters, strict=True)
+        }
+        seen = {(t.seed, repr(sorted(t.args.items())), t.tier) for t in twin.evidence.trials}
+        fresh = []
+        for trial in skill.evidence.trials:
+            args = {to_twin.get(name, name): value for name, value in trial.args.items()}
+            # The same trial run twice proves nothing more.
+            if (trial.seed, repr(sorted(args.items())), trial.tier) not in seen:
+                fresh.append(replace(trial, args=args))
+        level = max(twin.evidence.level, skill.evidence.level, key=_LEVELS.index)
+        return self.home.journal.add_evidence(twin.name, twin.version, *fresh, level=level)
+
+
+def _id(skill: Skill) -> str:
+    return f"{skill.name}@{skill.version}"
+
+
+def _key(skill: Skill) -> tuple[object, ...]:
+    """Equal for two skills that do the same for the same goal in the same world, whatever their names are."""
+    source, names = normalise(skill.program.source)
+    goal = skill.goal_template
+    for i, parameter in enumerate(skill.program.parameters):
+        goal = goal.replace("{" + parameter.name + "}", f"{{\0{i}}}")
+    parameters = tuple(
+        (names.get(p.name, p.name), p.type, repr(p.default), p.required) for p in skill.program.parameters
+    )
+    return (skill.world, skill.fingerprint, source, goal, parameters)
+
+
+def _closure(names: Iterable[str], skills: Mapping[str, Skill]) -> list[Skill]:
+    done: dict[str, Skill] = {}
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name in done:
+            return
+        if name in path:
+            raise InputError(f"skills call each other in a circle: {' -> '.join([*path[path.index(name) :], name])}")
+        if name not in skills:
+            caller = f", which {path[-1]} calls" if path else ""
+            raise NotFoundError.of("active skill", name, skills, f"It is needed{caller}." if caller else "")
+        for called in skills[name].program.calls:
+            visit(called, (*path, name))
+        done[name] = skills[name]
+
+    for name in names:
+        visit(name, ())
+    return list(done.values())
+
+
+def _holds(need: str, skill: Skill, state: Snapshot) -> bool:
+    for parameter in skill.program.parameters:
+        need = need.replace("{" + parameter.name + "}", str(parameter.default))
+    try:
+        return state.holds(Atom.parse(need))
+    except GoalSyntaxError:
+        return False
+
+
+def _z_scores(values: Mapping[str, float]) -> dict[str, float]:
+    mean = statistics.fmean(values.values()) if values else 0.0
+    spread = statistics.pstdev(values.values()) if values else 0.0
+    return {k: (v - mean) / spread if spread > 1e-12 else 0.0 for k, v in values.items()}

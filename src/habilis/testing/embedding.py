@@ -1,0 +1,164 @@
+"""The fast embedder for tests, the conformance suite of indexes, and figures of retrieval.
+
+    python -m habilis.testing.embedding --data METATOOL --names hash,wordllama,minilm
+
+measures embedders on MetaTool (Huang et al. 2024, github.com/HowieHwong/MetaTool, folder ``dataset``): for each query,
+the one right tool among 199 descriptions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import random
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from habilis.core import Embedder, InputError, Kind, Neighbour, VectorIndex
+from habilis.memory._lexical import Lexicon
+from habilis.memory.embedding import HashEmbedder, open_embedder
+
+__all__ = ["HashEmbedder", "Retrieval", "check_embedder", "check_index", "measure_retrieval"]
+
+
+def check_embedder(embedder: Embedder) -> None:
+    """The conformance suite of an embedder. Raises `AssertionError` saying what is wrong."""
+    import numpy as np
+
+    texts = ["get four sticks", "", "get four sticks", "a" * 20_000, "räuber \N{GRINNING FACE}", "\n"]
+    rows = embedder.embed(texts)
+    assert rows.shape == (len(texts), embedder.dim), f"shape {rows.shape}, expected {(len(texts), embedder.dim)}"
+    assert rows.dtype == np.float32, f"dtype {rows.dtype}, expected float32"
+    assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-4), "rows must have length 1, also for an empty text"
+    assert embedder.embed([]).shape == (0, embedder.dim), "no text must give no row"
+    for text, row in zip(texts, rows, strict=True):
+        assert np.array_equal(embedder.embed([text])[0], row), f"the vector of {text[:20]!r} depends on its batch"
+    assert embedder.fingerprint, "a fingerprint names model and weights"
+    near, far = "collect wood from a tree", "the invoice was paid in march"
+    query = embedder.embed(["gather wood from trees"])[0]
+    assert embedder.embed([near])[0] @ query > embedder.embed([far])[0] @ query, "a paraphrase must be nearer"
+
+
+def check_index(make_index: Callable[[], VectorIndex], *, dim: int = 8) -> None:
+    """The conformance suite of an index; ``make_index`` gives a new, empty one for vectors of ``dim``. Raises
+    `AssertionError` saying what is wrong."""
+    import numpy as np
+
+    vectors = np.random.default_rng(0).normal(size=(40, dim)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    names = [f"n{i}" for i in range(40)]
+    index = make_index()
+    try:
+        assert index.ids(Kind.SKILL) == set(), "a new index must be empty"
+        assert index.query({Kind.SKILL}, vectors[0], 3) == [], "an empty index finds nothing"
+        index.upsert(Kind.SKILL, names[:20], vectors[:20])
+        index.upsert(Kind.TOOL, names[20:], vectors[20:])
+        index.upsert(Kind.TOOL, [], vectors[:0])
+        assert index.ids(Kind.SKILL) == set(names[:20]), "all ids of a kind must be listed"
+        found = index.query({Kind.SKILL}, vectors[3], 5)
+        assert [n.id for n in found[:1]] == ["n3"], "a vector must find itself first"
+        assert abs(found[0].score - 1) < 1e-3, f"its score must be 1, is {found[0].score}"
+        assert {n.kind for n in found} == {Kind.SKILL}, "only the kinds that were asked for"
+        exact = sorted((float(-(vectors[i] @ vectors[3])), names[i]) for i in range(20))[:5]
+        assert [n.id for n in found] == [name for _, name in exact], "best first, by cosine"
+        both = index.query({Kind.SKILL, Kind.TOOL}, vectors[25], 40)
+        assert len(both) == 40, "kinds are merged"
+        assert both[0].id == "n25", "by score"
+        assert [n.score for n in both] == sorted((n.score for n in both), reverse=True), "best first"
+        assert len(index.query({Kind.SKILL}, vectors[0], 99)) == 20, "k may be more than there are"
+        index.upsert(Kind.SKILL, ["n3"], -vectors[3:4])
+        assert index.query({Kind.SKILL}, -vectors[3], 1)[0].id == "n3", "an id that is known gets the new vector"
+        assert len(index.ids(Kind.SKILL)) == 20, "and is not there twice"
+        index.upsert(Kind.TOOL, ["n3"], vectors[3:4])
+        index.delete(Kind.SKILL, ["n3", "never there"])
+        assert "n3" not in index.ids(Kind.SKILL), "what is deleted is gone"
+        assert "n3" not in {n.id for n in index.query({Kind.SKILL}, vectors[3], 20)}, "also from the neighbours"
+        assert "n3" in index.ids(Kind.TOOL), "of one kind only"
+        assert index.query(set(), vectors[0], 3) == [], "no kind, no neighbour"
+        for bad in (vectors[:1, : dim - 1], np.full((1, dim), np.nan, dtype=np.float32)):
+            try:
+                index.upsert(Kind.SKILL, ["bad"], bad)
+            except InputError:
+                continue
+            raise AssertionError("a vector of another length, or not finite, must be refused with InputError")
+        assert all(isinstance(n, Neighbour) for n in both), "neighbours are core records"
+    finally:
+        index.close()
+
+
+class Retrieval(NamedTuple):
+    """Share of queries whose document is first, and among the first five."""
+
+    at_1: float
+    at_5: float
+
+
+def measure_retrieval(
+    embedder: Embedder | None,
+    queries: Sequence[tuple[str, str]],
+    documents: dict[str, str],
+    *,
+    dense_share: float = 1.0,
+) -> Retrieval:
+    """How often the right document of a query is found. ``queries``: (text, id of the document); ``dense_share``: the
+    weight of the cosine against BM25, both z-scored over all documents (0: words alone)."""
+    import numpy as np
+
+    ids = sorted(documents)
+    lexicon = Lexicon()
+    for id in ids:
+        lexicon.put(id, documents[id])
+
+    def z(
+        scores: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        spread = float(scores.std())
+        return (scores - scores.mean()) / spread if spread > 0 else scores * 0
+
+    total = np.zeros((len(queries), len(ids)))
+    if embedder is not None:
+        rows = embedder.embed([documents[i] for i in ids])
+        asked = embedder.embed([text for text, _ in queries])
+        for i, row in enumerate(asked):
+            total[i] += dense_share * z((rows @ row).astype(np.float64))
+    if dense_share < 1:
+        for i, (text, _) in enumerate(queries):
+            words = lexicon.search(text)
+            total[i] += (1 - dense_share) * z(np.array([words.get(id, 0.0) for id in ids]))
+    lexicon.close()
+    order = np.argsort(-total, axis=1, kind="stable")
+    ranks = [int(np.flatnonzero(order[i] == ids.index(right))[0]) for i, (_, right) in enumerate(queries)]
+    return Retrieval(sum(r < 1 for r in ranks) / len(ranks), sum(r < 5 for r in ranks) / len(ranks))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m habilis.testing.embedding", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with plugin_des.json and all_clean_data.csv")
+    parser.add_argument("--names", default="hash,wordllama,minilm")
+    parser.add_argument("--queries", type=int, default=2000, help="how many, drawn with a fixed seed")
+    options = parser.parse_args(arguments)
+    descriptions = json.loads((options.data / "plugin_des.json").read_text(encoding="utf-8"))
+    with (options.data / "all_clean_data.csv").open(encoding="utf-8", newline="") as file:
+        rows = [(row["Query"], row["Tool"]) for row in csv.DictReader(file) if row["Tool"] in descriptions]
+    documents = {name: f"{name}: {descriptions[name]}" for name in {tool for _, tool in rows}}
+    queries = random.Random(0).sample(rows, min(options.queries, len(rows)))
+    print(f"{len(queries)} queries, {len(documents)} tools; R@1 and R@5 in %")
+    words = measure_retrieval(None, queries, documents, dense_share=0.0)
+    print(f"{'words (BM25) alone':28}{100 * words.at_1:6.1f}{100 * words.at_5:6.1f}")
+    for name in options.names.split(","):
+        embedder = open_embedder(name)
+        start = time.process_time()
+        alone = measure_retrieval(embedder, queries, documents)
+        speed = (len(queries) + len(documents)) / (time.process_time() - start)
+        fused = measure_retrieval(embedder, queries, documents, dense_share=0.7)
+        print(
+            f"{name + ' alone':28}{100 * alone.at_1:6.1f}{100 * alone.at_5:6.1f}   {speed:.0f} texts per CPU second\n"
+            f"{name + ' .7 + words .3':28}{100 * fused.at_1:6.1f}{100 * fused.at_5:6.1f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
