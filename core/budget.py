@@ -11,14 +11,23 @@ it really cost, or releases. A child ledger has its own, tighter limits and draw
 
 from __future__ import annotations
 
-import math
+import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import Self
 
 from habilis.core.errors import BudgetExceeded, InputError
+
+KINDS: tuple[str, ...] = ("usd", "tokens", "seconds", "world_steps", "search_steps", "calls")
+
+_MOST = sys.float_info.max
+_ROUNDING = 1 + 1e-12  # of sums of money and seconds; whole numbers are exact
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= _MOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +42,9 @@ class Cost:
     calls: int = 0
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        for name in KINDS:
+            value = getattr(self, name)
+            if not _is_amount(value):
                 raise InputError(f"a cost is a finite number >= 0, but {name}={value!r}; declare what the call costs")
 
     def __add__(self, other: Cost) -> Cost:
@@ -49,13 +59,17 @@ class Cost:
 
     def less(self, other: Cost) -> Cost:
         """The difference, never below zero."""
-        return Cost(**{f.name: max(0, getattr(self, f.name) - getattr(other, f.name)) for f in fields(Cost)})
+        return Cost(
+            max(0.0, self.usd - other.usd),
+            max(0, self.tokens - other.tokens),
+            max(0.0, self.seconds - other.seconds),
+            max(0, self.world_steps - other.world_steps),
+            max(0, self.search_steps - other.search_steps),
+            max(0, self.calls - other.calls),
+        )
 
     def nonzero(self) -> dict[str, float]:
         return {k: v for k, v in asdict(self).items() if v}
-
-
-KINDS: tuple[str, ...] = tuple(f.name for f in fields(Cost))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +84,9 @@ class Budget:
     calls: int | None = None
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        for name in KINDS:
+            value = getattr(self, name)
+            if value is not None and not _is_amount(value):
                 raise InputError(f"a budget is a finite number >= 0 or None (no limit), but {name}={value!r}")
 
     @classmethod
@@ -106,15 +119,17 @@ class Reservation:
 
     def commit(self, actual: Cost | None = None) -> None:
         """Charge what it really cost (default: what was reserved) and give back the rest."""
-        if self._open:
-            self._open = False
-            self._ledger._settle(self.cost, self.cost if actual is None else actual)
+        self._close(self.cost if actual is None else actual)
 
     def release(self) -> None:
         """Give everything back."""
-        if self._open:
-            self._open = False
-            self._ledger._settle(self.cost, Cost())
+        self._close(Cost())
+
+    def _close(self, actual: Cost) -> None:
+        with self._ledger._lock:
+            if self._open:
+                self._ledger._settle(self.cost, actual)
+                self._open = False
 
     def __enter__(self) -> Self:
         return self
@@ -130,6 +145,7 @@ class Ledger:
         self.limit = limit if limit is not None else Budget.unlimited()
         self._spent = spent if spent is not None else Cost()
         self._reserved = Cost()
+        self._held = 0
         self._parent = parent
         self._lock: threading.RLock = parent._lock if parent is not None else threading.RLock()
 
@@ -161,14 +177,13 @@ class Ledger:
     def reserve(self, cost: Cost) -> Reservation:
         """Hold this much, or raise `BudgetExceeded` naming the first limit it would pass."""
         with self._lock:
-            node: Ledger | None = self
-            while node is not None:
+            path = self._path()
+            for node in path:
                 node._check(cost)
-                node = node._parent
-            node = self
-            while node is not None:
-                node._reserved = node._reserved + cost
-                node = node._parent
+            sums = [node._reserved + cost for node in path]  # may refuse an overflow: before anything is changed
+            for node, total in zip(path, sums, strict=True):
+                node._reserved = total
+                node._held += 1
         return Reservation(self, cost)
 
     def spend(self, cost: Cost) -> None:
@@ -176,10 +191,13 @@ class Ledger:
         self.reserve(cost).commit()
 
     def affords(self, cost: Cost) -> bool:
-        try:
-            self.reserve(cost).release()
-        except BudgetExceeded:
-            return False
+        """Whether `reserve` would be granted now. Holds nothing, so it disturbs no other thread."""
+        with self._lock:
+            try:
+                for node in self._path():
+                    node._check(cost)
+            except BudgetExceeded:
+                return False
         return True
 
     def child(self, limit: Budget | None = None) -> Ledger:
@@ -191,22 +209,41 @@ class Ledger:
         with self._lock:
             self.limit = limit
 
+    def restore(self, spent: Cost) -> None:
+        """Take over what was spent before, as an interrupted run is continued."""
+        with self._lock:
+            self._spent = spent
+
+    def _path(self) -> list[Ledger]:
+        """This ledger and all above it."""
+        path, node = [], self
+        while True:
+            path.append(node)
+            if node._parent is None:
+                return path
+            node = node._parent
+
     def _check(self, cost: Cost) -> None:
         for kind in KINDS:
-            limit, asked = getattr(self.limit, kind), getattr(cost, kind)
-            if limit is None or not asked:
+            asked = getattr(cost, kind)
+            if not asked:
+                continue
+            limit = getattr(self.limit, kind)
+            if limit is None:
                 continue
             spent, reserved = getattr(self._spent, kind), getattr(self._reserved, kind)
-            if spent + reserved + asked > limit * (1 + 1e-12):
+            most = limit * _ROUNDING if kind in ("usd", "seconds") else limit
+            if spent + reserved + asked > most:
                 raise BudgetExceeded(kind, limit, spent, reserved, asked)
 
     def _settle(self, held: Cost, actual: Cost) -> None:
-        with self._lock:
-            node: Ledger | None = self
-            while node is not None:
-                node._reserved = node._reserved.less(held)
-                node._spent = node._spent + actual
-                node = node._parent
+        path = self._path()
+        sums = [node._spent + actual for node in path]
+        for node, spent in zip(path, sums, strict=True):
+            node._spent = spent
+            node._held -= 1
+            # Sums of fractions leave crumbs; with nothing held, nothing is reserved.
+            node._reserved = node._reserved.less(held) if node._held else Cost()
 
 
 def as_budget(value: Budget | Mapping[str, float | None] | str | None) -> Budget:

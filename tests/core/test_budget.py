@@ -1,0 +1,348 @@
+"""The ledger: no limit is ever passed by what was reserved, whoever reserves, however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import pickle
+import threading
+import time
+from dataclasses import astuple, fields
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+
+from habilis.core import Budget, BudgetExceeded, Cost, InputError, Ledger, Reservation, as_budget
+
+KINDS = [f.name for f in fields(Cost)]
+
+money = st.integers(0, 500).map(lambda cents: cents / 100) | st.floats(0, 5, allow_subnormal=False)
+costs = st.builds(
+    Cost,
+    usd=money,
+    tokens=st.integers(0, 500),
+    seconds=money,
+    world_steps=st.integers(0, 50),
+    search_steps=st.integers(0, 50),
+    calls=st.integers(0, 3),
+)
+budgets = st.builds(
+    Budget,
+    usd=st.none() | money,
+    tokens=st.none() | st.integers(0, 2000),
+    seconds=st.none() | money,
+    world_steps=st.none() | st.integers(0, 200),
+    search_steps=st.none() | st.integers(0, 200),
+    calls=st.none() | st.integers(0, 10),
+)
+
+
+def within(ledger: Ledger) -> None:
+    spent, reserved = ledger.spent, ledger.reserved
+    for kind in KINDS:
+        limit = getattr(ledger.limit, kind)
+        total = getattr(spent, kind) + getattr(reserved, kind)
+        assert total >= 0
+        if limit is not None:
+            assert total <= limit * (1 + 1e-12), kind
+            if kind not in ("usd", "seconds"):
+                assert total <= limit
+
+
+class Accounts(RuleBasedStateMachine):
+    """A tree of ledgers under random reservations, commits, releases and children."""
+
+    ledgers: Bundle[Ledger] = Bundle("ledgers")
+    held: Bundle[tuple[Ledger, Reservation, Cost]] = Bundle("held")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: list[Ledger] = []
+        self.parent: dict[int, Ledger | None] = {}
+        self.charged: dict[int, list[Cost]] = {}
+        self.open: list[tuple[Ledger, Cost]] = []
+
+    def _new(self, ledger: Ledger, parent: Ledger | None) -> Ledger:
+        self.all.append(ledger)
+        self.parent[id(ledger)] = parent
+        self.charged[id(ledger)] = []
+        return ledger
+
+    def _up(self, ledger: Ledger | None) -> list[Ledger]:
+        found = []
+        while ledger is not None:
+            found.append(ledger)
+            ledger = self.parent[id(ledger)]
+        return found
+
+    @rule(target=ledgers, limit=budgets)
+    def root(self, limit: Budget) -> Ledger:
+        return self._new(Ledger(limit), None)
+
+    @rule(target=ledgers, parent=ledgers, limit=st.none() | budgets)
+    def child(self, parent: Ledger, limit: Budget | None) -> Ledger:
+        return self._new(parent.child(limit), parent)
+
+    @rule(target=held, ledger=ledgers, cost=costs)
+    def reserve(self, ledger: Ledger, cost: Cost) -> Any:
+        affordable = ledger.affords(cost)
+        before = [(n.spent, n.reserved) for n in self.all]
+        if affordable:
+            self.open.append((ledger, cost))
+            return (ledger, ledger.reserve(cost), cost)
+        with pytest.raises(BudgetExceeded) as error:
+            ledger.reserve(cost)
+        assert error.value.asked == getattr(cost, error.value.limit) > 0
+        assert [(n.spent, n.reserved) for n in self.all] == before
+        return (ledger, ledger.reserve(Cost()), Cost())
+
+    @rule(one=consumes(held), share=st.sampled_from([0, 0.5, 1]), twice=st.booleans())
+    def commit(self, one: tuple[Ledger, Reservation, Cost], share: float, twice: bool) -> None:
+        ledger, reservation, cost = one
+        actual = Cost(
+            cost.usd * share,
+            int(cost.tokens * share),
+            cost.seconds * share,
+            int(cost.world_steps * share),
+            int(cost.search_steps * share),
+            int(cost.calls * share),
+        )
+        reservation.commit(actual)
+        if twice:
+            reservation.commit()
+            reservation.release()
+        self._closed(ledger, cost)
+        for node in self._up(ledger):
+            self.charged[id(node)].append(actual)
+
+    @rule(one=consumes(held), how=st.sampled_from(["release", "exit", "error"]))
+    def release(self, one: tuple[Ledger, Reservation, Cost], how: str) -> None:
+        ledger, reservation, cost = one
+        if how == "release":
+            reservation.release()
+        elif how == "exit":
+            with reservation:
+                pass
+        else:
+            with pytest.raises(KeyError), reservation:
+                raise KeyError
+        self._closed(ledger, cost)
+
+    def _closed(self, ledger: Ledger, cost: Cost) -> None:
+        if (ledger, cost) in self.open:
+            self.open.remove((ledger, cost))
+
+    @rule(ledger=ledgers)
+    def what_remains_can_be_reserved(self, ledger: Ledger) -> None:
+        left = ledger.remaining
+        # A float may lie a rounding above what the sum allows; the slack of the check covers it.
+        ledger.reserve(Cost(**{k: getattr(left, k) or 0 for k in KINDS})).release()
+
+    @invariant()
+    def books_agree(self) -> None:
+        for node in self.all:
+            within(node)
+            charged = self.charged[id(node)]
+            for kind in KINDS:
+                assert getattr(node.spent, kind) == pytest.approx(math.fsum(getattr(c, kind) for c in charged))
+                below = [c for ledger, c in self.open if node in self._up(ledger)]
+                assert getattr(node.reserved, kind) == pytest.approx(math.fsum(getattr(c, kind) for c in below))
+                if not below:
+                    assert getattr(node.reserved, kind) == 0
+
+
+TestAccounts = Accounts.TestCase
+TestAccounts.settings = settings(max_examples=50, stateful_step_count=25, deadline=None)
+
+
+def test_thirty_two_threads_share_one_limit() -> None:
+    root = Ledger(Budget(usd=1.0, calls=100))
+    children = [root.child(Budget(usd=0.2)) for _ in range(8)]
+    made = []
+    start = threading.Barrier(32)
+    over = []
+
+    def work(number: int) -> None:
+        ledger = children[number % 8]
+        start.wait()
+        for step in range(60):
+            try:
+                with ledger.reserve(Cost(usd=0.01, calls=1)) as held:
+                    now = root.spent.usd + root.reserved.usd
+                    if now > 1.02:  # two readings are not one, so at most a call in flight may count twice
+                        over.append(now)
+                    if step % 3 == 0:
+                        raise ValueError
+                    held.commit(Cost(usd=0.005 if step % 2 else 0.01, calls=1))
+                    made.append(1)
+            except ValueError:
+                pass
+            except BudgetExceeded:
+                time.sleep(0)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert root.reserved == Cost()
+    assert root.spent.calls == len(made) == 100
+    assert root.spent.usd <= 1.0 + 1e-9
+    assert root.spent.usd == pytest.approx(sum(c.spent.usd for c in children))
+    assert all(c.spent.usd <= 0.2 + 1e-9 for c in children)
+
+
+def test_one_reservation_is_settled_once_whoever_settles_it() -> None:
+    for _ in range(50):
+        ledger = Ledger()
+        held = ledger.reserve(Cost(calls=1))
+        start = threading.Barrier(4)
+
+        def settle(start: threading.Barrier = start, held: Reservation = held) -> None:
+            start.wait()
+            held.commit()
+
+        threads = [threading.Thread(target=settle) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (ledger.spent.calls, ledger.reserved.calls) == (1, 0)
+
+
+def test_asking_what_is_affordable_disturbs_nobody() -> None:
+    ledger = Ledger(Budget(calls=1))
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            ledger.affords(Cost(calls=1))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        for _ in range(2000):
+            ledger.reserve(Cost(calls=1)).release()
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_asyncio_tasks_and_cancellation() -> None:
+    ledger = Ledger(Budget(calls=5))
+
+    async def one(seconds: float) -> str:
+        try:
+            with ledger.reserve(Cost(calls=1)) as held:
+                await asyncio.sleep(seconds)
+                held.commit()
+                return "made"
+        except BudgetExceeded:
+            return "refused"
+
+    async def main() -> list[Any]:
+        tasks = [asyncio.create_task(one(30 if i < 2 else 0)) for i in range(8)]
+        await asyncio.sleep(0.02)
+        assert ledger.reserved == Cost(calls=2)
+        for task in tasks[:2]:
+            task.cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    results = asyncio.run(main())
+    assert [r for r in results if isinstance(r, str)].count("made") == 3
+    assert [r for r in results if isinstance(r, str)].count("refused") == 3
+    assert (ledger.spent, ledger.reserved) == (Cost(calls=3), Cost())
+
+
+def test_an_overrun_is_charged_and_stops_what_follows() -> None:
+    root = Ledger(Budget(usd=1))
+    child = root.child(Budget(usd=0.5))
+    child.reserve(Cost(usd=0.4)).commit(Cost(usd=0.9))
+    assert (root.spent.usd, child.remaining.usd) == (0.9, 0)
+    with pytest.raises(BudgetExceeded) as error:
+        child.reserve(Cost(usd=0.01))
+    assert (error.value.limit, error.value.allowed, error.value.spent, error.value.asked) == ("usd", 0.5, 0.9, 0.01)
+    assert "--max-usd" in str(error.value)
+    child.reserve(Cost(tokens=5)).release()
+    assert pickle.loads(pickle.dumps(error.value)).args == error.value.args
+
+
+def test_a_child_gets_what_remains_and_a_top_up_continues() -> None:
+    root = Ledger(Budget(usd=None, world_steps=10))
+    root.spend(Cost(world_steps=4))
+    child = root.child(Budget(usd=None, world_steps=100))
+    assert child.remaining.world_steps == 6
+    with pytest.raises(BudgetExceeded):
+        child.spend(Cost(world_steps=7))
+    root.top_up(Budget(usd=None, world_steps=20))
+    child.spend(Cost(world_steps=7))
+    assert root.spent == Cost(world_steps=11)
+
+
+def test_many_small_sums_reach_the_limit_exactly() -> None:
+    ledger = Ledger(Budget(usd=1.0))
+    for _ in range(1000):
+        ledger.spend(Cost(usd=0.001))
+    with pytest.raises(BudgetExceeded):
+        ledger.spend(Cost(usd=0.0001))
+
+
+def test_whole_numbers_have_no_slack() -> None:
+    ledger = Ledger(Budget(tokens=10**13))
+    with pytest.raises(BudgetExceeded):
+        ledger.reserve(Cost(tokens=10**13 + 1))
+
+
+def test_sums_that_overflow_leave_the_books_as_they_were() -> None:
+    root = Ledger()
+    child = root.child()
+    child.reserve(Cost(usd=1e308))
+    with pytest.raises(InputError):
+        child.reserve(Cost(usd=1e308))
+    assert root.reserved == child.reserved == Cost(usd=1e308)
+
+
+@pytest.mark.parametrize("value", [-1, math.nan, math.inf, True, "1", None, 10**400])
+def test_what_is_no_amount_is_refused(value: Any) -> None:
+    with pytest.raises(InputError, match="usd="):
+        Cost(usd=value)
+    with pytest.raises(InputError, match="tokens="):
+        Cost(tokens=value)
+    if value is not None:
+        with pytest.raises(InputError, match="calls="):
+            Budget(calls=value)
+
+
+@given(budgets)
+def test_budgets_read_back(budget: Budget) -> None:
+    shown = {k: v for k, v in zip(KINDS, astuple(budget), strict=True) if v is not None}
+    assert as_budget(shown) == budget
+    assert Budget.parse(",".join(f"{k}={v!r}" for k, v in shown.items())) == budget
+    assert as_budget(budget) is budget
+
+
+@pytest.mark.parametrize(
+    "text", ["usd", "usd=", "usd=x", "dollars=3", "usd=1;tokens=2", "usd=-1", "usd=nan", "tokens=inf"]
+)
+def test_bad_budgets_say_what_is_wrong(text: str) -> None:
+    with pytest.raises(InputError, match="budget"):
+        as_budget(text)
+
+
+def test_nothing_given_is_no_limit_but_a_plain_budget_has_no_money() -> None:
+    assert as_budget(None) == as_budget("") == as_budget({}) == Budget.unlimited()
+    assert Budget().usd == 0
+    with pytest.raises(InputError, match="dollars"):
+        as_budget({"dollars": 1})
+
+
+def test_a_reservation_costs_microseconds() -> None:
+    ledger = Ledger(Budget(usd=None, world_steps=10**9)).child().child()
+    one = Cost(world_steps=1)
+    start = time.process_time()
+    for _ in range(3000):
+        ledger.spend(one)
+    assert (time.process_time() - start) / 3000 < 500e-6  # ten times what is usual, for slow machines
