@@ -38,7 +38,9 @@ class CounterWorld:
             Primitive("add", "Add n of a thing.", (_NAME, Parameter("n", "int", 1, required=False))),
             Primitive("take", "Take one, if there is one.", (_NAME,)),
             Primitive("walk", "Walk five steps.", max_steps=5),
-            Primitive("pick", "The first of these that is there.", (_NAME,), variadic=True),
+            Primitive(
+                "pick", "The first that is there.", (_NAME, Parameter("depth", "int", required=False)), variadic=True
+            ),
             Primitive("crash", "Raises."),
         ),
         predicates=(

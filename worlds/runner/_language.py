@@ -140,25 +140,25 @@ class _Primitive:
         raise ActionFailed(text, reply[1], reply[3])
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """Arguments by position. Of a variadic action, what is named comes after all that is not."""
         if len(args) > self._fixed and not self._variadic:
             raise TypeError(f"{self._signature()} takes at most {self._fixed} arguments, {len(args)} given")
-        bound = list(args)
         for name in kwargs:
             if name not in self._names:
                 raise TypeError(f"{self._signature()} has no parameter {name!r}")
-            if self._names.index(name) < len(args):
+            place = self._names.index(name)
+            if place < (min(len(args), 1) if self._variadic else len(args)):
                 raise TypeError(f"{self._signature()}: {name!r} is given twice")
-        last = max((self._names.index(name) + 1 for name in kwargs), default=0)
-        for i in range(len(args), self._fixed):
+        bound, first = list(args), min(len(args), 1) if self._variadic else len(args)
+        last = max((self._names.index(n) + 1 for n, value in kwargs.items() if value is not None), default=0)
+        for i in range(first, self._fixed):
             name = self._names[i]
-            if name in kwargs:
+            if kwargs.get(name) is not None:
                 bound.append(kwargs[name])
-            elif self._required[i]:
+            elif self._required[i] and i >= len(args):
                 raise TypeError(f"{self._signature()} needs {name!r}")
-            elif i < last:
+            elif i < last and not self._variadic:
                 bound.append(self._defaults[i])
-            else:
-                break
         return tuple(bound)
 
     def _signature(self) -> str:
