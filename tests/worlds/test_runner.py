@@ -139,9 +139,8 @@ def test_a_wrong_call_is_told_how(run: Run, world: Any, call: str, says: str) ->
 def test_defaults_numbers_and_alternatives(run: Run) -> None:
     t = run("world.add(name='a'); world.add('b', 4 / 2); world.add('c', True)\nreturn world.pick('x', 'y', 'b').value")
     assert [s.action.args for s in t.steps] == [("a",), ("b", 2), ("c", 1), ("x", "y", "b")]
-    t = run(
-        "world.pick('a', 'b', depth=2); world.pick('b', depth=None); r = world.pick(depth=1, name='b'); world.pick('b')\nreturn r.value"
-    )
+    named = "world.pick('a', 'b', depth=2); world.pick('b', depth=None)"
+    t = run(named + "\nr = world.pick(depth=1, name='b'); world.pick('b')\nreturn r.value")
     assert [s.action.args for s in t.steps] == [("a", "b", 2), ("b",), ("b", 1), ("b",)]
     assert t.returned == "b"
 
