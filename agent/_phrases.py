@@ -138,10 +138,11 @@ def by_phrases(text: str, spec: WorldSpec, names: Names) -> Goal:
     atoms = reached.get(len(starts), ((), None))[0]
     if atoms:
         return Goal(tuple(dict.fromkeys(atoms)))
-    if strangers:
-        shortest = min(strangers, key=lambda s: (not get_close_matches(spelling(s), names.by_form, n=1), len(s), s))
-        raise NotFoundError.of("name", spelling(shortest).replace(" ", "_"), names.all)
     forms = ", ".join(form_of(p) for p in spec.predicates)
+    if strangers:
+        nearest = min(strangers, key=lambda s: (not get_close_matches(spelling(s), names.by_form, n=1), len(s), s))
+        hint = f"This world can check: {forms}."
+        raise NotFoundError.of("name", spelling(nearest).replace(" ", "_"), names.all, hint)
     said = "; ".join(phrase_of(p, len(p.parameters)) for p in spec.predicates if p.phrase)
     raise InputError(
         f"cannot read {text[:120]!r} as a goal of the world {spec.name!r}. It can check: {forms}. "

@@ -189,9 +189,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         try:
+            self.close_connection = True  # a kept connection would outlive the server
             self.send_response(status)
             for name, value in (
-                {"content-type": "application/json", "content-length": str(len(body))} | headers
+                {"content-type": "application/json", "content-length": str(len(body)), "connection": "close"} | headers
             ).items():
                 self.send_header(name, value)
             self.end_headers()
