@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -138,6 +139,7 @@ def call_graph(calls: Mapping[str, Sequence[str]], ids: Mapping[str, str]) -> st
         for j, name in enumerate(column):
             at[name] = (2 + i * (_NODE_W + _GAP_X), round(top + j * (_NODE_H + _GAP_Y), 1))
     out = []
+    used = Counter(c for below in inner.values() for c in set(below))
     for name in sorted(inner):
         x1, y1 = at[name]
         for callee in inner[name]:
@@ -150,10 +152,9 @@ def call_graph(calls: Mapping[str, Sequence[str]], ids: Mapping[str, str]) -> st
             )
     for name in sorted(inner):
         x, y = at[name]
-        used = sum(name in cs for cs in inner.values())
         out.append(
             f'<a class="node" href="#{ids[name]}" data-skill="{ids[name]}" transform="translate({x:g} {y:g})">'
-            f"<title>{escaped(name, 200)} · calls {len(inner[name])}, called by {used}</title>"
+            f"<title>{escaped(name, 200)} · calls {len(inner[name])}, called by {used[name]}</title>"
             f'<rect width="{_NODE_W}" height="{_NODE_H}" rx="4"/>'
             f'<text x="8" y="15">{escaped(name, 19)}</text></a>'
         )

@@ -34,13 +34,11 @@ def picker(ids: Mapping[str, str], calls: Mapping[str, Sequence[str]], chosen: s
 def article(
     skill: Skill,
     shown: bool,
-    calls: Mapping[str, Sequence[str]],
+    called_by: Sequence[str],
     ids: Mapping[str, str],
-    episodes: Sequence[Episode],
+    first: Episode | None,
 ) -> str:
     evidence = skill.evidence
-    called_by = sorted(n for n, cs in calls.items() if skill.name in cs)
-    first = next((e for e in episodes if e.skill == skill.name), None)
     parameters = ", ".join(
         f"{p.name}: {p.type}" + ("" if p.required else f" = {p.default!r}") for p in skill.program.parameters
     )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import html
 import math
+import re
 import unicodedata
 
-# Cc: terminal escapes, NUL; Cf: bidirectional overrides that make code read as something else; Cs: lone surrogates.
+# Terminal sequences are cut out whole: CSI (colours, cursor), OSC (titles, links), and two-character ones.
+_SEQUENCES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
+# Cc: NUL and the like; Cf: direction overrides that make code read as something else; Cs: lone surrogates.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
@@ -15,8 +18,8 @@ def plain(value: object, limit: int = 2_000, *, lines: bool = False) -> str:
 
     ``lines=True`` keeps line ends and tabs, for programs.
     """
-    text = str(value)
-    kept = text.replace("\r\n", "\n")[: limit + 1]
+    # Twice the limit, so that what is cut away as an escape sequence is not missed at the end.
+    kept = _SEQUENCES.sub("", str(value)[: 2 * limit + 2].replace("\r\n", "\n"))[: limit + 1]
     if lines:
         clean = "".join(c if c in "\n\t" or unicodedata.category(c) not in _UNSAFE else "�" for c in kept)
     else:

@@ -12,6 +12,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -75,7 +76,8 @@ def write_report(data: ReportData, path: Path | str) -> Path:
         partial.write_text(_page(data), encoding="utf-8")
         partial.replace(target)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise HomeError(f"cannot write the report to {target}: {error.strerror}; name another place for it") from error
     return target
 
@@ -84,6 +86,11 @@ def _page(data: ReportData) -> str:
     skills = _active(data.skills)
     calls = {s.name: [c for c in s.program.calls if c in skills and c != s.name] for s in skills.values()}
     ids = {name: f"skill-{i}" for i, name in enumerate(sorted(skills))}
+    callers: dict[str, list[str]] = {name: [] for name in ids}
+    for name in ids:
+        for callee in set(calls[name]):
+            callers[callee].append(name)
+    first = {e.skill: e for e in reversed(data.episodes) if e.skill}
     chosen = _chosen(calls)
     parts = {
         "title": f"Habilis · {escaped(data.run.get('name') or data.run.get('world') or 'run', 80)}",
@@ -92,7 +99,7 @@ def _page(data: ReportData) -> str:
         "growth": _growth(data),
         "graph": _graph(calls, ids),
         "picker": picker(ids, calls, chosen),
-        "skills": "".join(article(skills[n], n == chosen, calls, ids, data.episodes) for n in sorted(skills)),
+        "skills": "".join(article(skills[n], n == chosen, callers[n], ids, first.get(n)) for n in ids),
         "reasons": _reasons(data.episodes),
         "episodes": _episodes(data.episodes, ids),
         "costs": _costs(data.spent, data.limit),
@@ -130,7 +137,9 @@ def _reach(name: str, calls: Mapping[str, Sequence[str]]) -> set[str]:
 
 def _chosen(calls: Mapping[str, Sequence[str]]) -> str | None:
     """The skill that calls most others; among equals the one that rests on most."""
-    return min(calls, key=lambda n: (-len(set(calls[n])), -len(_reach(n, calls)), n), default=None)
+    most = max((len(set(cs)) for cs in calls.values()), default=0)
+    best = [n for n, cs in calls.items() if len(set(cs)) == most]
+    return min(best, key=lambda n: (-len(_reach(n, calls)), n), default=None)
 
 
 def _heading(data: ReportData) -> str:
