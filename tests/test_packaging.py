@@ -62,10 +62,10 @@ def test_the_wheel_holds_every_module_and_data_file(built: tuple[Path, Path, str
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*.py")):
             assert f"habilis/{path.relative_to(ROOT).as_posix()}" in names
-    data = [p for p in sorted((ROOT / "worlds" / "craft" / "data").iterdir()) if p.is_file()]
-    assert data
+    data = [p for f in FOLDERS for p in sorted((ROOT / f).rglob("data/*")) if p.is_file() and p.suffix != ".pyc"]
+    assert ROOT / "worlds" / "craft" / "data" in {p.parent for p in data}
     for path in data:
-        assert f"habilis/worlds/craft/data/{path.name}" in names
+        assert f"habilis/{path.relative_to(ROOT).as_posix()}" in names
 
 
 def test_the_wheel_claims_no_name_but_ours(built: tuple[Path, Path, str]) -> None:
