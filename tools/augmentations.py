@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import threading
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from habilis.core import (
     Augmentation,
@@ -24,9 +25,14 @@ from habilis.core import (
     Task,
     VectorIndex,
 )
+from habilis.memory.library import skill_text
 from habilis.tools.registry import ToolStats
 from habilis.tools.selection import BudgetSelector
 from habilis.tools.tool import Tool
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def of_tool(tool: Tool, stats: ToolStats | None = None) -> Augmentation:
@@ -46,10 +52,12 @@ def of_tool(tool: Tool, stats: ToolStats | None = None) -> Augmentation:
 
 def of_skill(skill: Skill) -> Augmentation:
     """A skill: requires the skills and tools it calls; costs its mean world steps, rounded up."""
+    from habilis.memory.library import skill_text
+
     return Augmentation(
         Kind.SKILL,
         skill.name,
-        f"{_words(skill.name)}: {skill.doc} {skill.goal_template}".strip(),
+        skill_text(skill),
         cost=Cost(world_steps=math.ceil(max(0.0, skill.cost))),
         requires=(*(f"skill:{n}" for n in skill.program.calls), *(f"tool:{n}" for n in skill.tools)),
         successes=skill.evidence.successes,
@@ -102,12 +110,19 @@ def most_tokens(text: str) -> int:
 class Catalogue:
     """All augmentations at hand, with their track records. Finds the near ones through the index, then picks.
 
-    The index is derived: `sync` brings it in line with what is here, whatever state it is in. ``per_kind``: how many of
-    each kind the index is asked for, before the selector chooses among them. Safe under threads.
+    The index is derived: `sync` brings it in line with what is here, whatever state it is in. It may be the skill
+    library's: skills go by the same ids there, and of the kinds in ``shared`` nothing is deleted, since the library
+    does that. ``per_kind``: how many of each kind the selector chooses among. Safe under threads.
     """
 
     def __init__(
-        self, index: VectorIndex, embedder: Embedder, selector: Selector | None = None, *, per_kind: int = 16
+        self,
+        index: VectorIndex,
+        embedder: Embedder,
+        selector: Selector | None = None,
+        *,
+        per_kind: int = 16,
+        shared: Collection[Kind] = (Kind.SKILL,),
     ) -> None:
         if per_kind < 1:
             raise InputError(f"per_kind must be >= 1, got {per_kind}")
@@ -115,9 +130,11 @@ class Catalogue:
         self.embedder = embedder
         self.selector: Selector = selector if selector is not None else BudgetSelector(embedder)
         self.per_kind = per_kind
+        self._shared = frozenset(shared)
         self._things: dict[str, Augmentation] = {}
+        self._by_index: dict[tuple[Kind, str], str] = {}
         self._credit: dict[str, tuple[int, int]] = {}
-        self._changed = True
+        self._changed: set[Kind] = set(Kind)
         self._lock = threading.RLock()
 
     def put(self, *things: Augmentation) -> None:
@@ -126,7 +143,8 @@ class Catalogue:
             for thing in things:
                 old = self._things.get(thing.id)
                 self._things[thing.id] = thing
-                self._changed = self._changed or old is None or old.text != thing.text
+                if old is None or _index_id(old) != _index_id(thing):
+                    self._changed.add(thing.kind)
 
     def remove(self, *ids: str) -> None:
         """Take out by id (``skill:get_sticks``); raises `NotFoundError`."""
@@ -134,8 +152,7 @@ class Catalogue:
             for one in ids:
                 self.get(one)
             for one in ids:
-                del self._things[one]
-                self._changed = True
+                self._changed.add(self._things.pop(one).kind)
 
     def get(self, id: str) -> Augmentation:
         """By id, with its track record; raises `NotFoundError`."""
@@ -173,21 +190,35 @@ class Catalogue:
         from habilis.memory.index import sync_index
 
         with self._lock:
+            self._by_index = {(t.kind, _index_id(t)): t.id for t in self._things.values()}
             wanted: dict[Kind, dict[str, str]] = {kind: {} for kind in Kind}
-            for one in sorted(self._things):
-                wanted[self._things[one].kind][one] = self._things[one].text
+            for (kind, key), one in sorted(self._by_index.items()):
+                wanted[kind][key] = self._things[one].text
+            for kind in sorted(self._shared):  # what is not ours to delete is passed as wanted; it is there already
+                wanted[kind] = dict.fromkeys(sorted(self.index.ids(kind)), "") | wanted[kind]
             sync_index(self.index, wanted, self.embedder)
-            self._changed = False
+            self._changed.clear()
 
-    def near(self, text: str, *, kinds: Collection[Kind] = tuple(Kind), k: int | None = None) -> list[Augmentation]:
-        """The ``k`` nearest of each kind, nearest first, followed by what they require."""
+    def near(
+        self,
+        text: str,
+        *,
+        kinds: Collection[Kind] = tuple(Kind),
+        k: int | None = None,
+        world: str | None = None,
+    ) -> list[Augmentation]:
+        """The ``k`` nearest of each kind, nearest first, followed by what they require.
+
+        ``world``: leaves out skills and demonstrations of other worlds.
+        """
         with self._lock:
             if self._changed:
                 self.sync()
             vector = self.embedder.embed([text])[0]
-            hits = [n for kind in sorted(set(kinds)) for n in self.index.query({kind}, vector, k or self.per_kind)]
-            # What the index still knows but the catalogue does not is gone.
-            order = [n.id for n in sorted(hits, key=lambda n: (-n.score, n.id)) if n.id in self._things]
+            hits: list[tuple[float, str]] = []
+            for kind in sorted(set(kinds)):
+                hits += self._nearest(kind, vector, k or self.per_kind, world)
+            order = [one for _, one in sorted(hits, key=lambda h: (-h[0], h[1]))]
             for one in order:
                 thing = self._things[one]
                 for name in thing.requires:
@@ -196,9 +227,31 @@ class Catalogue:
                         order.append(found)  # the loop goes on over what is appended
             return [self.get(one) for one in order]
 
+    def _nearest(self, kind: Kind, vector: NDArray[np.float32], k: int, world: str | None) -> list[tuple[float, str]]:
+        """Asks for more until ``k`` are left that are still here and of this world."""
+        reach = k
+        while True:
+            found = self.index.query({kind}, vector, reach)
+            kept = []
+            for neighbour in found:
+                one = self._by_index.get((kind, neighbour.id))
+                if one is not None and (world is None or self._things[one].meta.get("world", world) == world):
+                    kept.append((neighbour.score, one))
+            if len(kept) >= k or len(found) < reach:
+                return kept[:k]
+            reach *= 4
+
     def pick(self, task: Task, limit: Budget, *, kinds: Collection[Kind] = tuple(Kind)) -> Selection:
         """What to use for the task within the limit, out of the nearest of each kind."""
-        return self.selector.pick(task, self.near(task.text or str(task.goal), kinds=kinds), limit)
+        pool = self.near(task.text or str(task.goal), kinds=kinds, world=task.world)
+        return self.selector.pick(task, pool, limit)
+
+
+def _index_id(thing: Augmentation) -> str:
+    """The id in the index. It changes with the text, so that no vector outlives the text it was made of."""
+    if thing.kind is Kind.SKILL and "version" in thing.meta:
+        return f"{thing.name}@{thing.meta['version']}"  # as the skill library names it
+    return f"{thing.name}#{hashlib.sha256(thing.text.encode('utf-8', 'replace')).hexdigest()[:12]}"
 
 
 def _words(name: str) -> str:

@@ -1,0 +1,197 @@
+"""Augmentations of every kind in one space, and the catalogue over an index that may be in any state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from habilis.core import (
+    Attempt,
+    Augmentation,
+    Budget,
+    Cost,
+    Episode,
+    Evidence,
+    EvidenceLevel,
+    Goal,
+    InputError,
+    Kind,
+    Ledger,
+    NotFoundError,
+    Program,
+    Skill,
+    Task,
+    Trajectory,
+)
+from habilis.memory.embedding import HashEmbedder
+from habilis.memory.home import Home
+from habilis.memory.index import ChromaIndex, MemoryIndex
+from habilis.memory.library import SkillLibrary
+from habilis.tools import (
+    Catalogue,
+    Priced,
+    ToolRegistry,
+    of_document,
+    of_episode,
+    of_model,
+    of_skill,
+    of_tool,
+    tool,
+)
+
+STICKS = Task(Goal.parse('count("stick") >= 4'), "craft", 0, "craft four sticks")
+
+
+@tool(cost=Cost(usd=0.01), provides="search")
+def look_up(thing: str) -> Priced:
+    """Look up the recipe of a thing.
+
+    Args:
+        thing: what to craft
+    """
+    return Priced(thing, Cost(usd=0.02))
+
+
+def skill(name: str, doc: str, *calls: str, version: int = 1, world: str = "craft") -> Skill:
+    return Skill(
+        name,
+        version,
+        Program(name, f"def {name}(world):\n    pass\n", calls=calls),
+        doc,
+        'count("x") >= 1',
+        world,
+        "f1",
+        Evidence(EvidenceLevel.VERIFIED, successes=4, failures=1),
+        cost=3.2,
+        tools=("look_up",) if calls else (),
+    )
+
+
+def test_each_kind_is_described_and_priced() -> None:
+    made = of_tool(look_up)
+    assert (made.id, made.cost, made.provides) == ("tool:look_up", Cost(usd=0.01, calls=1), "search")
+    assert "recipe" in made.text
+    assert "what to craft" in made.text
+    registry = ToolRegistry([look_up])
+    registry.call_sync("look_up", {"thing": "a"}, Ledger())
+    learned = of_tool(look_up, registry.stats("look_up"))
+    assert (learned.cost.usd, learned.successes, learned.uses) == (0.02, 1, 1)
+
+    able = of_skill(skill("get_sticks", "Get sticks.", "get_planks"))
+    assert able.requires == ("skill:get_planks", "tool:look_up")
+    assert (able.cost, able.successes, able.uses) == (Cost(world_steps=4), 4, 5)
+    paper = of_document("recipe_book", "x" * 3000, cost=Cost(usd=0.1))
+    assert (paper.cost, paper.meta["text"]) == (Cost(usd=0.1, tokens=1000), "x" * 3000)
+    assert of_model("big", "writes programs", Cost(usd=0.05)).id == "model:big"
+
+    program = Program("f", "def f(world):\n    world.craft('stick')\n")
+    solved = Episode(7, STICKS, "solved", (Attempt(program, Trajectory(), True),), skill="get_sticks")
+    shown = of_episode(solved)
+    assert (shown.id, shown.meta["skill"]) == ("demonstration:7", "get_sticks")
+    assert shown.cost.tokens > 10
+    with pytest.raises(InputError, match="episode 8 was not solved"):
+        of_episode(Episode(8, STICKS, "failed"))
+
+
+def filled(catalogue: Catalogue) -> Catalogue:
+    catalogue.put(
+        of_skill(skill("craft_sticks", "Craft sticks from planks.", "get_planks")),
+        of_skill(skill("get_planks", "Saw logs.")),
+        of_skill(skill("sail_home", "Sail a boat.")),
+        of_tool(look_up),
+        of_document("mail", "how to write a letter to somebody"),
+    )
+    return catalogue
+
+
+def new() -> Catalogue:
+    embedder = HashEmbedder()
+    return filled(Catalogue(MemoryIndex(embedder.dim), embedder))
+
+
+def test_pick_brings_what_is_needed_and_stays_in_the_budget() -> None:
+    selection = new().pick(STICKS, Budget(usd=1, world_steps=50))
+    assert {a.id for a in selection.taken} == {"skill:craft_sticks", "skill:get_planks", "tool:look_up"}
+    assert new().pick(STICKS, Budget(usd=0)).taken == ()  # the skill calls a tool that costs money
+
+
+def test_near_is_by_kind_and_by_world() -> None:
+    catalogue = new()
+    near = catalogue.near("craft sticks", kinds=[Kind.SKILL], k=1)
+    assert [a.id for a in near] == ["skill:craft_sticks", "skill:get_planks", "tool:look_up"]
+    for i in range(40):
+        catalogue.put(of_skill(skill(f"craft_sticks_{i}", "Craft sticks from planks.", world="other")))
+    assert [a.id for a in catalogue.near("craft sticks", kinds=[Kind.SKILL], k=1, world="craft")] == [
+        a.id for a in near
+    ]
+
+
+def test_a_changed_text_is_found_and_a_removed_one_is_not() -> None:
+    catalogue = new()
+    assert catalogue.near("feed the fish", kinds=[Kind.DOCUMENT])[0].id == "document:mail"
+    catalogue.put(of_document("mail", "feed the fish every day"), of_document("letters", "how to write a letter"))
+    near = catalogue.near("feed the fish", kinds=[Kind.DOCUMENT], k=1)
+    assert [a.id for a in near] == ["document:mail"]
+    catalogue.remove("document:mail")
+    assert [a.id for a in catalogue.near("feed the fish", kinds=[Kind.DOCUMENT])] == ["document:letters"]
+    with pytest.raises(NotFoundError, match="document:mail"):
+        catalogue.get("document:mail")
+    assert len(catalogue.index.ids(Kind.DOCUMENT)) == 1
+
+
+def test_track_records_add_up_and_survive() -> None:
+    catalogue = new()
+    catalogue.credit(["skill:get_planks", "tool:look_up"], True)
+    catalogue.credit(["tool:look_up"], False)
+    assert (catalogue.get("skill:get_planks").successes, catalogue.get("skill:get_planks").uses) == (5, 6)
+    assert (catalogue.get("tool:look_up").successes, catalogue.get("tool:look_up").uses) == (1, 2)
+    again = new()
+    again.load_credits(catalogue.credits())
+    assert again.get("tool:look_up") == catalogue.get("tool:look_up")
+    with pytest.raises(NotFoundError):
+        catalogue.credit(["tool:unknown"], True)
+
+
+def test_it_shares_the_index_of_the_skill_library(tmp_path: Path) -> None:
+    embedder = HashEmbedder()
+    with Home.open(tmp_path / "home") as home:
+        library = SkillLibrary.open(home, embedder=embedder)
+        kept = [library.admit(skill(n, d), "test") for n, d in [("cut_wood", "Cut wood."), ("dig", "Dig a hole.")]]
+        assert kept
+        catalogue = Catalogue(library.index, embedder)
+        catalogue.put(of_document("mail", "how to write a letter"), *map(of_skill, library.active().values()))
+        held = library.index.ids(Kind.SKILL)
+        catalogue.sync()
+        assert library.index.ids(Kind.SKILL) == held  # the same vectors serve both
+        other = Catalogue(library.index, embedder)  # one that has not heard of the skills yet
+        other.sync()
+        assert library.index.ids(Kind.SKILL) == held
+        assert library.search("cut wood")[0].skill.name == "cut_wood"
+        assert catalogue.near("cut wood", kinds=[Kind.SKILL], k=1)[0].id == "skill:cut_wood"
+        library.close()
+
+
+def test_an_index_in_any_state_is_brought_in_line(tmp_path: Path) -> None:
+    embedder = HashEmbedder()
+    index = ChromaIndex(tmp_path / "index", embedder.fingerprint, embedder.dim)
+    try:
+        index.upsert(Kind.DOCUMENT, ["stale"], embedder.embed(["how to write a letter"]))
+        catalogue = filled(Catalogue(index, embedder))
+        assert [a.id for a in catalogue.near("write a letter", kinds=[Kind.DOCUMENT])] == ["document:mail"]
+        assert "stale" not in index.ids(Kind.DOCUMENT)
+        index.delete(Kind.TOOL, sorted(index.ids(Kind.TOOL)))
+        catalogue.sync()
+        assert [a.id for a in catalogue.near("recipe", kinds=[Kind.TOOL])] == ["tool:look_up"]
+    finally:
+        index.close()
+
+
+def test_a_catalogue_may_be_empty() -> None:
+    embedder = HashEmbedder()
+    catalogue = Catalogue(MemoryIndex(embedder.dim), embedder)
+    assert catalogue.near("anything") == []
+    assert catalogue.pick(STICKS, Budget()).choices == ()
+    with pytest.raises(InputError, match="per_kind"):
+        Catalogue(MemoryIndex(4), embedder, per_kind=0)
+    assert isinstance(of_tool(look_up), Augmentation)
