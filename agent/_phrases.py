@@ -165,6 +165,7 @@ def _clause(
         words = words[1:]
     positive = [w for w in words if w.lower() not in ("not", "don't", "no-longer")]
     negated = len(positive) < len(words)
+    best: tuple[int, Atom, Predicate] | None = None
     for predicate in spec.predicates:
         for arguments in range(len(predicate.parameters), sum(p.required for p in predicate.parameters) - 1, -1):
             template = phrase_of(predicate, len(predicate.parameters)).split()
@@ -172,7 +173,12 @@ def _clause(
                 template = [t for t in template if not re.fullmatch(r"\{(\d+)\}", t) or int(t[1:-1]) < arguments]
             match = _match(template, positive, predicate, names, strangers)
             if match is not None and len(match.args) == arguments:
-                return _to_atom(predicate, match, negated), predicate
+                # The phrase's own words beat others that may stand for them: "near" is rather near than at.
+                said = len({_stem(t) for t in template} & {_stem(w) for w in positive})
+                if best is None or said > best[0]:
+                    best = said, _to_atom(predicate, match, negated), predicate
+    if best is not None:
+        return best[1:]
     if before is not None:  # "get 4 sticks and 2 planks": the verb is said once
         template = [t for t in phrase_of(before, len(before.parameters)).split() if "{" in t]
         match = _match(template, positive, before, names, strangers)

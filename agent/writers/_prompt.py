@@ -28,6 +28,8 @@ _DOCUMENT = 6_000
 _PRINTED = 2_000
 _CHANGES = 40
 _SKILLS_UNPICKED = 12
+_SETS = 30
+_MEMBERS = 10
 
 _LANGUAGE = """\
 You write programs that act in a world. A program is ONE Python function. It acts only through:
@@ -72,10 +74,9 @@ def task_text(task: Task, context: Context) -> str:
         "# Primitives\n" + "\n".join(_primitive(p) for p in spec.primitives),
         "# Predicates\n" + "\n".join(_predicate(p) for p in spec.predicates),
     ]
-    tags = dict(spec.tags) | dict(context.snapshot.tags)
-    if tags:
-        shown = [f"- {name}: {', '.join(sorted(tags[name])[:12])}" for name in sorted(tags)[:40]]
-        parts.append("# Sets (a name that begins with # stands for any of these)\n" + "\n".join(shown))
+    sets = _sets(task, context)
+    if sets:
+        parts.append("# Sets (a name that begins with # stands for any of these)\n" + "\n".join(sets))
     skills = _skills(context)
     if skills:
         parts.append("# Skills\n" + "\n".join(skills))
@@ -178,6 +179,18 @@ def _primitive(primitive: Primitive) -> str:
 def _predicate(predicate: Predicate) -> str:
     kind = "number" if predicate.numeric else "bool"
     return f"- world.{predicate.name}({signature(predicate.parameters)}) -> {kind}: {predicate.doc}"
+
+
+def _sets(task: Task, context: Context) -> list[str]:
+    """The sets, those that the goal has to do with first, for a world may have hundreds."""
+    tags = dict(context.spec.tags) | dict(context.snapshot.tags)
+    named = {a for atom in task.goal.atoms for a in atom.fact.args}
+    order = sorted(tags, key=lambda t: (t not in named and not named & tags[t], t))[:_SETS]
+    rows = []
+    for name in order:
+        members = sorted(tags[name])
+        rows.append(f"- {name}: {', '.join(members[:_MEMBERS])}" + (", …" if len(members) > _MEMBERS else ""))
+    return rows
 
 
 def _skills(context: Context) -> list[str]:

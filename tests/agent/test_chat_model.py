@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from habilis.agent.chat_model import ASSUMED, PricedChatModel, Prices, as_priced, is_loopback, open_chat_model
 from habilis.core import Budget, BudgetExceeded, Cost, InputError, Ledger, MissingExtraError, ModelError
@@ -285,7 +287,7 @@ def test_what_cannot_be_opened_says_why(model: str, settings: Any, error: type[E
 def test_a_missing_package_is_named() -> None:
     pytest.importorskip("langchain")
     try:
-        import langchain_mistralai  # noqa: F401
+        importlib.import_module("langchain_mistralai")
     except ImportError:
         with pytest.raises(MissingExtraError, match="langchain-mistralai"):
             open_chat_model("mistralai:mistral-large-latest", api_key="x" * 20, prices="assume")
@@ -343,7 +345,9 @@ def test_the_server_streams_and_counts() -> None:
     from langchain_openai.chat_models.base import BaseChatOpenAI
 
     with serve_openai(lambda request: "one two three four") as server:
-        client = BaseChatOpenAI(model="m", base_url=server.base_url, api_key="k", stream_usage=True, max_retries=0)
+        client = BaseChatOpenAI(
+            model="m", base_url=server.base_url, api_key=SecretStr("k"), stream_usage=True, max_retries=0
+        )
         chunks = list(client.stream("hello there"))
         assert "".join(str(c.content) for c in chunks) == "one two three four"
         assert len([c for c in chunks if c.content]) > 1
@@ -356,7 +360,7 @@ def test_the_server_embeds_and_lists_models() -> None:
 
     with serve_openai(lambda request: "", models=("a", "b"), dim=40) as server:
         embed = OpenAIEmbeddings(
-            model="e", base_url=server.base_url, api_key="k", check_embedding_ctx_length=False, max_retries=0
+            model="e", base_url=server.base_url, api_key=SecretStr("k"), check_embedding_ctx_length=False, max_retries=0
         )
         one, two, again = embed.embed_documents(["stick", "stone", "stick"])
         assert one == again != two

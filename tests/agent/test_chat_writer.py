@@ -46,6 +46,7 @@ from habilis.core import (
     judged,
 )
 from habilis.testing.chat import ScriptedChatModel, serve_openai
+from habilis.worlds.craft import CraftWorld
 from habilis.worlds.runner import ConfinedRunner
 from habilis.worlds.verify import GoalJudge
 
@@ -480,3 +481,41 @@ def test_programs_may_use_what_the_prompt_says_they_may(runner: ConfinedRunner) 
     assert trajectory.error is None
     assert trajectory.returned[1:4] == [[[["tree"], True]], True, 0]
     assert trajectory.returned[0] == [['near("tree")'], "out of reach"]
+
+
+def test_a_general_program_for_the_craft_world_holds_in_another_world(runner: ConfinedRunner) -> None:
+    reply = """```python
+# goal: count("stick") >= {n}
+def make_sticks(n: int = 4):
+    '''Sticks from any planks, planks from any log.'''
+    while world.count("stick") < n:
+        if world.count("#planks") >= 2:
+            world.craft("stick")
+        elif world.count("oak_log") >= 1:
+            world.craft("oak_planks")
+        else:
+            world.find("oak_log")
+            world.gather("oak_log")
+```"""
+    task = Task(Goal.parse('count("stick") >= 4'), "craft", 0, "have 4 sticks")
+    world = CraftWorld()
+    model = ScriptedChatModel([reply])
+
+    async def write() -> Draft:
+        context = Context(world.spec, world.reset(0), affordances=tuple(world.affordances()))
+        drafts = ChatWriter(model).drafts(task, context, Ledger())
+        draft = await anext(drafts)
+        await drafts.aclose()
+        return draft
+
+    draft = asyncio.run(write())
+    assert draft.goal_template == 'count("stick") >= {n}'
+    skill = Skill(
+        draft.program.name, 1, draft.program, "", draft.goal_template, "craft", world.spec.fingerprint,
+        Evidence(EvidenceLevel.OBSERVED),
+    )  # fmt: skip
+    for seed, n in ((0, 4), (5, 7)):
+        world.reset(seed)
+        trajectory = runner.run(draft.program, world, args={"n": n})
+        assert GoalJudge().judge(skill.goal_for({"n": n}), trajectory, Ledger()).ok, trajectory.error
+    assert len(model.calls[0][1][1]) < 20_000

@@ -25,6 +25,7 @@ from habilis.core import (
     judged,
 )
 from habilis.testing.chat import ScriptedChatModel
+from habilis.worlds.craft import CraftWorld, rules
 
 SPEC = WorldSpec(
     "farm",
@@ -183,6 +184,23 @@ _atoms = st.one_of(
     st.builds(lambda b, v: Atom(Fact("moisture", (b,)), ">=", v), st.integers(0, 9), _counts),
 )
 _goals = st.lists(_atoms, min_size=1, max_size=4, unique=True).map(lambda a: Goal(tuple(a)))
+
+
+def test_the_words_of_a_real_world_are_understood() -> None:
+    world = CraftWorld()
+    seen = world.reset(0)
+    known = sorted(rules(None).items)
+    for text, goal in (
+        ("get 4 oak planks and an iron ingot", 'count("oak_planks") >= 4 and count("iron_ingot") >= 1'),
+        ("be near a furnace", 'near("furnace")'),
+        ("stand at stone", 'here("stone") >= 1'),
+        ("make a flint and steel", 'count("flint_and_steel") >= 1'),
+    ):
+        read = words_to_goal(text, world.spec, seen, known=known)
+        assert str(read) == goal
+        assert words_to_goal(goal_to_words(read, world.spec), world.spec, seen, known=known) == read
+    with pytest.raises(NotFoundError, match="cobblestone"):
+        words_to_goal("get cobble", world.spec, seen, known=known)
 
 
 @given(_goals)
