@@ -177,7 +177,7 @@ class SharedState(Lamp):
         self.state = {"level": 0}
         self.lit = False
 
-    @property  # type: ignore[override]
+    @property
     def level(self) -> int:
         return self.state["level"]
 

@@ -1,0 +1,256 @@
+"""What a function says of itself: its parameters by type hints, and its contract by goal text over them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from habilis.core import (
+    Action,
+    Atom,
+    Condition,
+    Contract,
+    DefinitionError,
+    Effect,
+    Fact,
+    Goal,
+    GoalSyntaxError,
+    InputError,
+    Parameter,
+    Primitive,
+    Term,
+    Value,
+)
+
+_TYPES: dict[Any, str] = {str: "str", int: "int", float: "float", bool: "bool"}
+_READERS: dict[str, Callable[[Any], Any]] = {"str": str, "int": int, "float": float}
+_TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
+# a quoted text, $0, or {name}
+_TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|\$\d+|\{\w+\}")
+_INSIDE = re.compile(r"\$\d+|\{\w+\}")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """The contract that `habilis.worlds.action` declares, as text with ``{parameter}`` or ``$0``."""
+
+    requires: str = ""
+    consumes: str = ""
+    adds: str = ""
+    deletes: str = ""
+    side_effects: bool = False
+
+    @property
+    def texts(self) -> tuple[str, str, str, str]:
+        return self.requires, self.consumes, self.adds, self.deletes
+
+    @property
+    def tells(self) -> bool:
+        return any(self.texts)
+
+    def check(self, signature: Signature) -> None:
+        self.examples(signature)
+
+    def examples(self, signature: Signature) -> tuple[Atom, ...]:
+        """All atoms with the parameters' names in place of values; raises `DefinitionError`."""
+        values = tuple(0 if p.type == "int" else p.name for p in signature.primitive.parameters)
+        return tuple(atom for text in self.texts for atom in _atoms(text, signature, values))
+
+    def needs(self, signature: Signature, args: Sequence[Term]) -> tuple[Atom, ...]:
+        values = signature.filled(args)
+        return _atoms(self.requires, signature, values) + _atoms(self.consumes, signature, values)
+
+    def contract(self, signature: Signature, action: Action, fingerprint: str) -> Contract:
+        values = signature.filled(action.args)
+        conditions = [Condition(a, known=True) for a in _atoms(self.requires, signature, values)]
+        for atom in _atoms(self.consumes, signature, values):
+            conditions.append(Condition(atom, consumed=float(atom.value) if atom.is_numeric else 0.0, known=True))
+        effects = [_effect(a, 1) for a in _atoms(self.adds, signature, values)]
+        effects += [_effect(a, -1) for a in _atoms(self.deletes, signature, values)]
+        return Contract(action, fingerprint, tuple(conditions), tuple(effects), source="declared")
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A function as a primitive. ``choices``: the values that a ``Literal`` parameter may take."""
+
+    name: str
+    function: Callable[..., Any]
+    primitive: Primitive
+    choices: Mapping[str, tuple[Term, ...]] = field(default_factory=dict)
+    declared: Declared = field(default_factory=Declared)
+
+    def filled(self, args: Sequence[Term]) -> tuple[Any, ...]:
+        """The arguments, with defaults for those left out."""
+        return (*args, *(p.default for p in self.primitive.parameters[len(args) :]))
+
+    def arguments(self, args: Sequence[Term]) -> tuple[Any, ...]:
+        """The arguments as the hints want them. Raises `InputError`, a message for the program's writer."""
+        parameters = self.primitive.parameters
+        least = sum(p.required for p in parameters)
+        if len(args) < least or (len(args) > len(parameters) and not self.primitive.variadic):
+            named = ", ".join(p.name if p.required else f"{p.name}={p.default!r}" for p in parameters)
+            raise InputError(f"{self.name} takes ({named}), but {len(args)} arguments were given: {tuple(args)!r}")
+        read = []
+        for i, argument in enumerate(args):
+            parameter = parameters[min(i, len(parameters) - 1)]
+            value = _read(argument, parameter, self.name)
+            allowed = self.choices.get(parameter.name)
+            if allowed is not None and value not in allowed:
+                raise InputError(
+                    f"{self.name}: {parameter.name} is one of {', '.join(map(repr, allowed))}, not {argument!r}"
+                )
+            read.append(value)
+        return tuple(read)
+
+    def pools(self, facts: Mapping[Fact, Value]) -> list[tuple[Term, ...]] | None:
+        """For each required parameter the values that observed facts offer, sorted; None when there are none."""
+        offered = self._offered_by_requires(facts)
+        pools: list[tuple[Term, ...]] = []
+        for parameter in self.primitive.parameters:
+            if not parameter.required:
+                break
+            wanted = {"str": str, "int": int}.get(parameter.type)
+            values: set[Term] = set(self.choices.get(parameter.name, ()))
+            if not values and wanted is not None:
+                source = offered.get(parameter.name)
+                if source is None:
+                    source = {a for fact in facts for a in fact.args}
+                values = {v for v in source if isinstance(v, wanted)}
+            if not values:
+                return None
+            pools.append(tuple(sorted(values, key=lambda v: (isinstance(v, str), v))))
+        return pools
+
+    def _offered_by_requires(self, facts: Mapping[Fact, Value]) -> dict[str, set[Term]]:
+        """By parameter: the arguments that stand in its place in facts of the predicates that ``requires`` names."""
+        names = tuple(p.name for p in self.primitive.parameters)
+        marks = tuple(f"\ue000{name}" for name in names)  # a private character: no real argument looks like this
+        offered: dict[str, set[Term]] = {}
+        for text in (self.declared.requires, self.declared.consumes):
+            for atom in _atoms(text, self, marks):
+                for place, argument in enumerate(atom.fact.args):
+                    if argument in marks and (atom.value is not False):
+                        found = {
+                            f.args[place]
+                            for f in facts
+                            if f.predicate == atom.fact.predicate and len(f.args) == len(atom.fact.args)
+                        }
+                        name = names[marks.index(str(argument))]
+                        offered[name] = offered[name] & found if name in offered else found
+        return offered
+
+
+def read_signature(function: Callable[..., Any]) -> Signature:
+    """Raises `DefinitionError` naming the function and what it lacks."""
+    name = getattr(function, "__name__", type(function).__name__)
+    if not name.isidentifier():
+        raise DefinitionError(f"the function {name!r} has no name that a program could use; define it with def")
+    try:
+        hints = typing.get_type_hints(function)
+        parameters = inspect.signature(function).parameters.values()
+    except (NameError, TypeError, ValueError) as error:
+        raise DefinitionError(f"cannot read the type hints of {name}: {error}") from error
+    read: list[Parameter] = []
+    choices: dict[str, tuple[Term, ...]] = {}
+    variadic = False
+    for parameter in parameters:
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise DefinitionError(
+                f"{name}: actions have positional arguments only, but {parameter.name!r} is keyword-only; "
+                "make it positional"
+            )
+        if parameter.name not in hints:
+            raise DefinitionError(
+                f"{name}: the parameter {parameter.name!r} has no type hint; add one, such as ': str'"
+            )
+        variadic = variadic or parameter.kind is parameter.VAR_POSITIONAL
+        kind, allowed = _kind(hints[parameter.name], name, parameter.name)
+        if allowed:
+            choices[parameter.name] = allowed
+        required = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
+        default = None if parameter.default is parameter.empty else parameter.default
+        if not isinstance(default, (str, int, float, bool, type(None), list, dict)):
+            raise DefinitionError(
+                f"{name}: the default of {parameter.name!r} is a {type(default).__name__}; "
+                "programs can pass texts, numbers, truth values, lists and dicts"
+            )
+        said = "one of " + ", ".join(map(str, allowed)) if allowed else ""
+        read.append(Parameter(parameter.name, kind, default, required, said))
+    declared = getattr(function, "__habilis_action__", Declared())
+    doc = inspect.getdoc(function) or name.replace("_", " ")
+    primitive = Primitive(name, doc, tuple(read), variadic=variadic, side_effects=declared.side_effects)
+    return Signature(name, function, primitive, choices, declared)
+
+
+def _kind(hint: Any, function: str, parameter: str) -> tuple[str, tuple[Term, ...]]:
+    if typing.get_origin(hint) is Literal:
+        allowed = typing.get_args(hint)
+        if not all(isinstance(a, (str, int)) and not isinstance(a, bool) for a in allowed):
+            raise DefinitionError(f"{function}: the choices of {parameter!r} must be texts or whole numbers")
+        return ("int" if all(isinstance(a, int) for a in allowed) else "str"), tuple(allowed)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        others = [a for a in typing.get_args(hint) if a is not type(None)]
+        if len(others) == 1:
+            return _kind(others[0], function, parameter)
+    return _TYPES.get(hint, "json"), ()
+
+
+def _read(argument: Any, parameter: Parameter, function: str) -> Any:
+    if argument is None and not parameter.required:
+        return None
+    try:
+        if parameter.type == "bool":
+            if isinstance(argument, bool):
+                return argument
+            word = str(argument).lower()
+            if word not in (*_TRUE, *_FALSE):
+                raise ValueError
+            return word in _TRUE
+        if parameter.type == "str" and not isinstance(argument, (str, int, float)):
+            raise ValueError
+        return _READERS.get(parameter.type, lambda value: value)(argument)
+    except (TypeError, ValueError):
+        raise InputError(f"{function}: {parameter.name} is a {parameter.type}, not {argument!r}") from None
+
+
+def _atoms(template: str, signature: Signature, values: Sequence[Any]) -> tuple[Atom, ...]:
+    if not template:
+        return ()
+    names = [p.name for p in signature.primitive.parameters]
+
+    def value_of(mark: str) -> Any:
+        index = int(mark[1:]) if mark[0] == "$" else names.index(mark[1:-1]) if mark[1:-1] in names else -1
+        if not 0 <= index < len(values):
+            known = ", ".join(f"{{{n}}}" for n in names) or "none"
+            raise DefinitionError(f"{signature.name}: {template!r} names {mark}, but the parameters are {known}")
+        return values[index]
+
+    def put(match: re.Match[str]) -> str:
+        token = match[0]
+        if token[0] in "\"'":
+            inner = _INSIDE.sub(lambda m: str(value_of(m[0])), token[1:-1])
+            return _quoted(inner)
+        value = value_of(token)
+        return repr(value) if isinstance(value, (int, float)) else _quoted(str(value))
+
+    text = _TOKEN.sub(put, template)
+    try:
+        return Goal.parse(text).atoms
+    except GoalSyntaxError as error:
+        raise DefinitionError(f"{signature.name}: the declared {template!r} is no goal text: {error}") from error
+
+
+def _quoted(text: str) -> str:
+    return str(Fact("x", (text,)))[2:-1]
+
+
+def _effect(atom: Atom, sign: int) -> Effect:
+    if atom.is_numeric:
+        return Effect(atom.fact, amount=sign * float(atom.value))
+    return Effect(atom.fact, value=(sign > 0) == bool(atom.value))

@@ -1,0 +1,434 @@
+"""A world from plain functions: what the user's code can do, and one function that says what is the case.
+
+    def observe() -> dict[str, object]:
+        return {"open": door.is_open, "count": {"key": bag.keys}, "exists": {"door", "table"}}
+
+    @action(requires="count('key') >= 1", adds="open()")
+    def unlock() -> None:
+        "Open the door with a key."
+
+    world = from_functions([unlock], observe=observe, name="hall")
+
+Each entry of the observation becomes facts: a set gives true facts (``exists("door")``), a mapping valued ones
+(``count("key")`` is a number), a single value a fact without arguments (``open()``). Tuples give several arguments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import itertools
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar, overload
+
+from habilis.core import (
+    Action,
+    Atom,
+    BudgetExceeded,
+    Change,
+    Contract,
+    DefinitionError,
+    DuplicateNameError,
+    Fact,
+    Goal,
+    InputError,
+    Json,
+    Observation,
+    Outcome,
+    Parameter,
+    Predicate,
+    Snapshot,
+    Term,
+    Value,
+    WorldSpec,
+)
+from habilis.worlds._declare import Declared, Signature, read_signature
+
+_MOST_AFFORDED = 200  # actions of one function; beyond it an even sample
+_MOST_TEXT = 4000  # characters of the observation in words
+_MOST_MESSAGE = 500  # characters of an exception's message
+_MOST_VALUE = 2000  # characters of a returned value that is not JSON
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Unmet(Exception):
+    """Raise in an action's function to say which conditions it lacks: ``raise Unmet("count('leaf') >= 1")``.
+
+    Several texts, or one joined by ``and``. The action fails and answers these atoms.
+    """
+
+    def __init__(self, *conditions: str) -> None:
+        super().__init__(*conditions)
+        self.atoms: tuple[Atom, ...] = tuple(a for text in conditions for a in Goal.parse(text).atoms)
+
+
+@overload
+def action(function: F, /) -> F: ...
+@overload
+def action(
+    *, requires: str = "", consumes: str = "", adds: str = "", deletes: str = "", side_effects: bool = False
+) -> Callable[[F], F]: ...
+def action(
+    function: F | None = None,
+    /,
+    *,
+    requires: str = "",
+    consumes: str = "",
+    adds: str = "",
+    deletes: str = "",
+    side_effects: bool = False,
+) -> F | Callable[[F], F]:
+    """Declare what a function requires and does, as goal text over its parameters (``{path}``, or ``$0`` by position).
+
+    ``@action(requires="inside({name}, {source})", adds="inside({name}, {target})")``. An action whose ``requires`` or
+    ``consumes`` does not hold is not called: it fails with the complete list of what is unmet. ``consumes`` and
+    ``adds`` take amounts: ``count('leaf') >= 2`` uses up, or gives, two. ``side_effects``: it changes something outside
+    the agent's own run, so approval is asked where the agent was given ``approve=``.
+
+    Raises `DefinitionError` when a text does not parse or names an unknown parameter.
+    """
+
+    def declare(target: F) -> F:
+        declared = Declared(requires, consumes, adds, deletes, side_effects)
+        declared.check(read_signature(target))
+        target.__habilis_action__ = declared  # type: ignore[attr-defined]
+        return target
+
+    return declare if function is None else declare(function)
+
+
+def from_functions(
+    functions: Sequence[Callable[..., Any]],
+    *,
+    observe: Callable[[], Mapping[str, Any]],
+    name: str = "functions",
+    doc: str = "",
+    reset: Callable[..., Any] | None = None,
+    clone: Callable[[], FunctionWorld] | None = None,
+    contracts: Callable[[], Sequence[Contract]] | None = None,
+    goals: Callable[[], Sequence[Goal | str]] | None = None,
+    live: bool | None = None,
+    reasons: bool = False,
+    tags: Mapping[str, Iterable[str]] | None = None,
+) -> FunctionWorld:
+    """A world whose primitives are these functions; see `FunctionWorld` for the arguments."""
+    return FunctionWorld(
+        functions,
+        observe=observe,
+        name=name,
+        doc=doc,
+        reset=reset,
+        clone=clone,
+        contracts=contracts,
+        goals=goals,
+        live=live,
+        reasons=reasons,
+        tags=tags,
+    )
+
+
+class FunctionWorld:
+    """A world of plain (or async) functions.
+
+    Args:
+        functions: each becomes a primitive: its name, type hints and docstring are what writers read.
+        observe: what is the case now, as a mapping (see the module); called before and after every action.
+        reset: puts everything back to a start; with a parameter it is handed the seed. Without it the world is live.
+        clone: gives an independent `FunctionWorld` in the same state.
+        contracts, goals: called for contracts and goals beyond those declared by `action`.
+        live: real side effects, so skills are proven by watching alone. None: live unless ``reset`` is given.
+        reasons: every failure is told in full, by ``requires`` or by raising `Unmet`.
+        tags: names beginning with ``#`` for sets of interchangeable arguments.
+
+    Raises `DefinitionError` naming the function for a missing hint, and `DuplicateNameError` for two of one name.
+    A function that raises fails its action; only `BudgetExceeded` passes through.
+    """
+
+    def __init__(
+        self,
+        functions: Sequence[Callable[..., Any]],
+        *,
+        observe: Callable[[], Mapping[str, Any]],
+        name: str = "functions",
+        doc: str = "",
+        reset: Callable[..., Any] | None = None,
+        clone: Callable[[], FunctionWorld] | None = None,
+        contracts: Callable[[], Sequence[Contract]] | None = None,
+        goals: Callable[[], Sequence[Goal | str]] | None = None,
+        live: bool | None = None,
+        reasons: bool = False,
+        tags: Mapping[str, Iterable[str]] | None = None,
+    ) -> None:
+        if not functions:
+            raise DefinitionError(
+                f"the world {name!r} has no functions: nothing could be done in it; give at least one"
+            )
+        self._signatures: dict[str, Signature] = {}
+        for function in functions:
+            signature = read_signature(function)
+            if signature.name in self._signatures:
+                owner = self._signatures[signature.name].function
+                raise DuplicateNameError(
+                    f"two functions of the world {name!r} are called {signature.name!r}: "
+                    f"{_where(owner)} and {_where(function)}; rename one"
+                )
+            self._signatures[signature.name] = signature
+        self._observe, self._reset, self._clone = observe, reset, clone
+        self._contracts, self._goals = contracts, goals
+        self._seeded = reset is not None and bool(inspect.signature(reset).parameters)
+        told = contracts is not None or any(s.declared.tells for s in self._signatures.values())
+        announced = {
+            "affordances": True,
+            "seed": reset is not None,
+            "live": reset is None if live is None else live,
+            "clone": clone is not None,
+            "contracts": told,
+            "goals": goals is not None,
+            "reasons": reasons,
+        }
+        self.spec = WorldSpec(
+            name=name,
+            doc=doc or f"A world of the functions {', '.join(self._signatures)}.",
+            primitives=tuple(s.primitive for s in self._signatures.values()),
+            predicates=(),
+            fingerprint=_fingerprint(name, self._signatures.values()),
+            tags={tag: frozenset(members) for tag, members in (tags or {}).items()},
+            capabilities=frozenset(capability for capability, holds in announced.items() if holds),
+        )
+        for signature in self._signatures.values():
+            for atom in signature.declared.examples(signature):
+                self._learn(atom.fact, atom.is_numeric)
+        self.observe()
+
+    def reset(self, seed: int) -> Observation:
+        if self._reset is not None:
+            _call(self._reset, (seed,) if self._seeded else ())
+        return self.observe()
+
+    def observe(self) -> Observation:
+        facts = self._facts()
+        return Snapshot(facts=facts, tags=self.spec.tags, text=_text(facts))
+
+    def act(self, action: Action) -> Outcome:
+        """Call the function. Raises `InputError` for an action that this world does not have."""
+        signature = self._signatures.get(action.name)
+        if signature is None:
+            raise InputError(
+                f"the world {self.spec.name!r} has no action {action.name!r}; it has {', '.join(self._signatures)}"
+            )
+        try:
+            arguments = signature.arguments(action.args)
+        except InputError as error:
+            return Outcome(False, message=str(error))
+        before = self.observe()
+        unmet = tuple(a for a in signature.declared.needs(signature, action.args) if not before.holds(a))
+        if unmet:
+            return Outcome(False, unmet=unmet, message="needs " + ", ".join(map(str, unmet)))
+        ok, message, value = True, "", None
+        reasons: tuple[Atom, ...] | None = None
+        try:
+            value = _as_json(_call(signature.function, arguments))
+        except BudgetExceeded:
+            raise
+        except Unmet as lacking:
+            # functions often raise all they need; what held is no reason
+            reasons = tuple(a for a in lacking.atoms if not before.holds(a)) or lacking.atoms
+            ok, message = False, "needs " + ", ".join(map(str, reasons))
+        except Exception as error:
+            ok, message = False, f"{type(error).__name__}: {error}"[:_MOST_MESSAGE]
+        return Outcome(ok, self._changes(before.facts, self._facts()), reasons, message, value)
+
+    def affordances(self) -> Sequence[Action]:
+        """Every function with the arguments that observed facts offer: those of the facts that ``requires`` names, else
+        all of the right type; literals enumerate. At most 200 of one function, evenly drawn."""
+        facts = {fact: value for fact, value in self._facts().items() if value}
+        found: list[Action] = []
+        for signature in self._signatures.values():
+            pools = signature.pools(facts)
+            if pools is None:
+                continue
+            size = math.prod(map(len, pools))
+            if size <= _MOST_AFFORDED:
+                found += [Action(signature.name, args) for args in itertools.product(*pools)]
+                continue
+            for i in range(_MOST_AFFORDED):
+                index, args = i * size // _MOST_AFFORDED, []
+                for pool in reversed(pools):
+                    index, at = divmod(index, len(pool))
+                    args.append(pool[at])
+                found.append(Action(signature.name, tuple(reversed(args))))
+        return sorted(found, key=str)
+
+    def contracts(self) -> Sequence[Contract]:
+        """What `action` declared, for each afforded action, and what ``contracts`` adds."""
+        given = tuple(self._contracts()) if self._contracts is not None else ()
+        return given + tuple(
+            self._signatures[act.name].declared.contract(self._signatures[act.name], act, self.spec.fingerprint)
+            for act in self.affordances()
+            if self._signatures[act.name].declared.tells
+        )
+
+    def goals(self) -> Sequence[Goal]:
+        given = self._goals() if self._goals is not None else ()
+        return [Goal.parse(g) if isinstance(g, str) else g for g in given]
+
+    def clone(self) -> FunctionWorld:
+        """Raises `InputError` when the world was given no ``clone``."""
+        if self._clone is None:
+            raise InputError(f"the world {self.spec.name!r} cannot be cloned; give from_functions a clone= function")
+        return self._clone()
+
+    # -- facts ---------------------------------------------------------------------------------------------------------
+
+    def _facts(self) -> dict[Fact, Value]:
+        seen = _call(self._observe, ())
+        if not isinstance(seen, Mapping):
+            raise DefinitionError(f"observe of the world {self.spec.name!r} gave {type(seen).__name__}, not a mapping")
+        facts: dict[Fact, Value] = {}
+        for predicate, entry in seen.items():
+            if isinstance(entry, Mapping):
+                for key, value in entry.items():
+                    facts[Fact(predicate, _terms(key, predicate))] = _value(value, predicate)
+            elif isinstance(entry, (set, frozenset, list, tuple)):
+                for key in entry:
+                    facts[Fact(predicate, _terms(key, predicate))] = True
+            else:
+                facts[Fact(predicate)] = _value(entry, predicate)
+        facts = dict(sorted(facts.items(), key=lambda item: str(item[0])))
+        for fact, value in facts.items():
+            self._learn(fact, not isinstance(value, bool))
+        return facts
+
+    def _learn(self, fact: Fact, numeric: bool) -> None:
+        """Declare a predicate when it is first seen; an observation shows it only once something is true of it."""
+        known = self.spec.predicate(fact.predicate)
+        if known is None:
+            arguments = tuple(Parameter(f"argument{i}") for i in range(len(fact.args)))
+            words = fact.predicate.replace("_", " ")
+            shown = " ".join([words, *(f"{{{i}}}" for i in range(len(fact.args)))])
+            phrase = f"have {shown} at {{value}}" if numeric else f"have {shown}"
+            added = Predicate(fact.predicate, f"{words}, as observed", arguments, numeric=numeric, phrase=phrase)
+            self.spec = replace(self.spec, predicates=(*self.spec.predicates, added))
+        elif (len(known.parameters), known.numeric) != (len(fact.args), numeric):
+            raise DefinitionError(
+                f"the world {self.spec.name!r} uses {fact.predicate!r} in two ways: as {fact} with "
+                f"{'a number' if numeric else 'a truth value'}, and before with {len(known.parameters)} arguments and "
+                f"{'a number' if known.numeric else 'a truth value'}; give one of them another name"
+            )
+
+    @staticmethod
+    def _changes(before: Mapping[Fact, Value], after: Mapping[Fact, Value]) -> tuple[Change, ...]:
+        changes = []
+        for fact in sorted(before.keys() | after.keys(), key=str):
+            now = after.get(fact)
+            was = before.get(fact)
+            absent: Value = False if isinstance(now if was is None else was, bool) else 0
+            was, now = absent if was is None else was, absent if now is None else now
+            if was != now:
+                changes.append(Change(fact, was, now))
+        return tuple(changes)
+
+
+def _where(function: Callable[..., Any]) -> str:
+    code = getattr(function, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else repr(function)
+
+
+def _fingerprint(name: str, signatures: Iterable[Signature]) -> str:
+    digest = hashlib.sha256()
+    for signature in sorted(signatures, key=lambda s: s.name):
+        try:
+            source = inspect.getsource(signature.function)
+        except (OSError, TypeError):
+            code = getattr(signature.function, "__code__", None)
+            source = code.co_code.hex() if code is not None else repr(type(signature.function))
+        digest.update(
+            json.dumps([signature.name, source, repr(signature.primitive), signature.declared.texts]).encode()
+        )
+    return f"{name}-{digest.hexdigest()[:16]}"
+
+
+def _call(function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+    """Call it; what it awaits is run to the end."""
+    result = function(*arguments)
+    if not inspect.isawaitable(result):
+        return result
+    import asyncio
+    import threading
+
+    async def wait() -> Any:
+        return await result
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(wait())
+    # a loop runs in this thread already and must not be entered again
+    box: list[Any] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            box.append(asyncio.run(wait()))
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="habilis-async-action")
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+    return box[0]
+
+
+def _terms(key: Any, predicate: str) -> tuple[Term, ...]:
+    parts = key if isinstance(key, tuple) else (key,)
+    terms: list[Term] = []
+    for part in parts:
+        plain = os.fspath(part) if isinstance(part, os.PathLike) else part
+        if isinstance(plain, bool) or not isinstance(plain, (str, int)):
+            raise DefinitionError(
+                f"observe gave {predicate!r} the argument {part!r}; arguments are texts, paths or whole numbers"
+            )
+        terms.append(plain)
+    return tuple(terms)
+
+
+def _value(value: Any, predicate: str) -> Value:
+    if not isinstance(value, (bool, int, float)) or not math.isfinite(value):
+        raise DefinitionError(
+            f"observe gave {predicate!r} the value {str(value)[:80]!r}; a value is a finite number or a truth value. "
+            "Put texts into arguments: {'colour': {('door', 'red')}}"
+        )
+    return value
+
+
+def _as_json(value: Any) -> Json:
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        return repr(value)[:_MOST_VALUE]
+
+
+def _text(facts: Mapping[Fact, Value]) -> str:
+    """The facts in words, grouped by predicate."""
+    groups: dict[str, list[str]] = {}
+    for fact, value in facts.items():
+        shown = ", ".join(map(str, fact.args))
+        if isinstance(value, bool):
+            if fact.args and value:
+                groups.setdefault(fact.predicate, []).append(shown)
+            elif not fact.args:
+                groups.setdefault(fact.predicate, []).append("yes" if value else "no")
+        else:
+            groups.setdefault(fact.predicate, []).append(f"{shown}={value}" if shown else str(value))
+    text = ". ".join(f"{predicate}: {'; '.join(entries)}" for predicate, entries in groups.items())
+    return text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT] + f"… ({len(facts)} facts in all)"
+
+
+__all__ = ["FunctionWorld", "Unmet", "action", "from_functions"]
