@@ -40,7 +40,8 @@ EVIL = "</script></pre><img src=x onerror=alert(1)>\"'><script>alert(2)</script>
 TAGS = re.findall(
     r"\w+",
     """html head meta title style noscript body main header footer section p h1 h2 h3 h4 em div b span small figure svg
-    g line path text rect a code article table thead tbody tr th td pre i ul li label select option button script br""",
+    g line path text rect a code article table thead tbody tr th td pre i ul li label select option button script br details
+    summary""",
 )
 
 
@@ -318,7 +319,7 @@ def test_any_graph_is_drawn_cycles_too(calls: dict[str, list[str]]) -> None:
 
 def test_a_very_deep_library_is_drawn(tmp_path: Path) -> None:
     chain = [skill("s0"), *(skill(f"s{i}", f"s{i - 1}") for i in range(1, 1100))]
-    assert "1100 levels deep" in words(render(ReportData(run={}, skills=chain), tmp_path))
+    assert "<small>1100 levels deep</small>" in render(ReportData(run={}, skills=chain), tmp_path)
 
 
 def test_the_skill_that_calls_most_is_shown_first_and_any_can_be_picked(page: str) -> None:
@@ -414,6 +415,25 @@ def test_an_adopted_model_is_shown_as_adopted(tmp_path: Path) -> None:
     assert '<span class="badge good">adopted</span>' in text
     assert "That is a correct result" not in text
     assert ">nan<" in text
+
+
+def test_the_figures_of_both_models_stand_side_by_side(tmp_path: Path) -> None:
+    base = {"success": 0.4, "asked": 50, "perplexity": 21.5, "families": {"plan": {"right": 20, "asked": 50}}}
+    tuned = {"success": 0.5, "asked": 50, "perplexity": 21.25, "families": {"plan": {"right": 25, "asked": 50}}}
+    figures = {
+        "base": base,
+        "tuned": tuned,
+        "drift": -0.01,
+        "plans": [{"goal": "g", "plan": "p"}],
+        "betas": [0.9, 0.99],
+    }
+    text = render(replace(DATA, distillations=({"model": "m", "adopted": True, "figures": figures},)), tmp_path)
+    rows = re.findall(r"<tr><th>([\w ]+)</th><td class='n'>([^<]*)</td><td class='n'>([^<]*)</td></tr>", text)
+    assert rows == [("success", "0.4", "0.5"), ("perplexity", "21.5", "21.2"), ("plan", "20 of 50", "25 of 50")]
+    told = words(text)
+    assert "drift -0.01" in told
+    assert "plans 1 entries" in told
+    assert "betas 0.9, 0.99" in told
 
 
 def test_uses_show_what_was_paid(page: str, tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def _heading(data: ReportData) -> str:
     run = data.run
     world = escaped(run.get("world") or "a world", 60)
     facts = [
-        escaped(run["name"], 80) if run.get("name") else "",
+        escaped(run.get("name") or (f"run {run['run']}" if run.get("run") is not None else ""), 80),
         f"{escaped(run['writer'], 60)} writer" if run.get("writer") else "",
         f"seed {escaped(run['seed'], 20)}" if run.get("seed") is not None else "",
         f"{len(data.episodes)} tasks",
@@ -262,26 +262,46 @@ def _distillation(record: Mapping[str, Json]) -> str:
     )
     verdict = badge("adopted", "good") if adopted else badge("rejected by the gate", "")
     figures = record.get("figures") or {}
-    paired = {k: v for k, v in figures.items() if isinstance(v, Mapping) and {"before", "after"} <= set(v)}
     table = "".join(
-        f"<tr><th>{escaped(_words(k))}</th><td class='n'>{_figure(v['before'])}</td>"
-        f"<td class='n'>{_figure(v['after'])}</td></tr>"
-        for k, v in paired.items()
+        f"<tr><th>{escaped(_words(name), 80)}</th>"
+        f"<td class='n'>{_figure(old)}</td><td class='n'>{_figure(new)}</td></tr>"
+        for name, old, new in _before_and_after(figures)
     )
     if table:
         table = (
             "<table class='list figures'><thead><tr><th></th><th class='n'>Before</th><th class='n'>After</th></tr>"
             f"</thead><tbody>{table}</tbody></table>"
         )
-    others = "".join(
-        f"<tr><th>{k}</th><td class='n'>{v}</td></tr>"
-        for k, v in _flat({k: v for k, v in figures.items() if k not in paired})
-    )
+    every = "".join(f"<tr><th>{k}</th><td class='n'>{v}</td></tr>" for k, v in _flat(figures))
+    if every:
+        every = f"<details><summary>All figures</summary><table class='facts'>{every}</table></details>"
     return (
         f"<div class='distil'><h3><code>{escaped(record.get('model') or 'model', 120)}</code> {verdict}</h3>"
-        f"<p>{said}</p>{f'<ul>{listed}</ul>' if listed else ''}<div class='beside'>{table}"
-        f"{f'<table class=facts>{others}</table>' if others else ''}</div></div>"
+        f"<p>{said}</p>{f'<ul>{listed}</ul>' if listed else ''}{table}{every}</div>"
     )
+
+
+def _before_and_after(figures: Mapping[str, Json]) -> list[tuple[str, Json, Json]]:
+    """What was measured on both models: pairs under ``before`` and ``after``, or two parts ``base`` and ``tuned``."""
+    rows = [
+        (k, v["before"], v["after"])
+        for k, v in figures.items()
+        if isinstance(v, Mapping) and {"before", "after"} <= set(v)
+    ]
+    base, tuned = figures.get("base"), figures.get("tuned")
+    if isinstance(base, Mapping) and isinstance(tuned, Mapping):
+        for key in (k for k in base if k in tuned and k != "asked"):
+            old, new = base[key], tuned[key]
+            if isinstance(old, Mapping) and isinstance(new, Mapping):
+                rows.extend((k, _share(old[k]), _share(new[k])) for k in old if k in new)
+            else:
+                rows.append((key, old, new))
+    return rows
+
+
+def _share(value: Json) -> Json:
+    counted = isinstance(value, Mapping) and {"right", "asked"} <= set(value)
+    return f"{value['right']} of {value['asked']}" if counted else value
 
 
 def _words(name: str) -> str:
@@ -302,7 +322,9 @@ def _flat(data: Mapping[str, Json], prefix: str = "") -> list[tuple[str, str]]:
         elif isinstance(value, Mapping):
             rows.extend(_flat(value, f"{name} · "))
         elif isinstance(value, (list, tuple)):
-            rows.append((escaped(name, 80), escaped(", ".join(map(str, value)), 400)))
+            nested = any(isinstance(v, (Mapping, list, tuple)) for v in value)
+            shown = f"{len(value)} entries" if nested else escaped(", ".join(map(str, value)), 400)
+            rows.append((escaped(name, 80), shown))
         elif value is not None:
             rows.append((escaped(name, 80), _figure(value) if str(key) != "seed" else escaped(value)))
     return rows
