@@ -8,6 +8,7 @@ denies files and TCP a second time. Numbers: Linux's ``unistd`` tables; filters:
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import platform
 import resource
@@ -67,8 +68,9 @@ _AARCH64 = {
     "mremap": 216, "mmap": 222, "mprotect": 226, "madvise": 233, "seccomp": 277,
 }  # fmt: skip
 # machine: (audit number, system calls, number from which the calls of a second, foreign table begin)
-_MACHINES = {"x86_64": (0xC000003E, _X86_64, 0x40000000), "aarch64": (0xC00000B7, _AARCH64, None)}
+MACHINES = {"x86_64": (0xC000003E, _X86_64, 0x40000000), "aarch64": (0xC00000B7, _AARCH64, None)}
 
+MACHINE = platform.machine()
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -86,11 +88,12 @@ def prctl(option: int, value: int) -> None:
         raise OSError(code, f"prctl({option}, {value}): {os.strerror(code)}")
 
 
+@functools.cache
 def seccomp_filter(machine: str) -> bytes:
     """The filter for this machine, as ``struct sock_filter[]``. Raises `OSError` where its numbers are not known."""
-    if machine not in _MACHINES:
-        raise OSError(f"no system call table for {machine}; known: {', '.join(sorted(_MACHINES))}")
-    audit, numbers, foreign = _MACHINES[machine]
+    if machine not in MACHINES:
+        raise OSError(f"no system call table for {machine}; known: {', '.join(sorted(MACHINES))}")
+    audit, numbers, foreign = MACHINES[machine]
     load, equal, at_least, any_bit, answer = 0x20, 0x15, 0x35, 0x45, 0x06
 
     def ins(code: int, k: int, yes: int = 0, no: int = 0) -> bytes:
@@ -113,13 +116,12 @@ def seccomp_filter(machine: str) -> bytes:
 
 def seccomp() -> None:
     """Install the filter on this process, for good. Needs `no_new_privileges` first. Raises `OSError`."""
-    machine = platform.machine()
-    program = seccomp_filter(machine)
+    program = seccomp_filter(MACHINE)
     if sys.maxsize < 2**32:
         raise OSError("a 32-bit Python on a 64-bit kernel is not supported")
     held = ctypes.create_string_buffer(program, len(program))
     header = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(held)))
-    number = _MACHINES[machine][1]["seccomp"]
+    number = MACHINES[MACHINE][1]["seccomp"]
     _call(number, ctypes.c_ulong(_SECCOMP_SET_MODE_FILTER), ctypes.c_ulong(_SECCOMP_FILTER_FLAG_TSYNC), header)
 
 

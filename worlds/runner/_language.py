@@ -349,22 +349,40 @@ def _describe(error: BaseException) -> list[Any]:
     return ["error", _readable(kind), _readable(str(message)[:_MESSAGE]), _frames(error)]
 
 
+def _scope(host: Host, job: Mapping[str, Any]) -> Skills:
+    """The programs of a job, ready to be called by name."""
+    shared = {
+        "__builtins__": {**vars(builtins), "__import__": _guarded_import},
+        "world": World(host, job),
+        "tools": Tools(host, job["tools"]),
+        "ActionFailed": ActionFailed,
+        "ToolFailed": ToolFailed,
+    }
+    return Skills(job["skills"], shared)
+
+
+def rehearse() -> None:
+    """Go once through what every run does, so that the pages it touches are this process's own before it is needed."""
+    job = {
+        "primitives": [["act", ["x"], [True], [None], False]],
+        "predicates": {"fact": True},
+        "facts": [["fact", ["x"], 1]],
+        "tags": {},
+        "tools": [],
+        "skills": {"play": "def play(x=1):\n    return world.fact('x') + x\n"},
+    }
+    skills = _scope(Host(-1), _decode(_encode(job)))
+    _encode_returned(skills.play(x=1))
+    _encode(_describe(ActionFailed("act", ["fact"], "")))
+
+
 def serve(fd: int) -> None:
     """Say that this process is confined, take the job, run it, tell how it ended."""
     host = Host(fd)
     host.say(["ready"])
     job = _decode(_wire.receive(fd).decode())
     _repeatable(job["seed"])
-    allowed = {**vars(builtins), "__import__": _guarded_import}
-    shared = {
-        "__builtins__": allowed,
-        "world": World(host, job),
-        "tools": Tools(host, job["tools"]),
-        "ActionFailed": ActionFailed,
-        "ToolFailed": ToolFailed,
-    }
-    skills = Skills(job["skills"], shared)
-    args, name = job["args"], job["name"]
+    skills, args, name = _scope(host, job), job["args"], job["name"]
     del job
     depth, frame = 0, sys._getframe()
     while frame is not None:

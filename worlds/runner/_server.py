@@ -7,7 +7,6 @@ when the host does: the control socket closes, or the host is no longer its pare
 
 from __future__ import annotations
 
-import array
 import faulthandler
 import fcntl
 import gc
@@ -18,7 +17,6 @@ import signal
 import socket
 import sys
 import types
-from typing import Any
 
 RPC, DUMP = 3, 4
 SETUP_FAILED = 97
@@ -53,8 +51,34 @@ def _try(feature: str) -> str | None:
     return None if said == "ok" else said or f"{feature}: the process that tried it died"
 
 
-def _become_run(fds: list[int], order: dict[str, Any], server: int) -> None:
-    """In the fork: drop everything inherited, confine, then run what arrives. Does not return."""
+class _Spare:
+    """A fork that waits to become the next run: the cost of forking is paid while nobody waits for it."""
+
+    def __init__(self, tier: int) -> None:
+        self.tier = tier
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        server = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                _wait_for_order(theirs.fileno(), tier, server)
+            finally:
+                os._exit(SETUP_FAILED)
+        theirs.close()
+
+    def become(self, order: bytes, fds: list[int]) -> bool:
+        """Hand the order over; False if the fork is not there any more."""
+        try:
+            socket.send_fds(self._socket, [order], fds)
+        except OSError:
+            return False
+        finally:
+            self._socket.close()
+        return True
+
+
+def _wait_for_order(fd: int, tier: int, server: int) -> None:
+    """In the fork: drop what was inherited, await the order, confine, run what arrives. Does not return."""
     _confine.prctl(_confine.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != server:
         os._exit(0)
@@ -62,21 +86,30 @@ def _become_run(fds: list[int], order: dict[str, Any], server: int) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
-    rpc, out, dump = (fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in fds)
-    for source, target in ((out, 1), (out, 2), (rpc, RPC), (dump, DUMP)):
-        os.dup2(source, target)
-    os.closerange(DUMP + 1, 4096)
-    sys.stdout = sys.stderr = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
-    for number in (signal.SIGUSR1, signal.SIGXCPU):
-        faulthandler.register(number, file=DUMP, all_threads=False)
+    _confine.prctl(_confine.PR_SET_DUMPABLE, 0)
+    high = fcntl.fcntl(fd, fcntl.F_DUPFD, 64)
+    os.closerange(3, high)
+    os.closerange(high + 1, 4096)
+    sys.stdout = sys.stderr = open(  # noqa: SIM115
+        1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
+    )
+    _language.rehearse()
     try:
-        _confine.prctl(_confine.PR_SET_DUMPABLE, 0)
-        _confine.limit(order["memory_mb"], order["cpu_seconds"])
-        if order["tier"]:
-            _confine.limit_the_rest()
+        if tier:
             _confine.no_new_privileges()
-            if order["tier"] == 2:
-                _confine.landlock()
+        if tier == 2:
+            _confine.landlock()
+        orders = socket.socket(fileno=high)
+        raw, fds, _, _ = socket.recv_fds(orders, 4096, 3)
+        if not raw:
+            os._exit(0)
+        _take(fds)
+        orders.detach()
+        os.closerange(DUMP + 1, 4096)
+        order = json.loads(raw)
+        _confine.limit(order["memory_mb"], order["cpu_seconds"])
+        if tier:
+            _confine.limit_the_rest()
             _confine.seccomp()
     except (OSError, ValueError) as error:
         os.write(DUMP, str(error).encode()[:1000])
@@ -85,7 +118,18 @@ def _become_run(fds: list[int], order: dict[str, Any], server: int) -> None:
     os._exit(0)
 
 
+def _take(fds: list[int]) -> None:
+    """Put the run's descriptors where the rest expects them."""
+    rpc, out, dump = (fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in fds)
+    for source, target in ((out, 1), (out, 2), (rpc, RPC), (dump, DUMP)):
+        os.dup2(source, target)
+    for number in (signal.SIGUSR1, signal.SIGXCPU):
+        faulthandler.register(number, file=DUMP, all_threads=False)
+
+
 def _serve(control: socket.socket, host: int) -> None:
+    if _confine.MACHINE in _confine.MACHINES:
+        _confine.seccomp_filter(_confine.MACHINE)  # built once, for every fork
     gc.collect()
     gc.freeze()
     woken, wake = os.pipe()
@@ -93,11 +137,11 @@ def _serve(control: socket.socket, host: int) -> None:
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    me = os.getpid()
-    runs: dict[int, int] = {}
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(woken, select.POLLIN)
+    runs: dict[int, int] = {}
+    spare: _Spare | None = None
     while True:
         ready = dict(poll.poll(2000))
         if os.getppid() != host:
@@ -107,7 +151,7 @@ def _serve(control: socket.socket, host: int) -> None:
             _report_ended(control, runs)
         if control.fileno() not in ready:
             continue
-        raw, ancillary, _, _ = control.recvmsg(4096, socket.CMSG_SPACE(3 * array.array("i").itemsize))
+        raw, fds, _, _ = socket.recv_fds(control, 4096, 3)
         if not raw:
             os._exit(0)
         order = json.loads(raw)
@@ -116,18 +160,14 @@ def _serve(control: socket.socket, host: int) -> None:
             if pid is not None:
                 os.kill(pid, order["signal"])
             continue
-        fds = array.array("i")
-        for _, _, data in ancillary:
-            fds.frombytes(data)
-        pid = os.fork()
-        if pid == 0:
-            try:
-                _become_run(list(fds), order, me)
-            finally:
-                os._exit(SETUP_FAILED)
-        runs[pid] = order["run"]
+        tier = order["tier"]
+        if spare is None or spare.tier != tier or not spare.become(raw, fds):
+            spare = _Spare(tier)
+            spare.become(raw, fds)
+        runs[spare.pid] = order["run"]
         for fd in fds:
             os.close(fd)
+        spare = _Spare(tier)
 
 
 def _report_ended(control: socket.socket, runs: dict[int, int]) -> None:
@@ -139,7 +179,9 @@ def _report_ended(control: socket.socket, runs: dict[int, int]) -> None:
             os.killpg(pid, signal.SIGKILL)  # without confinement, a program may have left children
         except OSError:
             pass
-        ended = {"run": runs.pop(pid, 0), "status": status, "cpu": used.ru_utime + used.ru_stime}
+        if pid not in runs:  # a spare that was not used
+            continue
+        ended = {"run": runs.pop(pid), "status": status, "cpu": used.ru_utime + used.ru_stime}
         control.send(json.dumps(ended).encode())
 
 

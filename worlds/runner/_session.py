@@ -351,7 +351,8 @@ class Session:
             return
         code = os.WEXITSTATUS(ended.status)
         if not self._ready:
-            raise IsolationError(f"a run could not be confined or started (exit {code}); see {__name__}")
+            why = clean(self._said.decode("utf-8", "replace")) or f"its process exited with {code}"
+            raise IsolationError(f"a run could not be confined: {why}; see what probe() finds on this system")
         self.error = self._located(
             "died", f"the program's process exited with {code} before its function returned", frames
         )
