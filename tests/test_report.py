@@ -40,8 +40,8 @@ EVIL = "</script></pre><img src=x onerror=alert(1)>\"'><script>alert(2)</script>
 TAGS = re.findall(
     r"\w+",
     """html head meta title style noscript body main header footer section p h1 h2 h3 h4 em div b span small figure svg
-    g line path text rect a code article table thead tbody tr th td pre i ul li label select option button script br details
-    summary""",
+    g line path text rect a code article table thead tbody tr th td pre i ul li label select option button script br
+    details summary""",
 )
 
 

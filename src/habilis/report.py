@@ -228,7 +228,7 @@ def _episodes(episodes: Sequence[Episode], ids: Mapping[str, str]) -> str:
         f"<td>{badge(e.status, tones.get(e.status, ''))}</td>"
         f"<td>{link(e.skill, ids) if e.skill else ''}{'<br>' if e.skill and _reason(e) else ''}"
         f"{escaped(_reason(e), 300)}</td>"
-        f"<td>{escaped(e.writer, 40)}</td><td class='n'>{len(e.attempts)}</td>"
+        f"<td class='w'>{escaped(e.writer, 40)}</td><td class='n'>{len(e.attempts)}</td>"
         f"<td class='n'>{number(e.cost.world_steps)}</td></tr>"
         for e in episodes
     )
