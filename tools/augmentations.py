@@ -25,7 +25,6 @@ from habilis.core import (
     Task,
     VectorIndex,
 )
-from habilis.memory.library import skill_text
 from habilis.tools.registry import ToolStats
 from habilis.tools.selection import BudgetSelector
 from habilis.tools.tool import Tool

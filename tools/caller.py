@@ -96,7 +96,11 @@ class ReplayTools:
         self._lock = threading.Lock()
         for entry in tape:
             self._order.setdefault(entry.tool, list(entry.args))
-            self._answers.setdefault((entry.tool, canonical(as_given(entry.args))), []).append(entry)
+            # A runner's own record has positional arguments by number; both records give the same key.
+            numbers = [str(i) for i in range(len(entry.args)) if str(i) in entry.args]
+            named = {k: v for k, v in entry.args.items() if k not in numbers}
+            given, _ = self._arguments(entry.tool, tuple(entry.args[n] for n in numbers), named)
+            self._answers.setdefault((entry.tool, canonical(given)), []).append(entry)
 
     @property
     def inconclusive(self) -> tuple[str, ...]:
