@@ -11,8 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # One stamp for each cache folder, so that another HABILIS_CACHE gets its models too.
-FETCHED := $(VENV)/.models-$(shell printf '%s' "$${HABILIS_CACHE:-$$HOME}" | cksum | cut -d ' ' -f 1)
-CODE := src core worlds memory tools agent trainer tests benchmarks examples scripts
+FETCHED := $(VENV)/.models-$(shell printf '%s' '$(or $(HABILIS_CACHE),$(HOME))' | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -65,5 +64,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 $(FETCHED): $(INSTALLED)
 	$(BIN)/habilis models get minilm
-	$(BIN)/habilis models get smollm2
+	$(if $(findstring train,$(EXTRAS)),$(BIN)/habilis models get smollm2)
 	@touch $@
