@@ -36,7 +36,7 @@ from habilis.worlds.craft import CraftWorld
     ids=str,
 )
 def test_craft_conforms(options: dict[str, Any]) -> None:
-    check_world(lambda: CraftWorld(**options), seeds=(0, 5), steps=60)
+    check_world(lambda: CraftWorld(**options), seeds=(0, 5), steps=30)
 
 
 TICK, TOCK = Fact("level"), Fact("lit", ("lamp",))

@@ -9,7 +9,7 @@ from habilis.worlds.craft._spec import FIND_STEPS, NEAR_STEPS
 from habilis.worlds.craft.terrain import Key
 
 if TYPE_CHECKING:
-    from habilis.worlds.craft.world import CraftWorld
+    from habilis.worlds.craft._body import Body
 
 # Clockwise; the search turns right wherever that shows as much as going on, which makes a spiral that stays close.
 _COMPASS = ((1, 0), (0, 1), (-1, 0), (0, -1))
@@ -24,7 +24,7 @@ class Search(NamedTuple):
     blocked: bool = False
 
 
-def find(world: CraftWorld, things: Sequence[str], depth: int | None) -> Search:
+def find(world: Body, things: Sequence[str], depth: int | None) -> Search:
     """Go to the closest known cell with one of the things, or explore at ``depth`` until one is seen."""
     here = _first(world, (world._x, world._y, world._depth), things)
     if here is not None:
@@ -64,29 +64,29 @@ def find(world: CraftWorld, things: Sequence[str], depth: int | None) -> Search:
     return Search(None, steps)
 
 
-def go_near(world: CraftWorld, places: Sequence[Key]) -> int | None:
+def go_near(world: Body, places: Sequence[Key]) -> int | None:
     """Go to the closest of these cells; the steps walked, or None when none is near enough."""
     place = _closest(world, places, NEAR_STEPS)
     return None if place is None else _go(world, place)
 
 
-def _first(world: CraftWorld, key: Key, things: Sequence[str]) -> str | None:
+def _first(world: Body, key: Key, things: Sequence[str]) -> str | None:
     cell = world._seen.get(key) or {}
     return next((t for t in things if t in cell), None)
 
 
-def _steps(world: CraftWorld, key: Key) -> int:
+def _steps(world: Body, key: Key) -> int:
     return abs(key[0] - world._x) + abs(key[1] - world._y) + abs(key[2] - world._depth)
 
 
-def _closest(world: CraftWorld, keys: Sequence[Key], limit: int) -> Key | None:
+def _closest(world: Body, keys: Sequence[Key], limit: int) -> Key | None:
     """The closest cell that can be entered within ``limit`` steps; ties go to the smallest coordinates."""
     near = [(_steps(world, k), k) for k in keys if world.can_enter(k[2])]
     best = min(near, default=None)
     return best[1] if best is not None and best[0] <= limit else None
 
 
-def _go(world: CraftWorld, goal: Key) -> int:
+def _go(world: Body, goal: Key) -> int:
     steps = 0
     while (world._x, world._y, world._depth) != goal:
         x, y, depth = world._x, world._y, world._depth
@@ -103,7 +103,7 @@ def _go(world: CraftWorld, goal: Key) -> int:
     return steps
 
 
-def _turn(world: CraftWorld, heading: int) -> tuple[int, int]:
+def _turn(world: Body, heading: int) -> tuple[int, int]:
     """The heading whose next step shows most cells, and how many; right before ahead before left before back."""
     best, most = heading, 0
     for turn in (1, 0, 3, 2):
@@ -115,7 +115,7 @@ def _turn(world: CraftWorld, heading: int) -> tuple[int, int]:
     return best, most
 
 
-def _unseen(world: CraftWorld) -> tuple[int, int] | None:
+def _unseen(world: Body) -> tuple[int, int] | None:
     """The first step towards the closest place that was not seen; None when all within `_FAR` cells was."""
     depth, seen = world._depth, world._seen
     found: tuple[int, int, int] | None = None
