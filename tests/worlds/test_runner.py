@@ -283,6 +283,41 @@ def test_a_killed_worker_is_started_again(world: Any) -> None:
         assert runner.run(program, world).returned == 5
 
 
+def test_a_fork_of_the_host_has_a_worker_of_its_own(runner: ConfinedRunner, world: Any) -> None:
+    program = Program("main", "def main(): return 5")
+    runner.run(program, world)
+    worker = runner._server
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            code = 0 if runner.run(program, world).returned == 5 and runner._server is not worker else 2
+            runner.close()
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert runner.run(program, world).returned == 5
+    assert runner._server is worker
+
+
+def test_the_hash_seed_of_the_host_changes_nothing() -> None:
+    source = textwrap.dedent("""
+        from habilis.core import *
+        from habilis.worlds.runner import ConfinedRunner
+        class W:
+            spec = WorldSpec("w", "", (), (Predicate("p", "", numeric=True),), "1", {"#t": frozenset("abcdef")})
+            def observe(self): return Snapshot({Fact("p", (n,)): 1 for n in sorted("abc")})
+        body = "def main(): return [world.tags('t'), world.facts('p'), list(set('abcdef')), hash('a')]"
+        with ConfinedRunner() as runner: print(runner.run(Program("main", body), W()).returned)
+    """)
+    said = {
+        subprocess.run([sys.executable, "-c", source], env={"PYTHONHASHSEED": s}, capture_output=True).stdout
+        for s in ("1", "2")
+    }
+    assert len(said) == 1
+    assert b"'a', 'b', 'c'" in said.pop()
+
+
 # ---- limits
 
 
