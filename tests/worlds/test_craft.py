@@ -235,6 +235,16 @@ def test_declared_contracts_are_what_the_world_does() -> None:
     for contract in crafting:
         outcome = world.act(contract.action)
         assert outcome.unmet == tuple(c.atom for c in contract.conditions), contract.action
+        needs = rules().recipes[str(contract.action.args[0])].needs
+        bag = {min(rules().members(k)): n for k, n in needs.items()}
+        state = CraftWorld().save()
+        x, y, depth = state["at"]
+        stocked = CraftWorld()
+        stocked.load({**state, "bag": bag, "changed": [[x, y, depth, {"crafting_table": 1}]]})
+        done = {change.fact: change.after - change.before for change in stocked.act(contract.action).changes}
+        effect = contract.effects[0]
+        used = {Fact("count", (item,)): -n for item, n in bag.items()}
+        assert done == {**used, effect.fact: effect.amount}, contract.action
     assert CraftWorld(recipes="hidden").contracts() == ()
 
 
