@@ -194,6 +194,25 @@ def test_a_tool_without_budget_ends_the_run_and_leaves_the_worker_usable(run: Ru
     assert run("return 1").returned == 1
 
 
+def test_a_tool_result_without_json_form_is_the_tools_error(run: Run) -> None:
+    class Odd(Tools):
+        def call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+            return object()
+
+    with pytest.raises(ToolError, match="the tool plus has no JSON form"):
+        run("tools.plus()", tools=Odd())
+    assert run("return 1").returned == 1
+
+
+def test_long_answers_arrive_whole(run: Run) -> None:
+    class Long(Tools):
+        def call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+            return "äx" * args[0]
+
+    t = run("return [len(tools.plus(n)) for n in (10, 29_990, 30_000, 400_000)]", tools=Long())
+    assert t.returned == [20, 59_980, 60_000, 800_000]
+
+
 def test_time_in_tools_is_not_the_programs(run: Run) -> None:
     t = run("return tools.slow(1)['sum']", tools=Tools(), limits=RunLimits(seconds=0.3))
     assert (t.error, t.returned) == (None, 1)
@@ -377,6 +396,9 @@ def test_a_world_that_raises_is_the_hosts_error(run: Run, world: Any) -> None:
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
     assert ledger.reserved == Cost()
     assert run("return 1").returned == 1
+    world.observe = lambda: 1 / 0
+    with pytest.raises(WorldError, match="raised when observed"):
+        run("return 1")
 
 
 # ---- bad sources

@@ -100,10 +100,13 @@ class Server:
 
     def signal(self, run: int, number: int) -> None:
         """Signal a run; one that has ended is left alone, for only its parent, which has not reaped it, signals it."""
+        self.control.settimeout(_START_SECONDS)  # a signal must not be lost because the worker is slow to listen
         try:
             self.control.send(json.dumps({"run": run, "signal": number}).encode())
-        except OSError:
+        except OSError:  # the worker has ended, and with it all runs
             pass
+        finally:
+            self.control.setblocking(False)
 
     def ended(self, run: int, wait: float) -> Ended | None:
         """How the run ended, waiting at most this many seconds; None if it has not, or the worker is gone."""

@@ -203,7 +203,7 @@ class Session:
                 self._tool(message)
                 deadline = self._deadline
             elif message == ["observe"]:
-                snapshot = _observe(self._world)
+                snapshot = observed(self._world)
                 self._send(_encode([facts_of(snapshot), tags_of(self._world, snapshot)]).encode())
             else:
                 raise Malformed(f"unknown request {clean(str(kind))[:40]!r}")
@@ -261,14 +261,15 @@ class Session:
         began = time.monotonic()
         try:
             value = self._tools.call(name, tuple(args), kwargs)
-            data = _encode([1, value])
         except ToolError as error:
             self.tape.append(ToolCall(name, shown, error=str(error)))
             data = _encode([0, str(error)[:4_000]])
-        except (TypeError, ValueError) as error:
-            raise ToolError(f"the tool {name} could not be called or its result has no JSON form: {error}") from error
         else:
             self.tape.append(ToolCall(name, shown, value))
+            try:
+                data = _encode([1, value])
+            except (TypeError, ValueError) as error:
+                raise ToolError(f"the result of the tool {name} has no JSON form: {error}") from error
         self._deadline += time.monotonic() - began  # a slow tool is not a hanging program
         self._send(data.encode())
 
@@ -393,7 +394,8 @@ class Session:
                     return  # the process ended; what it was told no longer matters, and its end is read next
 
 
-def _observe(world: World) -> Snapshot:
+def observed(world: World) -> Snapshot:
+    """What the world shows now. Raises `WorldError` if it raises."""
     try:
         return world.observe()
     except Exception as error:

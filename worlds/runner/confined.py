@@ -80,18 +80,18 @@ class ConfinedRunner:
     ) -> Trajectory:
         """Run to the end, or to a limit; what the program did wrong is in ``Trajectory.error``.
 
-        ``args`` are passed as keywords. ``seed`` seeds ``random`` in the program. Time spent in tools does not count
-        towards ``limits.seconds``. On the tape, positional arguments of a tool are named "0", "1", … Raises
-        `WorldError` (the world raised), `BudgetExceeded` (the ledger ran out; the world stays where it stood),
+        ``args`` are passed as keywords. ``seed`` seeds ``random`` in the program. Time in the world counts towards
+        ``limits.seconds``, time in tools does not. On the tape, positional arguments of a tool are named "0",
+        "1", … Raises `WorldError` (the world raised), `BudgetExceeded` (the ledger ran out; the world stays where it stood),
         `IsolationError`, `InputError` (``args`` have no JSON form), and `ToolError` (a result has no JSON form).
         """
         limits = limits if limits is not None else RunLimits()
         programs = {**(skills or {}), program.name: program}
         with self._lock:
-            before = world.observe()
+            before = _session.observed(world)
             wrong = next((e for e in map(_unreadable, programs.values()) if e is not None), None)
             if wrong is not None:
-                return Trajectory(error=wrong, before=before, after=before)
+                return Trajectory(error=wrong, before=before, after=before, tier=self.tier)
             if ledger is not None:
                 ledger.reserve(Cost(world_steps=1)).release()
             session = _session.Session(
@@ -115,7 +115,7 @@ class ConfinedRunner:
                 returned=session.returned,
                 error=session.error,
                 before=before,
-                after=world.observe(),
+                after=_session.observed(world),
                 world_steps=session.world_steps,
                 seconds=time.perf_counter() - began,
                 tier=self._tier or 0,
