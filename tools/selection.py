@@ -91,6 +91,8 @@ class _Problem:
         )
 
     def value(self, taken: int) -> float:
+        if not taken & (taken - 1):  # one bit, which most exchanges come down to
+            return self.items[taken.bit_length() - 1].utility if taken else 0.0
         return math.fsum(self.items[i].utility for i in _bits(taken))
 
     def closed(self, wanted: int) -> int:
@@ -336,20 +338,25 @@ def _fill(problem: _Problem, order: Sequence[int], wanted: int) -> int:
 
 def _exchange(problem: _Problem, able: Sequence[int], wanted: int) -> int:
     """Put one in, or one in for one out, as long as that helps: the best such move first."""
-    value = problem.value(problem.closed(wanted))
     for _ in range(4 * problem.max_items):
-        best, best_value = wanted, value
+        start = problem.closed(wanted)
+        best, best_value = wanted, problem.value(start)
+        bases = [(wanted, start, best_value)]
+        for j in _bits(wanted):
+            base = wanted & ~(1 << j)
+            taken = problem.closed(base)
+            bases.append((base, taken, problem.value(taken)))
         for i in able:
             if wanted >> i & 1:
                 continue
-            for base in (wanted, *(wanted & ~(1 << j) for j in _bits(wanted))):
-                taken = problem.closed(base | 1 << i)
-                gained = problem.value(taken)
-                if gained > best_value + 1e-12 and problem.feasible(taken):
+            closure = problem.items[i].closure
+            for base, taken, value in bases:
+                gained = value + problem.value(closure & ~taken)
+                if gained > best_value + 1e-12 and problem.feasible(taken | closure):
                     best, best_value = base | 1 << i, gained
         if best == wanted:
             break
-        wanted, value = best, best_value
+        wanted = best
     return wanted
 
 
