@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import threading
+
+from habilis.memory._words import telling, words
 
 
 class Lexicon:
@@ -19,17 +20,19 @@ class Lexicon:
         with self._lock:
             self._db.execute("DELETE FROM texts WHERE id = ?", (id,))
             # Half a surrogate pair cannot be stored as UTF-8.
-            self._db.execute("INSERT INTO texts VALUES (?, ?)", (id, text.encode("utf-8", "replace").decode()))
+            self._db.execute(
+                "INSERT INTO texts VALUES (?, ?)", (id, " ".join(words(text)).encode("utf-8", "replace").decode())
+            )
 
     def delete(self, id: str) -> None:
         with self._lock:
             self._db.execute("DELETE FROM texts WHERE id = ?", (id,))
 
     def search(self, text: str) -> dict[str, float]:
-        words = sorted(set(re.findall(r"[^\W_]+", text.lower())))[:64]
-        if not words:
+        wanted = sorted(set(telling(words(text))))[:64]
+        if not wanted:
             return {}
-        query = " OR ".join(f'"{w}"' for w in words)
+        query = " OR ".join(f'"{w}"' for w in wanted).encode("utf-8", "replace").decode()
         with self._lock:
             rows = self._db.execute("SELECT id, -bm25(texts) FROM texts WHERE texts MATCH ?", (query,)).fetchall()
         return {str(id): float(score) for id, score in sorted(rows)}

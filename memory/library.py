@@ -289,6 +289,8 @@ class SkillLibrary:
 
 
 def _id(skill: Skill) -> str:
+    """The id in the index. A version never changes, so its vector never goes stale; whoever shares the index (the
+    catalogue of augmentations) names skills the same way."""
     return f"{skill.name}@{skill.version}"
 
 
