@@ -183,8 +183,8 @@ def main(
     result = record(name, options, figures)
     about = result["machine"]
     seeds_said = f"{options.seeds} seeds{', quick' if options.quick else ''}"
-    print(f"{name}: {seeds_said}; {about['processor']}, {about['cores']} cores, load {about['load']}, Python")
-    print(f"{about['python']}, commit {result['commit'][:12] or 'unknown'}")
+    print(f"{name}: {seeds_said}, commit {result['commit'][:12] or 'unknown'}")
+    print(f"{about['processor']}, {about['cores']} cores, load {about['load']}, Python {about['python']}")
     print(table(figures, aims))
     if options.json is not None:
         options.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", "utf-8")

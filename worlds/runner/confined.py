@@ -82,8 +82,8 @@ class ConfinedRunner:
 
         ``args`` are passed as keywords. ``seed`` seeds ``random`` in the program. Time in the world counts towards
         ``limits.seconds``, time in tools does not. On the tape, positional arguments of a tool are named "0",
-        "1", … Raises `WorldError` (the world raised), `BudgetExceeded` (the ledger ran out; the world stays where it stood),
-        `IsolationError`, `InputError` (``args`` have no JSON form), and `ToolError` (a result has no JSON form).
+        "1", … Raises `WorldError` (the world raised), `BudgetExceeded` (the ledger ran out; the world stays where it
+        stood), `IsolationError`, `InputError` (``args`` have no JSON form), `ToolError` (a result has none).
         """
         limits = limits if limits is not None else RunLimits()
         programs = {**(skills or {}), program.name: program}
