@@ -132,6 +132,8 @@ def _need(module: str) -> Any:
     import importlib
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Threads that spin while they wait cost five times the time as soon as another process wants the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return importlib.import_module(module)
     except ImportError as error:

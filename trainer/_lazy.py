@@ -15,6 +15,9 @@ def need(module: str) -> Any:
         # Without this the tokenizer warns whenever something forks after it was used.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if module == "torch":
+        # Threads that spin while they wait cost five times the time as soon as another process wants the cores.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         found = importlib.import_module(module)
     except ImportError as error:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _HELD_OUT_TEXTS = 8  # sequences of self-written text kept from the Fisher, to measure the drift on
 _MOST_QUESTIONS = 160  # held-out questions asked of a model: 160 tell .05 from .15, and are asked in seconds
 _MOST_PLANS = 24
+_EVALUATION = 0.15  # share of the time for asking the base model; the new one is asked the same
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def distil(
     clock.lap("fisher")
 
     tell("evaluate", 0, 2, 0.0)
-    before = _evaluate(base.path, corpus, runner)
+    before = _evaluate(base.path, corpus, runner, None if seconds is None else _EVALUATION * seconds)
     tell("evaluate", 1, 2, 0.0)
     reserve = clock.lap("evaluate_base") * 1.25 + 5.0
 
@@ -119,8 +120,8 @@ def distil(
     if left is not None and left <= 0:
         raise InputError(
             f"of {seconds:.0f} s, {time.monotonic() - began:.0f} s went into corpus, Fisher and evaluating the base "
-            f"model and {reserve:.0f} s are kept for judging the new one: nothing is left for training. Give it more time "
-            "(--max-seconds), or prepare the base model beforehand: habilis models get"
+            f"model and {reserve:.0f} s are kept for judging the new one: nothing is left for training. Give it more "
+            "time (--max-seconds), or prepare the base model beforehand: habilis models get"
         )
     work = out.with_name(f"{out.name}.work")
     trained = train(
@@ -141,7 +142,7 @@ def distil(
 
     _save(trained.model, tokenizer, out)
     clock.lap("save")
-    after = _evaluate(out, corpus, runner)
+    after = _evaluate(out, corpus, runner, None, like=before)
     tell("evaluate", 2, 2, 0.0)
     clock.lap("evaluate_tuned")
     decision = gate.judge(before, after)
@@ -195,7 +196,8 @@ def _memory(base: BaseModel, settings: TrainSettings, cache: Path | None, progre
         if progress is not None:
             progress("fisher", 0, n, 0.0)
         writer, tokenizer = load_model(base.path, settings.dtype)
-        texts = self_generated(writer, n + _HELD_OUT_TEXTS, length, settings.seed, start=start_token(tokenizer))
+        start = start_token(tokenizer)
+        texts = self_generated(writer, n + _HELD_OUT_TEXTS, length, settings.seed, start=start, dtype="float32")
         folder.mkdir(parents=True, exist_ok=True)
         scratch = folder / f".{name}.texts"
         safetensors.save_file({"ids": texts.to(torch.int64)}, str(scratch))
@@ -213,12 +215,17 @@ def _memory(base: BaseModel, settings: TrainSettings, cache: Path | None, progre
     return _Memory(texts[:n], texts[n:], fisher_file)
 
 
-def _evaluate(folder: Path, corpus: Corpus, runner: PlanRunner | None) -> Evaluation:
+def _evaluate(
+    folder: Path, corpus: Corpus, runner: PlanRunner | None, seconds: float | None, like: Evaluation | None = None
+) -> Evaluation:
+    """Ask the model in a folder; ``like``: just what another was asked."""
     model, tokenizer = load_model(folder, "bfloat16")
-    plans = corpus.plans[:_MOST_PLANS] if runner is not None else ()
+    plans = corpus.plans[: _MOST_PLANS if like is None else like.plans] if runner is not None else ()
     # With a runner, plans are judged by what they do; that another plan was found once says nothing against them.
-    questions = [e for e in corpus.test if runner is None or e.family != "plan"][:_MOST_QUESTIONS]
-    return evaluate(model, tokenizer, questions, plans, runner)
+    questions = [e for e in corpus.test if runner is None or e.family != "plan"]
+    questions = questions[: _MOST_QUESTIONS if like is None else like.examples]
+    # The weights are bfloat16 already, as they are when the model is used.
+    return evaluate(model, tokenizer, questions, plans, runner, dtype="float32", seconds=seconds)
 
 
 def _save(model: Any, tokenizer: Any, out: Path) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Protocol
 
@@ -32,12 +33,14 @@ class PlanRunner(Protocol):
 class Evaluation:
     """``families``: family -> (right, asked). ``perplexity``: on the held-out English text.
 
-    ``answers``: (goal, plan line, solved) of the plans that were run.
+    ``answers``: (goal, plan line, solved) of the plans that were run. ``examples``, ``plans``: how many were asked.
     """
 
     families: Mapping[str, tuple[int, int]]
     perplexity: float
-    answers: tuple[tuple[str, str, bool], ...] = field(default=())
+    answers: tuple[tuple[str, str, bool], ...] = ()
+    examples: int = 0
+    plans: int = 0
 
     @property
     def asked(self) -> int:
@@ -68,36 +71,57 @@ def evaluate(
     text: str | None = None,
     dtype: str = "bfloat16",
     batch: int = 16,
+    seconds: float | None = None,
 ) -> Evaluation:
     """Exact match per family; plans by running them, where there is a ``runner``; perplexity on ``text``.
 
     An answer is right if all its tokens, the end mark too, are the likeliest ones: the same as being written greedily,
-    at the price of one pass. ``text`` defaults to `heldout_text`.
+    at the price of one pass. ``text`` defaults to `heldout_text`. After about ``seconds`` no further question is asked
+    (one batch always is); ``Evaluation.examples`` and ``.plans`` say how many were, so that another model can be asked
+    the same. The examples' order should mix the families, as that of `build_corpus` does.
     """
     torch = need("torch")
+    began = time.monotonic()
     right: dict[str, int] = defaultdict(int)
     asked: dict[str, int] = defaultdict(int)
-    rows = [encode(tokenizer, e) for e in examples]
-    for indices in batches(rows, batch):
-        made = collate([rows[i] for i in indices], tokenizer.pad_token_id)
-        with torch.no_grad(), autocast(dtype):
-            logits, targets, where = answer_logits(model, made)
-        hit = logits.argmax(-1) == targets
-        row_of = where.nonzero()[:, 0]
-        for j, i in enumerate(indices):
-            asked[examples[i].family] += 1
-            right[examples[i].family] += bool(hit[row_of == j].all())
+    surprise = perplexity(model, tokenizer, text, dtype=dtype)
+    done = planned = 0
     shown: list[tuple[str, str, bool]] = []
     if plans and runner is not None:
-        lines = write(model, tokenizer, [p.prompt for p in plans], dtype=dtype)
-        parsed = [parse_plan(line) for line in lines]
-        # A line that is no plan takes no action; whether the goal holds even so is for the world to say.
-        verdicts = runner([(p.task, actions or ()) for p, actions in zip(plans, parsed, strict=True)])
-        solved = [bool(v) and actions is not None for v, actions in zip(verdicts, parsed, strict=True)]
-        right[RUN_PLANS], asked[RUN_PLANS] = sum(solved), len(plans)
-        shown = [(str(p.task.goal), line, ok) for p, line, ok in zip(plans, lines, solved, strict=True)]
+        for start in range(0, len(plans), batch):
+            if start and _late(began, seconds, 0.6):
+                break
+            part = plans[start : start + batch]
+            lines = write(model, tokenizer, [p.prompt for p in part], batch=batch, dtype=dtype)
+            parsed = [parse_plan(line) for line in lines]
+            # A line that is no plan takes no action, and solves nothing even where the goal holds from the start.
+            verdicts = runner([(p.task, actions or ()) for p, actions in zip(part, parsed, strict=True)])
+            solved = [bool(v) and actions is not None for v, actions in zip(verdicts, parsed, strict=True)]
+            right[RUN_PLANS] += sum(solved)
+            asked[RUN_PLANS] += len(part)
+            shown += [(str(p.task.goal), line, ok) for p, line, ok in zip(part, lines, solved, strict=True)]
+        planned = asked[RUN_PLANS]
+    for start in range(0, len(examples), batch * 2):
+        if start and _late(began, seconds, 1.0):
+            break
+        window = examples[start : start + batch * 2]
+        rows = [encode(tokenizer, e) for e in window]
+        for indices in batches(rows, batch):
+            made = collate([rows[i] for i in indices], tokenizer.pad_token_id)
+            with torch.no_grad(), autocast(dtype):
+                logits, targets, where = answer_logits(model, made)
+            hit = logits.argmax(-1) == targets
+            row_of = where.nonzero()[:, 0]
+            for j, i in enumerate(indices):
+                asked[window[i].family] += 1
+                right[window[i].family] += bool(hit[row_of == j].all())
+        done += len(window)
     families = {name: (right[name], asked[name]) for name in sorted(asked)}
-    return Evaluation(families, perplexity(model, tokenizer, text, dtype=dtype), tuple(shown))
+    return Evaluation(families, surprise, tuple(shown), done, planned)
+
+
+def _late(began: float, seconds: float | None, share: float) -> bool:
+    return seconds is not None and time.monotonic() - began > share * seconds
 
 
 def write(

@@ -36,8 +36,9 @@ class TrainSettings:
 
     ``rank``, ``alpha``: of LoRA. ``batch``: examples per step. ``learning_rate``: peak, reached after 5 steps, then
     down to 0. ``epochs``: passes over the examples at most. ``regulariser``: a name, see `open_regulariser`.
-    ``drift``: the target (relative rise of perplexity). ``dtype``: of the arithmetic; weights are float32. ``save_every``: steps
-    between checkpoints. ``memory``, ``memory_length``: sequences of self-written text for the Fisher, and their tokens.
+    ``drift``: the target (relative rise of perplexity). ``dtype``: of the arithmetic; weights are float32.
+    ``save_every``: steps between checkpoints. ``memory``, ``memory_length``: sequences of self-written text
+    for the Fisher, and their tokens.
     """
 
     rank: int = 8

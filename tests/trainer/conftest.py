@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +23,6 @@ from habilis.core import (
     Predicate,
     Primitive,
     Program,
-    Skill,
     Snapshot,
     Step,
     Task,
@@ -120,7 +120,7 @@ def episode(index: int, material: str, thing: str, spare: int) -> Episode:
         bench.craft(material, thing)
     goal = Goal.parse(f'count("{material}_{thing}") >= {1 if thing == "plate" else THINGS.index(thing) + 1}')
     trajectory = Trajectory(tuple(bench.steps), before=before, after=Snapshot(dict(bench.facts)))
-    task = Task(goal, SPEC.name, index, f"make a {material} {thing}")
+    task = Task(goal, SPEC.name, index, f"make {goal.atoms[0].value} {material} {thing}")
     return Episode(index, task, "solved", (Attempt(Program("run", "def run(): ..."), trajectory, True),))
 
 
@@ -131,7 +131,6 @@ def make_episodes(n: int = 60, seed: int = 0) -> list[Episode]:
 
 
 CONTRACTS = [contract(m, t) for m in MATERIALS for t in THINGS] + [mining(m) for m in MATERIALS]
-SKILLS: list[Skill] = []
 
 
 @pytest.fixture(scope="session")
@@ -139,11 +138,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from habilis.trainer import tiny_random_model
 
     return tiny_random_model(tmp_path_factory.mktemp("tiny") / "model")
-
-
-@pytest.fixture
-def episodes() -> list[Episode]:
-    return make_episodes()
 
 
 @pytest.fixture(autouse=True)
@@ -171,3 +165,9 @@ def run_plans(plans: Sequence[tuple[Task, tuple[Action, ...]]]) -> list[bool]:
 
 
 _ALL = make_episodes(400)
+
+
+@pytest.fixture(scope="session")
+def workshop() -> SimpleNamespace:
+    """A small world of facts with known rules: what the trainer's tests learn from."""
+    return SimpleNamespace(spec=SPEC, contracts=CONTRACTS, make_episodes=make_episodes, run_plans=run_plans)

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from habilis.core import Action, Goal, InputError
+from habilis.memory import prompts
+from habilis.trainer import FAMILIES, Corpus, build_corpus
+from habilis.trainer.corpus import split_groups
+
+names = st.text(st.characters(codec="ascii", categories=["L", "N"]) | st.just("_"), min_size=1, max_size=8)
+actions = st.lists(st.builds(Action, st.sampled_from(["find", "mine", "go"]), st.tuples(names)), max_size=30)
+
+
+def build(workshop: SimpleNamespace, n: int = 60, seed: int = 0) -> Corpus:
+    return build_corpus(workshop.make_episodes(n, seed), [], workshop.contracts, workshop.spec, seed)
+
+
+@given(seed=st.integers(0, 1000), n=st.integers(20, 90))
+@settings(max_examples=15, deadline=None)
+def test_nothing_leaks_between_the_splits(workshop: SimpleNamespace, seed: int, n: int) -> None:
+    corpus = build(workshop, n, seed)
+    parts = [corpus.train, corpus.validation, corpus.test]
+    for i, part in enumerate(parts):
+        for other in parts[i + 1 :]:
+            assert not {e.group for e in part} & {e.group for e in other}
+            assert not {e.prompt for e in part} & {e.prompt for e in other}
+            assert not {e.episode for e in part if e.episode is not None} & {e.episode for e in other}
+    assert not {e.prompt for e in corpus.train} & {p.prompt for p in corpus.plans}
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=10, deadline=None)
+def test_no_constant_answer_scores(workshop: SimpleNamespace, seed: int) -> None:
+    corpus = build(workshop, 60, seed)
+    for part in (corpus.train, corpus.validation, corpus.test):
+        for family in {e.family for e in part}:
+            answers = Counter(e.answer for e in part if e.family == family)
+            assert max(answers.values()) <= 0.2 * answers.total() + 1e-9
+
+
+def test_every_family_is_there_and_its_answers_are_true(workshop: SimpleNamespace) -> None:
+    corpus = build(workshop, 80)
+    everything = [*corpus.train, *corpus.validation, *corpus.test]
+    assert {e.family for e in corpus.train} == set(FAMILIES)
+    rules = {str(c.action): c for c in workshop.contracts}
+    for e in everything:
+        assert e.prompt.endswith("\n")
+        assert "\n" not in e.answer
+        if e.family == "needs":
+            rule = rules[e.prompt.split("\n")[0].removeprefix("Action: ")]
+            assert set(Goal.parse(e.answer).atoms) == {c.atom for c in rule.conditions}
+        if e.family == "yields":
+            fact = e.prompt.split("\n")[0].removeprefix("Wanted: ")
+            assert any(str(x.fact) == fact and x.amount > 0 for x in rules[e.answer].effects)
+        if e.family in ("goal", "activity"):
+            assert str(Goal.parse(e.answer)) == e.answer
+
+
+def test_the_words_of_a_goal_say_its_amount_and_thing(workshop: SimpleNamespace) -> None:
+    numerals = {
+        "a": 1,
+        "one": 1,
+        "two": 2,
+        "three": 3,
+        "four": 4,
+        "five": 5,
+        "six": 6,
+        "seven": 7,
+        "eight": 8,
+        "nine": 9,
+    }
+    asked = [e for e in build(workshop).train if e.family == "goal" and e.answer.startswith("count")]
+    assert len({e.prompt for e in asked}) > 50
+    for e in asked:
+        (atom,) = Goal.parse(e.answer).atoms
+        words = e.prompt.removeprefix("Words: ").split("\n")[0]
+        assert str(atom.fact.args[0]).replace("_", " ") in words
+        said = [numerals.get(w) or (int(w) if w.isdigit() else 0) for w in words.replace(",", " ").split()]
+        assert atom.value in said
+
+
+def test_plans_of_the_corpus_work_when_run(workshop: SimpleNamespace) -> None:
+    episodes = workshop.make_episodes(80)
+    corpus = build_corpus(episodes, [], workshop.contracts, workshop.spec)
+    tasks = {e.index: e.task for e in episodes}
+    plans = [(tasks[e.episode or 0], prompts.parse_plan(e.answer)) for e in corpus.train if e.family == "plan"]
+    assert len(plans) > 20
+    assert all(workshop.run_plans(plans))
+    assert not any(workshop.run_plans([(task, plan[:-1]) for task, plan in plans]))
+
+
+def test_counting_answers_are_what_the_host_recorded(workshop: SimpleNamespace) -> None:
+    for e in build(workshop).train:
+        if e.family == "count":
+            start = int(e.prompt.split("== ")[1].split("\n")[0])
+            assert int(e.answer) != start  # repeating what was given never scores
+
+
+def test_the_same_input_gives_the_same_corpus_under_any_hash_seed() -> None:
+    code = (
+        "import importlib.util as u; s=u.spec_from_file_location('c', 'tests/trainer/conftest.py'); "
+        "c=u.module_from_spec(s); s.loader.exec_module(c); from habilis.trainer import build_corpus; "
+        "print(build_corpus(c.make_episodes(40),[],c.CONTRACTS,c.SPEC,3).fingerprint)"
+    )
+    prints = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in (0, 1, 2)
+    }
+    assert len(prints) == 1
+    assert len(prints.pop().strip()) == 64
+
+
+def test_a_group_keeps_its_split_as_the_journal_grows() -> None:
+    few, many = split_groups(f"g{i}" for i in range(50)), split_groups(f"g{i}" for i in range(500))
+    assert all(many[g] == s for g, s in few.items())
+    assert {"train", "validation", "test"} == set(split_groups(["a", "b", "c"]).values())
+
+
+def test_too_few_episodes_is_said_with_numbers(workshop: SimpleNamespace) -> None:
+    with pytest.raises(InputError, match=r"0 solved episodes on 0 .* at least 8 on 6"):
+        build_corpus([], [], workshop.contracts, workshop.spec)
+    failed = [dataclasses.replace(e, status="failed") for e in workshop.make_episodes(40)]
+    with pytest.raises(InputError, match="0 solved"):
+        build_corpus(failed, [], workshop.contracts, workshop.spec)
+
+
+@given(actions)
+@settings(deadline=None)
+def test_a_plan_line_reads_back(done: list[Action]) -> None:
+    line = prompts.plan_line(done, limit=100)
+    assert "\n" not in line
+    assert prompts.parse_plan(line, limit=100) == (tuple(done) or None)
+
+
+@given(st.text(max_size=60))
+def test_no_text_breaks_the_plan_reader(text: str) -> None:
+    plan = prompts.parse_plan(text)
+    assert plan is None or all(isinstance(a, Action) for a in plan)
+
+
+def test_an_endless_plan_is_refused() -> None:
+    assert prompts.parse_plan('mine("log") x256') is not None
+    assert prompts.parse_plan('mine("log") x257') is None
+    assert prompts.parse_plan("; ".join(['mine("a")', 'mine("b")'] * 5)) is None

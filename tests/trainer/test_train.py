@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from habilis.core import InputError
+from habilis.trainer import BaseModel, State, Trained, TrainSettings, build_corpus, open_regulariser, train, with_lora
+
+torch = pytest.importorskip("torch")
+
+SETTINGS = TrainSettings(batch=4, save_every=2, dtype="float32")
+
+
+def run(tiny: BaseModel, workshop: SimpleNamespace, folder: Path, *, reg: str = "none", **options: Any) -> Trained:
+    from habilis.trainer.base import load_model
+
+    corpus = build_corpus(workshop.make_episodes(60), [], workshop.contracts, workshop.spec)
+    model, tokenizer = load_model(tiny.path)
+    regulariser = open_regulariser(reg)
+    ids = torch.randint(1, 257, (4, 16), generator=torch.Generator().manual_seed(0))
+    state = State({}, length=16) if reg == "none" else regulariser.prepare(model, ids)
+    model = with_lora(model, options.pop("settings", SETTINGS))
+    breaker = options.pop("breaker", None)
+    if breaker is not None:
+        model.get_base_model().model.register_forward_hook(breaker)
+    return train(
+        model,
+        tokenizer,
+        corpus.train,
+        folder,
+        settings=SETTINGS,
+        regulariser=regulariser,
+        state=state,
+        heldout=ids,
+        **options,
+    )
+
+
+def adapter(trained: Trained) -> dict[str, Any]:
+    return {n: p.detach().clone() for n, p in trained.model.named_parameters() if p.requires_grad}
+
+
+def test_a_training_that_was_stopped_ends_where_an_uninterrupted_one_does(
+    tiny: BaseModel, workshop: SimpleNamespace, tmp_path: Path
+) -> None:
+    whole = run(tiny, workshop, tmp_path / "whole", reg="ewc", steps=6)
+    seen: list[int] = []
+    half = run(
+        tiny,
+        workshop,
+        tmp_path / "half",
+        reg="ewc",
+        steps=6,
+        progress=lambda phase, step, steps, loss: seen.append(step),
+        stop=lambda: seen[-1:] == [3],
+    )
+    assert (half.steps, half.stopped) == (3, "asked")
+    rest = run(tiny, workshop, tmp_path / "half", reg="ewc", steps=6, progress=lambda p, s, n, x: seen.append(s))
+    assert seen == [1, 2, 3, 4, 5, 6]
+    assert (rest.steps, rest.stopped) == (6, "done")
+    left, right = adapter(whole), adapter(rest)
+    assert any(float(t.abs().sum()) > 0 for n, t in left.items() if "lora_B" in n)
+    for name, tensor in left.items():
+        torch.testing.assert_close(right[name], tensor, rtol=0, atol=0)
+    assert rest.figures["drift"] == whole.figures["drift"]
+
+
+def test_the_loss_falls_and_the_penalty_holds_the_weights_back(
+    tiny: BaseModel, workshop: SimpleNamespace, tmp_path: Path
+) -> None:
+    free = run(tiny, workshop, tmp_path / "free", steps=12)
+    assert free.figures["loss_last"] < free.figures["loss_first"] - 0.05
+
+    held = run(tiny, workshop, tmp_path / "held", reg="ewc", steps=12)
+    size = {
+        k: sum(float(p.pow(2).sum()) for n, p in adapter(t).items() if "lora_B" in n)
+        for k, t in (("free", free), ("held", held))
+    }
+    assert math.isfinite(held.figures["drift"]["lambda"])
+    assert size["held"] <= size["free"]
+
+
+def test_a_loss_that_is_no_number_stops_it_and_the_last_good_weights_stay(
+    tiny: BaseModel, workshop: SimpleNamespace, tmp_path: Path
+) -> None:
+    calls = []
+
+    def breaker(module: Any, inputs: Any, output: Any) -> Any:
+        calls.append(1)
+        if len(calls) >= 4:
+            output.last_hidden_state = output.last_hidden_state * math.nan
+        return output
+
+    broken = run(tiny, workshop, tmp_path / "broken", steps=8, breaker=breaker)
+    assert (broken.steps, broken.stopped) == (3, "diverged")
+    assert all(bool(torch.isfinite(t).all()) for t in adapter(broken).values())
+    assert math.isfinite(broken.figures["loss_last"])
+
+
+def test_time_is_a_limit(tiny: BaseModel, workshop: SimpleNamespace, tmp_path: Path) -> None:
+    timed = run(tiny, workshop, tmp_path / "timed", seconds=3.0)
+    assert 1 <= timed.steps <= timed.figures["steps_planned"] < 3 * timed.figures["examples_offered"] / 4
+    assert timed.figures["seconds"] < 6
+    with pytest.raises(InputError, match=r"one training step takes .* so no step fits"):
+        run(tiny, workshop, tmp_path / "short", seconds=1e-4)
+    with pytest.raises(InputError, match="steps=0"):
+        run(tiny, workshop, tmp_path / "none", steps=0)
