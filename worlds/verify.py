@@ -13,14 +13,14 @@ from habilis.core.protocols import Judge, Verdict
 from habilis.core.skill import Skill, Trial
 from habilis.core.world import Json, World
 
-ModelJudge: TypeAlias = Callable[[str, Trajectory], Verdict]
+ModelJudge: TypeAlias = Callable[[str, Trajectory, Ledger], Verdict]
 
 
 class GoalJudge:
     """Compares the goal's atoms with the host's last snapshot; a `judged` goal is put to ``model``.
 
-    ``model`` takes the goal's text and the trajectory, and answers with a `Verdict` that names it as ``judge``. The
-    program's error does not matter: a goal that became true is true.
+    ``model`` takes the goal's text, the trajectory and the ledger to charge, and answers with a `Verdict` that names
+    it as ``judge``. The program's error does not matter: a goal that became true is true.
     """
 
     def __init__(self, model: ModelJudge | None = None) -> None:
@@ -34,7 +34,7 @@ class GoalJudge:
                     f"only a model can judge {goal.judged[:200]!r}, and none was given; "
                     "hand a model to GoalJudge(model=...), or write the goal as atoms"
                 )
-            return self._model(goal.judged, trajectory)
+            return self._model(goal.judged, trajectory, ledger)
         unmet = goal.unmet(trajectory.after)
         if unmet:
             return Verdict(False, unmet, "unmet: " + ", ".join(map(str, unmet)))

@@ -9,6 +9,7 @@ import pytest
 from habilis.core import (
     Budget,
     BudgetExceeded,
+    Cost,
     Evidence,
     EvidenceLevel,
     Goal,
@@ -126,10 +127,13 @@ def test_only_a_model_judges_words() -> None:
         GoalJudge().judge(goal, Trajectory(), Ledger())
     seen: list[Any] = []
 
-    def model(text: str, trajectory: Trajectory) -> Verdict:
+    def model(text: str, trajectory: Trajectory, ledger: Ledger) -> Verdict:
+        ledger.spend(Cost(calls=1))
         seen.append(text)
         return Verdict(True, judge="a model")
 
-    assert GoalJudge(model).judge(goal, Trajectory(), Ledger()).judge == "a model"
+    ledger = Ledger()
+    assert GoalJudge(model).judge(goal, Trajectory(), ledger).judge == "a model"
+    assert ledger.spent.calls == 1
     assert seen == ["the house looks cosy"]
     assert not GoalJudge(model).judge(Goal.parse("near('x')"), Trajectory(), Ledger()).ok
