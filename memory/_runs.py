@@ -129,7 +129,7 @@ class Runs(Database):
             raise NotFoundError(
                 f"run {run_id} has no episode {index}; it has {self.count_episodes(run_id)}, counted from 0"
             )
-        return _episode(*row, f"episode {index} of run {run_id}")
+        return _episode(row[0], row[1], f"episode {index} of run {run_id}")
 
     def count_episodes(self, run_id: int | None = None) -> int:
         return int(self._one("SELECT count(*) FROM episodes WHERE ? IS NULL OR run_id = ?", (run_id, run_id))[0])

@@ -114,8 +114,11 @@ def _sources(name: str) -> tuple[_Source, ...]:
 class HashEmbedder:
     """Signed feature hashing of words, word pairs and letter n-grams; deterministic, no file, no dependency but numpy.
 
-    ``dim``: length of the vectors; more means fewer collisions.
+    ``dim``: length of the vectors; more means fewer collisions. ``dense_share``: its weight beside BM25, which sees the
+    same spelling and knows besides how rare a word is.
     """
+
+    dense_share = 0.3
 
     def __init__(self, dim: int = 512) -> None:
         self.dim = dim

@@ -39,7 +39,7 @@ from habilis.memory.similarity import normalise
 
 __all__ = ["Hit", "SkillLibrary", "skill_text"]
 
-_DENSE_SHARE = 0.7  # best of the shares tried on tool and code retrieval; see docs/embedding.md
+_DENSE_SHARE = 0.7  # best of the shares tried on tool and code retrieval; an embedder may ask for another
 _POOL = 200
 _LEVELS = (EvidenceLevel.MODEL_JUDGED, EvidenceLevel.OBSERVED, EvidenceLevel.VERIFIED)
 
@@ -47,7 +47,8 @@ _LEVELS = (EvidenceLevel.MODEL_JUDGED, EvidenceLevel.OBSERVED, EvidenceLevel.VER
 @dataclass(frozen=True)
 class Hit:
     """A skill that was found. ``dense``: cosine similarity; ``lexical``: BM25 (0: no word in common); ``score``: both,
-    z-scored over the candidates and weighted .7 / .3. ``ready``: what it needs holds in the given state."""
+    z-scored over the candidates and weighted .7 / .3 (.3 / .7 for an embedder that sees spelling only). ``ready``: what
+    it needs holds in the given state."""
 
     skill: Skill
     score: float
@@ -164,13 +165,14 @@ class SkillLibrary:
         dense = {i: near.get(i, farthest) for i in pool}
         lexical = {i: words.get(i, 0.0) for i in pool}
         zd, zl = _z_scores(dense), _z_scores(lexical)
+        share = float(getattr(self.embedder, "dense_share", _DENSE_SHARE))
         hits = []
         for id in pool:
             if dense[id] < floor and id not in words:
                 continue
             lacks = [] if state is None else [n for n in ids[id].needs if not _holds(n, ids[id], state)]
             why = f"meaning {dense[id]:.2f}, words {lexical[id]:.2f}" + (f"; lacks {', '.join(lacks)}" if lacks else "")
-            score = _DENSE_SHARE * zd[id] + (1 - _DENSE_SHARE) * zl[id]
+            score = share * zd[id] + (1 - share) * zl[id]
             hits.append(Hit(ids[id], score, dense[id], lexical[id], why, not lacks))
         return sorted(hits, key=lambda h: (not h.ready, -h.score, h.skill.name))[:k]
 

@@ -153,10 +153,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         start = time.process_time()
         alone = measure_retrieval(embedder, queries, documents)
         speed = (len(queries) + len(documents)) / (time.process_time() - start)
-        fused = measure_retrieval(embedder, queries, documents, dense_share=0.7)
+        share = float(getattr(embedder, "dense_share", 0.7))
+        fused = measure_retrieval(embedder, queries, documents, dense_share=share)
         print(
             f"{name + ' alone':28}{100 * alone.at_1:6.1f}{100 * alone.at_5:6.1f}   {speed:.0f} texts per CPU second\n"
-            f"{name + ' .7 + words .3':28}{100 * fused.at_1:6.1f}{100 * fused.at_5:6.1f}"
+            f"{f'{name} {share:.1f} + words {1 - share:.1f}':28}{100 * fused.at_1:6.1f}{100 * fused.at_5:6.1f}"
         )
 
 
