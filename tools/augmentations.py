@@ -142,10 +142,8 @@ class Catalogue:
             for thing in things:
                 old = self._things.get(thing.id)
                 self._things[thing.id] = thing
-                if old is None or old.text != thing.text:
+                if old is None or _index_id(old) != _index_id(thing):
                     self._changed.add(thing.kind)
-                    if old is not None and _index_id(old) == _index_id(thing):
-                        self.index.delete(thing.kind, [thing.id])  # made of the old text
 
     def remove(self, *ids: str) -> None:
         """Take out by id (``skill:get_sticks``); raises `NotFoundError`."""
@@ -250,9 +248,9 @@ class Catalogue:
 
 def _index_id(thing: Augmentation) -> str:
     """The id in the index. It changes with the text, so that no vector outlives the text it was made of."""
-    if thing.kind is Kind.SKILL:
-        return thing.id  # as the skill library names it
-    return f"{thing.id}#{hashlib.sha256(thing.text.encode('utf-8', 'replace')).hexdigest()[:12]}"
+    if thing.kind is Kind.SKILL and "version" in thing.meta:
+        return f"{thing.name}@{thing.meta['version']}"  # as the skill library names it
+    return f"{thing.name}#{hashlib.sha256(thing.text.encode('utf-8', 'replace')).hexdigest()[:12]}"
 
 
 def _words(name: str) -> str:
