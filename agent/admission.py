@@ -10,12 +10,14 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from habilis.agent.curriculum import words
 from habilis.core import (
     BudgetExceeded,
     Draft,
     Evidence,
     EvidenceLevel,
     Feedback,
+    GoalSyntaxError,
     Json,
     Ledger,
     Parameter,
@@ -53,13 +55,13 @@ class Verified:
     trajectories: tuple[Trajectory, ...]
 
 
-def candidate(draft: Draft, task: Task, spec: WorldSpec, doc: str, iteration: int, tools: tuple[str, ...]) -> Skill:
-    """The skill that a draft would become, without evidence yet."""
-    return Skill(
+def candidate(draft: Draft, task: Task, spec: WorldSpec, iteration: int, tools: tuple[str, ...]) -> Skill:
+    """The skill that a draft would become, without evidence yet. What it does is told by its goal with its defaults."""
+    new = Skill(
         name=draft.program.name,
         version=0,
         program=draft.program,
-        doc=doc,
+        doc=task.text,
         goal_template=draft.goal_template,
         world=spec.name,
         fingerprint=spec.fingerprint,
@@ -70,6 +72,10 @@ def candidate(draft: Draft, task: Task, spec: WorldSpec, doc: str, iteration: in
         created=iteration,
         meta=dict(draft.meta),
     )
+    try:
+        return replace(new, doc=words(new.goal_for({}), spec))
+    except GoalSyntaxError:
+        return new
 
 
 def verify(

@@ -9,11 +9,9 @@ uninterrupted one would.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
-
-from habilis.memory.library import SkillLibrary
 
 from habilis.agent.admission import AdmissionSettings, Verified, affordable, candidate, observed, verify
 from habilis.agent.curriculum import Curriculum, words
@@ -40,6 +38,7 @@ from habilis.core import (
     Imaginable,
     Json,
     Judge,
+    Kind,
     Ledger,
     RunLimits,
     Runner,
@@ -56,6 +55,7 @@ from habilis.core import (
 )
 from habilis.memory.contracts import ContractBook
 from habilis.memory.journal import Journal
+from habilis.memory.library import SkillLibrary
 
 _EFFECTS = 4  # how many effects of a tried action are lifted to skills at once
 
@@ -78,9 +78,10 @@ class LoopSettings:
 class Help(Protocol):
     """What can help with a task: picks augmentations, and lets programs call the picked tools."""
 
+    def learned(self, skills: Iterable[Skill]) -> None: ...
     def pick(self, task: Task, ledger: Ledger) -> tuple[Augmentation, ...]: ...
-    def caller(self, picked: Sequence[Augmentation], ledger: Ledger, tape: list[ToolCall]) -> ToolCaller | None: ...
-    def replay(self, tape: Sequence[ToolCall], ledger: Ledger) -> ToolCaller | None: ...
+    def caller(self, names: Sequence[str], ledger: Ledger, tape: list[ToolCall]) -> ToolCaller | None: ...
+    def replay(self, names: Sequence[str], tape: Sequence[ToolCall], ledger: Ledger) -> ToolCaller | None: ...
     def record(self, task: Task, picked: Sequence[Augmentation], tape: Sequence[ToolCall], ok: bool) -> None: ...
 
 
@@ -100,6 +101,14 @@ class Parts:
     ledger: Ledger
     events: EventStream
     help: Help | None = None
+
+
+@dataclass(frozen=True)
+class _Worked:
+    episode: Episode
+    skills: Sequence[Skill]
+    picked: tuple[Augmentation, ...]
+    tape: Sequence[ToolCall]
 
 
 class Loop:
@@ -176,12 +185,14 @@ class Loop:
         p = self.parts
         ledger = ledger or p.ledger.child(self.settings.task_budget)
         before = before or ledger.spent
-        draft_episode, skills = await self._episode(task, ledger)
-        episode = replace(draft_episode, cost=ledger.spent.less(before))
+        worked = await self._episode(task, ledger)
+        episode = replace(worked.episode, cost=ledger.spent.less(before))
         kept: list[Skill] = []
         with p.journal.transaction():
             if self.settings.keep_skills:
-                kept = [p.library.admit(skill, f"solved {task.text!r}") for skill in skills]
+                kept = [p.library.admit(skill, f"solved {task.text!r}") for skill in worked.skills]
+            if p.help is not None:
+                p.help.record(task, worked.picked, worked.tape, episode.solved)
             if kept:
                 episode = replace(episode, skill=kept[0].name)
             p.curriculum.record(episode)
@@ -192,6 +203,8 @@ class Loop:
             p.journal.update_run(self.run_id, spent=p.ledger.spent)
         for skill in kept:
             self._announce(skill, episode.index)
+        if p.help is not None:
+            p.help.learned(kept)
         p.events.emit(
             "task_ended",
             episode.index,
@@ -206,14 +219,15 @@ class Loop:
 
     # ------------------------------------------------------------------ inside
 
-    async def _episode(self, task: Task, ledger: Ledger) -> tuple[Episode, list[Skill]]:
+    async def _episode(self, task: Task, ledger: Ledger) -> _Worked:
         p = self.parts
         attempts: list[Attempt] = []
         tape: list[ToolCall] = []
         picked = p.help.pick(task, ledger) if p.help is not None else ()
         if picked:
             p.events.emit("augmentations_picked", self.iteration, names=[a.id for a in picked], cost={})
-        caller = p.help.caller(picked, ledger, tape) if p.help is not None else None
+        names = [a.name for a in picked if a.kind is Kind.TOOL]
+        caller = p.help.caller(names, ledger, tape) if p.help is not None else None
         context = self._context(picked, caller)
         drafts = p.writer.drafts(task, context, ledger)
         skills: list[Skill] = []
@@ -232,8 +246,6 @@ class Loop:
             writer = attempts[-1].program.writer if attempts else ""
         finally:
             await drafts.aclose()
-        if p.help is not None:
-            p.help.record(task, picked, tape, solved)
         episode = Episode(
             self.iteration,
             task,
@@ -245,7 +257,7 @@ class Loop:
             writer,
             tuple(a.id for a in picked),
         )
-        return episode, skills
+        return _Worked(episode, skills, picked, tape)
 
     async def _lift_effects(
         self, task: Task, ledger: Ledger, attempts: list[Attempt], tape: list[ToolCall], skills: list[Skill]
@@ -308,10 +320,7 @@ class Loop:
                 reason = "the program is not general: it has no goal of its own"
                 feedback = Feedback(attempts[-1].trajectory, Verdict(False, (), reason), True, draft.args)
                 continue
-            doc = (
-                words(Goal.parse(draft.goal_template.replace("{n}", "1")), context.spec) if draft.goal_template else ""
-            )
-            new = candidate(draft, task, context.spec, doc, self.iteration, _used(tape))
+            new = candidate(draft, task, context.spec, self.iteration, _used(tape))
             result = await asyncio.to_thread(self._verify, new, ledger, task, tape)
             for trajectory in result.trajectories:
                 self.parts.book.learn(trajectory)
@@ -369,13 +378,13 @@ class Loop:
             ledger,
             seed=task.seed,
             settings=self.settings.admission,
-            tools=lambda: p.help.replay(tape, ledger) if p.help is not None else None,
+            tools=lambda: p.help.replay(skill.tools, tape, ledger) if p.help is not None else None,
         )
 
     def _seen(self, draft: Draft, task: Task, attempt: Attempt, verdict: Verdict, tape: Sequence[ToolCall]) -> Skill:
         template = draft.goal_template or str(task.goal)
         spec = self.parts.world.spec
-        new = candidate(replace(draft, goal_template=template), task, spec, task.text, self.iteration, _used(tape))
+        new = candidate(replace(draft, goal_template=template), task, spec, self.iteration, _used(tape))
         return observed(new, attempt.args, task, attempt.trajectory, verdict.judge)
 
     def _already(self, draft: Draft) -> bool:

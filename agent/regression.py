@@ -10,7 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from habilis.core import Action, Atom, Condition, Contract, Fact, Goal, GoalSyntaxError, Primitive, Skill, WorldSpec
+from habilis.core import (
+    Action,
+    Atom,
+    Condition,
+    Contract,
+    Fact,
+    Facts,
+    Goal,
+    GoalSyntaxError,
+    Primitive,
+    Skill,
+    WorldSpec,
+)
 from habilis.memory.contracts import ContractBook
 
 Wanted = tuple[Fact, bool]  # a fact, and whether it is to rise (or become true) or to fall (or become false)
@@ -70,6 +82,7 @@ class Regression:
     affordances: Iterable[Action] = ()
     charge: Callable[[int], None] | None = None
     max_nodes: int = 30_000
+    facts: Facts = field(default_factory=dict)
     nodes: int = 0
     _memo: dict[Wanted, Choice | None] = field(default_factory=dict)
     _seekers: dict[str, Primitive] = field(default_factory=dict)
@@ -126,7 +139,10 @@ class Regression:
         if up and fact.args and isinstance(fact.args[0], str) and fact.args[0].startswith("#"):
             return self._any(wanted, path)
         best: Choice | None = None
-        for contract in self.book.producers(fact, up, self.affordances):
+        contracts = self.book.producers(fact, up, self.affordances)
+        if not contracts:
+            contracts = self.book.instances(fact, up, self.facts)
+        for contract in contracts:
             choice = self._act(wanted, contract, path)
             if choice is not None and (best is None or choice.cost < best.cost):
                 best = choice
@@ -147,6 +163,9 @@ class Regression:
         if not found:
             return None
         found.sort(key=lambda c: (c.cost, c.wanted[0]))
+        members = self.spec.tags.get(str(fact.args[0]), frozenset())
+        # What is made of another member would only turn one into the other.
+        found = [c for c in found if c.material not in members] or found
         near = tuple(c for c in found if c.cost <= found[0].cost * _SPREAD + 1)[:_ALTERNATIVES]
         return Choice(
             wanted, "any", found[0].cost, 1 + max(c.height for c in near), options=near, source=near[0].source

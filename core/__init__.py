@@ -21,6 +21,7 @@ from habilis.core.errors import (
     ModelError,
     NotFoundError,
     SchemaError,
+    SkillError,
     ToolError,
     WorldError,
 )
@@ -133,6 +134,7 @@ __all__ = [
     "Selector",
     "Simulator",
     "Skill",
+    "SkillError",
     "Snapshot",
     "Step",
     "Task",

@@ -15,6 +15,7 @@
     ├── MissingExtraError (ImportError)      an optional dependency is absent: the command that installs it
     ├── ModelError (RuntimeError)            a model could not be loaded or called
     ├── ToolError (RuntimeError)             a tool failed; feedback for the writer, not a crash
+    ├── SkillError (RuntimeError)            a skill was called and did not do what it promises
     └── WorldError (RuntimeError)            a world raised while being driven
 
 Every class carries a stable ``code``. To add one: subclass here, give it a ``code``, list it above and in
@@ -124,6 +125,10 @@ class ModelError(HabilisError, RuntimeError):
 
 class ToolError(HabilisError, RuntimeError):
     code = "tool"
+
+
+class SkillError(HabilisError, RuntimeError):
+    code = "skill"
 
 
 class WorldError(HabilisError, RuntimeError):

@@ -130,7 +130,7 @@ class Atom(_AsText):
 
 @dataclass(frozen=True, slots=True)
 class Goal(_AsText):
-    """A conjunction of atoms, or (``judged``) a text that only a model can judge."""
+    """A conjunction of atoms, or (``judged``) a text that only a model can judge. The empty one is written ``True``."""
 
     atoms: tuple[Atom, ...] = ()
     judged: str | None = None
@@ -138,7 +138,7 @@ class Goal(_AsText):
     def __str__(self) -> str:
         if self.judged is not None:
             return f"Judged({_quote(self.judged)})"
-        return " and ".join(str(a) for a in self.atoms)
+        return " and ".join(str(a) for a in self.atoms) or "True"
 
     def unmet(self, snapshot: Snapshot) -> tuple[Atom, ...]:
         """The atoms that do not hold in this snapshot."""
@@ -160,6 +160,8 @@ class Goal(_AsText):
             if isinstance(only, ast.Constant) and isinstance(only.value, str):
                 return cls(judged=only.value)
             raise _bad(text)
+        if isinstance(body, ast.Constant) and body.value is True:
+            return cls()
         parts = body.values if isinstance(body, ast.BoolOp) and isinstance(body.op, ast.And) else [body]
         return cls(tuple(_atom(p, text) for p in parts))
 

@@ -103,7 +103,10 @@ class ToolCaller(Protocol):
 class Runner(Protocol):
     """Runs programs under confinement. The world stays with the host."""
 
-    tier: int
+    @property
+    def tier(self) -> int:
+        """What confines the runs: 3 to 1, or 0 for nothing."""
+        ...
 
     def run(
         self,

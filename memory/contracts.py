@@ -22,6 +22,7 @@ from habilis.core import (
     Contract,
     Effect,
     Fact,
+    Facts,
     Outcome,
     Snapshot,
     Term,
@@ -31,6 +32,7 @@ from habilis.core import (
 )
 
 _SHARED = 0.6  # share of siblings that must agree before a never-tried action is predicted to behave likewise
+_INSTANCES = 24  # actions that one lifted contract is instantiated to for one fact
 _KEPT_BELOW = 0.5  # mean consumption under which a thing counts as kept (tools wear out now and then)
 
 
@@ -69,6 +71,7 @@ class ContractBook:
         self._dirty: set[Action] = set()
         self._cache: dict[Action, Contract] = {}
         self._schemas: dict[str, Contract | None] = {}
+        self._lifted: dict[str, Contract] = {}
         self._contexts = {p.name for p in spec.predicates if p.context}
         self._sought = {p.seeks for p in spec.primitives if p.seeks}
         self._seeking = {p.name: p.seeks for p in spec.primitives if p.seeks}
@@ -110,15 +113,40 @@ class ContractBook:
                 found.append(predicted)
         return found
 
+    def instances(self, fact: Fact, up: bool, facts: Facts) -> list[Contract]:
+        """Never-tried actions that would bring this fact about by a lifted contract, declared or generalised.
+
+        Arguments that the fact leaves open are filled from the observed ``facts`` that the conditions mention.
+        """
+        found: dict[Action, Contract] = {}
+        for primitive in self.spec.primitives:
+            schema = self._lifted.get(primitive.name) or self._schema(primitive.name)
+            if schema is None or primitive.name in self._seeking:
+                continue
+            size = len(schema.action.args) or max(len(a.args) for a in self._entries if a.name == primitive.name)
+            for effect in schema.effects:
+                rises = effect.value if isinstance(effect.value, bool) else effect.amount > 0
+                binding = _unify(effect.fact, fact, {}) if rises is up else None
+                if binding is None or not binding:
+                    continue
+                for full in _complete(binding, size, schema, facts):
+                    action = Action(primitive.name, tuple(full[f"${i}"] for i in range(size)))
+                    if action not in self._entries:
+                        found[action] = self._bound(schema, action)
+        return [found[a] for a in sorted(found, key=str)]
+
     def produced(self) -> list[Fact]:
         """Every fact that some action is known to raise or make true."""
         return sorted((f for (f, up), actions in self._producers.items() if up and actions), key=str)
 
     def predicted(self, action: Action) -> Contract:
         """What an action of this primitive usually needs and does, for one that was never tried."""
-        schema = self._schema(action.name)
+        schema = self._lifted.get(action.name) or self._schema(action.name)
         if schema is None:
             return Contract(action, self.spec.fingerprint)
+        return self._bound(schema, action)
+
+    def _bound(self, schema: Contract, action: Action) -> Contract:
         binding: dict[Term, Term] = {f"${i}": a for i, a in enumerate(action.args)}
         return Contract(
             action,
@@ -166,6 +194,11 @@ class ContractBook:
     def declare(self, contracts: Iterable[Contract], source: str = "declared") -> None:
         """Take in what a world declares or a document tells; induced evidence stays and is added to."""
         for contract in contracts:
+            if any(str(a).startswith("$") for a in contract.action.args):
+                if self._lifted.get(contract.action.name) != contract:
+                    self._lifted[contract.action.name] = contract
+                    self.version += 1
+                continue
             entry = self._entries.setdefault(contract.action, _Entry())
             fresh = False
             for condition in contract.conditions:
@@ -399,6 +432,40 @@ def _rate(condition: _Condition) -> float:
 def _round(number: float) -> float:
     """Enough digits to plan with; few enough that a stored contract reads back equal."""
     return round(number, 6)
+
+
+def _unify(pattern: Fact, fact: Fact, binding: Mapping[Term, Term]) -> dict[Term, Term] | None:
+    """The binding, extended so that the pattern becomes the fact; None where it cannot."""
+    if pattern.predicate != fact.predicate or len(pattern.args) != len(fact.args):
+        return None
+    found = dict(binding)
+    for wanted, given in zip(pattern.args, fact.args, strict=True):
+        if isinstance(wanted, str) and wanted.startswith("$"):
+            if found.setdefault(wanted, given) != given:
+                return None
+        elif wanted != given:
+            return None
+    return found
+
+
+def _complete(binding: Mapping[Term, Term], size: int, schema: Contract, facts: Facts) -> list[dict[Term, Term]]:
+    """All ways to fill the open arguments from observed facts that the conditions mention; a bounded number."""
+    found = [dict(binding)]
+    for condition in schema.conditions:
+        atom = condition.atom
+        wider: list[dict[Term, Term]] = []
+        for partial in found:
+            if all(not str(a).startswith("$") or a in partial for a in atom.fact.args) or atom.value is False:
+                wider.append(partial)
+                continue
+            matches = [
+                extended
+                for fact in sorted(facts, key=str)
+                if atom.holds_for(facts[fact]) and (extended := _unify(atom.fact, fact, partial)) is not None
+            ]
+            wider += matches[:_INSTANCES] or [partial]
+        found = wider[:_INSTANCES]
+    return [f for f in found if all(f"${i}" in f for i in range(size))]
 
 
 def _variables(action: Action) -> Mapping[Term, Term]:

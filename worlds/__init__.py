@@ -5,6 +5,6 @@ Owns `craft` (a world of ours), worlds from plain functions, the runner that run
 May import `habilis.core` only.
 """
 
-from habilis.worlds.functions import FunctionWorld, Unmet, action, from_functions
+from habilis.worlds.functions import FunctionWorld, Unmet, World, action, from_functions
 
-__all__ = ["FunctionWorld", "Unmet", "action", "from_functions"]
+__all__ = ["FunctionWorld", "Unmet", "World", "action", "from_functions"]

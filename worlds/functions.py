@@ -265,13 +265,15 @@ class FunctionWorld:
         return sorted(found, key=str)
 
     def contracts(self) -> Sequence[Contract]:
-        """What `action` declared, for each afforded action, and what ``contracts`` adds."""
+        """What `action` declared, with ``$0``, ``$1``, … for the arguments, and what ``contracts`` adds."""
         given = tuple(self._contracts()) if self._contracts is not None else ()
-        return given + tuple(
-            self._signatures[act.name].declared.contract(self._signatures[act.name], act, self.spec.fingerprint)
-            for act in self.affordances()
-            if self._signatures[act.name].declared.tells
-        )
+        declared = []
+        for name, signature in sorted(self._signatures.items()):
+            primitive = self.spec.primitive(name)
+            if signature.declared.tells and primitive is not None:
+                lifted = Action(name, tuple(f"${i}" for i in range(len(primitive.parameters))))
+                declared.append(signature.declared.contract(signature, lifted, self.spec.fingerprint))
+        return (*given, *declared)
 
     def goals(self) -> Sequence[Goal]:
         given = self._goals() if self._goals is not None else ()
@@ -431,4 +433,14 @@ def _text(facts: Mapping[Fact, Value]) -> str:
     return text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT] + f"… ({len(facts)} facts in all)"
 
 
-__all__ = ["FunctionWorld", "Unmet", "action", "from_functions"]
+__all__ = ["FunctionWorld", "Unmet", "World", "action", "from_functions"]
+
+
+class World:
+    """Where users begin: `World.from_functions` makes a world of plain functions.
+
+    Any object with ``spec``, ``reset``, ``observe`` and ``act`` is a world too (`habilis.core.World`); nothing need be
+    inherited.
+    """
+
+    from_functions = staticmethod(from_functions)

@@ -101,14 +101,22 @@ class SearchWriter:
 
     def _plan(self, task: Task, context: Context, ledger: Ledger) -> Draft | None:
         with SearchMeter(ledger) as meter:
-            regression = Regression(
-                self._book, context.spec, skills_by_fact(context.skills.values()), context.affordances, meter
-            )
+            regression = self._regression(context, meter)
             if task.kind == "try" and task.action is not None:
                 return lift_action(regression, Action.parse(task.action), writer=self.name)
             if task.goal.judged is not None:
                 return None
             return lift(regression, task.goal, writer=self.name)
+
+    def _regression(self, context: Context, meter: SearchMeter) -> Regression:
+        return Regression(
+            self._book,
+            context.spec,
+            skills_by_fact(context.skills.values()),
+            context.affordances,
+            meter,
+            facts=context.snapshot.facts,
+        )
 
     def _rehearsed(self, draft: Draft, task: Task, context: Context, ledger: Ledger, attempt: int) -> bool:
         trajectory = self._simulate(draft.program, draft.args, context, ledger, task.seed * 1009 + attempt)
@@ -153,9 +161,7 @@ class SearchWriter:
         random.Random(task.seed).shuffle(unknown)
         for i, action in enumerate(unknown[: self._settings.discoveries]):
             with SearchMeter(ledger) as meter:
-                regression = Regression(
-                    self._book, context.spec, skills_by_fact(context.skills.values()), context.affordances, meter
-                )
+                regression = self._regression(context, meter)
                 draft = lift_action(regression, action, writer=self.name)
             if draft is not None:
                 self._simulate(draft.program, draft.args, context, ledger, task.seed * 1013 + i)

@@ -18,7 +18,8 @@ TELESCOPE_SIGHT = 5  # cells: 121 at a glance, as many as 30 to 40 steps of walk
 class PricedFunction:
     """A function for programs to call on the host, its description, and what one call costs.
 
-    ``safe_to_retry``: calling it again changes nothing outside the world and answers the same.
+    ``provides``: "contracts" where the answer is a list of contracts. ``safe_to_retry``: calling it again changes
+    nothing outside the world and answers the same.
     """
 
     name: str
@@ -26,6 +27,7 @@ class PricedFunction:
     doc: str
     cost: Cost
     safe_to_retry: bool = True
+    provides: str = ""
 
 
 def tools(world: CraftWorld) -> tuple[PricedFunction, PricedFunction]:
@@ -56,7 +58,9 @@ def tools(world: CraftWorld) -> tuple[PricedFunction, PricedFunction]:
         return {"cells": len(new), "things": things}
 
     return (
-        PricedFunction("recipe_book", recipe_book, recipe_book.__doc__ or "", Cost(usd=0.01, calls=1)),
+        PricedFunction(
+            "recipe_book", recipe_book, recipe_book.__doc__ or "", Cost(usd=0.01, calls=1), provides="contracts"
+        ),
         PricedFunction("telescope", telescope, telescope.__doc__ or "", Cost(usd=0.005, calls=1)),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from habilis.core import (
     Action,
@@ -27,6 +27,9 @@ from habilis.worlds.craft._spec import DIRECTIONS, spec
 from habilis.worlds.craft.contracts import at_least, declared
 from habilis.worlds.craft.facts import Rules, Source, material, rules
 from habilis.worlds.craft.terrain import Terrain, mix
+
+if TYPE_CHECKING:
+    from habilis.worlds.craft.tools import PricedFunction
 
 _OPTIONS: dict[str, tuple[str, ...]] = {
     "view": ("partial", "full"),
@@ -77,6 +80,12 @@ class CraftWorld(Body):
         self._rules: Rules = rules(shuffled)
         self.spec = spec(view, reasons, recipes, shuffled)
         self.reset(0)
+
+    def tools(self) -> tuple[PricedFunction, ...]:
+        """The priced aids of this world: a recipe book and a telescope."""
+        from habilis.worlds.craft.tools import tools
+
+        return tools(self)
 
     # -- the protocol ------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,41 @@
+"""The cascade: the cheapest writer first, the next where it has no further idea."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+
+from habilis.core import BudgetExceeded, Context, Draft, Feedback, InputError, Ledger, Task, Writer
+
+
+class Cascade:
+    """Several writers in the order of their price. Satisfies `habilis.core.Writer`.
+
+    A writer that the budget can no longer pay is passed over; the error is raised only if all are.
+    """
+
+    name = "cascade"
+
+    def __init__(self, writers: Sequence[Writer]) -> None:
+        if not writers:
+            raise InputError("a cascade needs at least one writer")
+        self._writers = tuple(writers)
+
+    async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
+        refused: BudgetExceeded | None = None
+        asked = False
+        for writer in self._writers:
+            drafts = writer.drafts(task, context, ledger)
+            feedback: Feedback | None = None
+            try:
+                while True:
+                    draft = await (anext(drafts) if feedback is None else drafts.asend(feedback))
+                    asked = True
+                    feedback = yield draft
+            except StopAsyncIteration:
+                continue
+            except BudgetExceeded as error:
+                refused = error
+            finally:
+                await drafts.aclose()
+        if refused is not None and not asked:
+            raise refused

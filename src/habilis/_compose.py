@@ -1,0 +1,510 @@
+"""How the parts of an agent are put together. Used by `habilis.run` only, and imported when an agent is made."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import random
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from habilis.agent.curriculum import Curriculum, CurriculumSettings, words
+from habilis.agent.helping import Helping
+from habilis.agent.loop import Loop, LoopSettings, Parts, describe
+from habilis.agent.words import words_to_goal
+from habilis.agent.writers import Cascade
+from habilis.agent.writers.search import SearchWriter, needed
+from habilis.core import (
+    Approve,
+    Budget,
+    BudgetExceeded,
+    Cloneable,
+    Embedder,
+    EventStream,
+    Goal,
+    HabilisError,
+    InputError,
+    Json,
+    Ledger,
+    NotFoundError,
+    RunLimits,
+    Skill,
+    SkillError,
+    Verdict,
+    World,
+    Writer,
+    dump,
+)
+from habilis.memory.contracts import ContractBook
+from habilis.memory.embedding import RememberingEmbedder, open_embedder
+from habilis.memory.home import Home, default_home
+from habilis.memory.library import SkillLibrary
+from habilis.tools import Catalogue, Tool, ToolRegistry, load_registrations, tool
+from habilis.worlds.runner import ConfinedRunner
+from habilis.worlds.verify import GoalJudge, WorldVerifier
+
+if TYPE_CHECKING:
+    from habilis.run import AgentSettings, Summary
+
+_WORLDS = "habilis.worlds"
+
+
+@dataclass
+class Assembly:
+    """An agent's parts, and the session that is going on."""
+
+    world: World
+    home: Home
+    library: SkillLibrary
+    runner: ConfinedRunner
+    ledger: Ledger
+    events: EventStream
+    settings: AgentSettings
+    registry: ToolRegistry
+    helping: Helping
+    embedder: Embedder
+    loop_parts: Parts
+    world_name: str
+    world_options: Mapping[str, Any]
+    writer_name: str
+    chat: Any = None
+    proposer: Any = None
+    current: Loop | None = None
+    closed: bool = False
+    fresh: Callable[[], World] | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+    distillations: list[Mapping[str, Json]] = field(default_factory=list)
+
+    # ------------------------------------------------------------------ sessions
+
+    def config(self, kind: str) -> dict[str, Json]:
+        """What makes two runs the same run: a resumed one must agree in all of it."""
+        return {
+            "schema_version": 1,
+            "kind": kind,
+            "world": self.world_name,
+            "world_options": dict(self.world_options),
+            "fingerprint": self.world.spec.fingerprint,
+            "writer": self.writer_name,
+            "seed": self.settings.seed,
+            "curriculum": self.settings.curriculum,
+            "distil_every": self.settings.distil_every,
+            "embedder": self.embedder.fingerprint,
+            "tier": self.runner.tier,
+        }
+
+    def session(self, kind: str) -> Loop:
+        """The loop of the run in hand, or of an interrupted one of this kind, or of a new one."""
+        if self.current is not None:
+            return self.current
+        journal, config = self.home.journal, self.config(kind)
+        latest = journal.latest_run()
+        unfinished = latest is not None and latest.status != "finished" and dict(latest.config) == config
+        run_id = latest.id if latest is not None and unfinished else journal.start_run(config)
+        if latest is not None and unfinished:
+            self.ledger.restore(latest.spent)
+            journal.update_run(run_id, status="running")
+        settings = LoopSettings(keep_skills=self.settings.keep_skills, keep_contracts=self.settings.keep_contracts)
+        loop = Loop(self.loop_parts, run_id, settings)
+        resumed = loop.begin(self.settings.seed if self.fresh_life(run_id) else self.settings.seed + run_id)
+        self.current = loop
+        if resumed:
+            self.events.emit("run_resumed", loop.iteration, run=run_id, iteration=loop.iteration)
+        else:
+            self.events.emit("run_started", None, run=run_id, limit=dump(self.ledger.limit), **config)
+        return loop
+
+    def fresh_life(self, run_id: int) -> bool:
+        """Whether this is the home's first run; later ones begin elsewhere, so that they see something new."""
+        return run_id <= 1
+
+    def end(self, status: str, reason: str) -> None:
+        """Close the run in hand: "finished" for good, "stopped" to be continued, "failed"."""
+        if self.current is None:
+            return
+        self.home.journal.update_run(self.current.run_id, status=status, spent=self.ledger.spent, note=reason)
+        self.events.emit("run_ended", self.current.iteration, run=self.current.run_id, status=status, reason=reason)
+
+    def seed_for(self, iteration: int) -> int:
+        return random.Random(f"solve:{self.settings.seed}:{iteration}").getrandbits(31)
+
+    # ------------------------------------------------------------------ words, calls
+
+    def words(self, goal: Goal) -> str:
+        return words(goal, self.world.spec)
+
+    async def goal(self, text: str) -> Goal:
+        snapshot = self.world.observe()
+        known = sorted(
+            {str(a) for f in (*snapshot.facts, *self.loop_parts.book.produced()) for a in f.args}
+            | set(self.world.spec.tags)
+        )
+        return await asyncio.to_thread(
+            words_to_goal,
+            text,
+            self.world.spec,
+            snapshot,
+            known=known,
+            chat=self.chat,
+            mind_parse=self._mind_parse(frozenset(known)),
+            ledger=self.ledger,
+        )
+
+    def _mind_parse(self, known: frozenset[str]) -> Callable[[str], Goal | None] | None:
+        """The adopted model as a reader of words, where there is one and its libraries are installed."""
+        adopted = self.home.journal.adopted_model()
+        if adopted is None:
+            return None
+        from habilis.agent.mind import open_mind
+        from habilis.agent.mind import words_to_goal as read
+
+        try:
+            mind = open_mind({"name": adopted.name, "path": str(self.home.path / adopted.path)})
+        except HabilisError as error:
+            self.events.emit("warning", None, message=f"the local model is left aside: {error}")
+            return None
+        return lambda text: read(mind, text, self.world.spec, known)
+
+    def call(self, skill: Skill, args: Mapping[str, Json]) -> Json:
+        known = {p.name for p in skill.program.parameters}
+        for name in args:
+            if name not in known:
+                raise NotFoundError.of(f"parameter of {skill.name}", name, known)
+        values = {p.name: p.default for p in skill.program.parameters if not p.required} | dict(args)
+        missing = sorted(known - set(values))
+        if missing:
+            raise InputError(f"{skill.name} needs {', '.join(missing)}")
+        trajectory = self.runner.run(
+            skill.program,
+            self.world,
+            args=values,
+            skills=needed(skill.program, self.library.active()),
+            tools=self.helping.caller(skill.tools, self.ledger, []),
+            limits=RunLimits(),
+            ledger=self.ledger,
+        )
+        self.loop_parts.book.learn(trajectory)
+        unmet = skill.goal_for(values).unmet(trajectory.after)
+        if trajectory.error is not None or unmet:
+            raise SkillError(f"{skill.name} failed: {describe(trajectory, Verdict(False, unmet))}")
+        return trajectory.returned
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        try:
+            self.end("stopped", "closed")
+        finally:
+            self.library.close()
+            self.runner.close()
+            self.home.close()
+
+
+def compose(
+    world: World | str,
+    *,
+    home: Path | str | None,
+    writer: str | Writer,
+    model: Any,
+    base_url: str | None,
+    prices: tuple[float, float] | None,
+    tools: list[Any],
+    limit: Budget,
+    approve: Approve | None,
+    fresh: Callable[[], World] | None,
+    settings: AgentSettings,
+    events: EventStream,
+    world_options: Mapping[str, Any],
+) -> Assembly:
+    """Put an agent together. Whatever was opened is closed again when a part cannot be made."""
+    known = ("search", "chat", "cascade")
+    if isinstance(writer, str) and writer not in known:
+        raise NotFoundError.of("writer", writer, known)
+    if writer in ("chat", "cascade") and model is None:
+        raise InputError(f"the writer {writer!r} needs a model: model='openai:gpt-…' (--model), with base_url if local")
+    if isinstance(world, str):
+        name = world
+        make = open_world(world, world_options)
+        world = make()
+        fresh = fresh or make
+    else:
+        name = world.spec.name
+    with contextlib.ExitStack() as stack:
+        opened = Home.open(Path(home) if home is not None else default_home())
+        stack.callback(opened.close)
+        embedder = home_embedder(opened, settings.embedder)
+        library = SkillLibrary.open(opened, embedder=embedder)
+        stack.callback(library.close)
+        runner = ConfinedRunner(unsafe_no_isolation=settings.unsafe_no_isolation)
+        stack.callback(runner.close)
+        assert runner.tier >= 0  # refuses here, before anything is spent, where programs cannot be confined
+        journal = opened.journal
+        ledger = Ledger(limit)
+        book = ContractBook(world.spec, journal.contracts(world.spec.fingerprint))
+        chat = _chat(model, base_url, prices) if model is not None else None
+        judge = GoalJudge(_chat_judge(chat) if chat is not None else None)
+        registry = ToolRegistry(approve=approve)
+        for one in [*world_tools(world), *tools, *load_registrations(journal)]:
+            if not (isinstance(one, str) and one in registry):
+                registry.add_all(one)
+        registry.add_entry_points()
+        holder: list[Assembly] = []
+        helping = Helping(
+            registry,
+            Catalogue(library.index, embedder),
+            journal,
+            events,
+            lambda: holder[0].current.run_id if holder and holder[0].current else 0,
+            approve,
+        )
+        helping.learned(library.active().values())
+        fresh = _fresh(world, fresh)
+        parts = Parts(
+            world=world,
+            book=book,
+            library=library,
+            journal=journal,
+            runner=runner,
+            judge=judge,
+            verifier=WorldVerifier(fresh, runner, judge) if fresh is not None else None,
+            writer=_writer(writer, book, runner, chat),
+            curriculum=Curriculum(
+                world.spec, book, CurriculumSettings(strategy=settings.curriculum), seed=settings.seed
+            ),
+            ledger=ledger,
+            events=events,
+            help=helping,
+        )
+        assembly = Assembly(
+            world=world,
+            home=opened,
+            library=library,
+            runner=runner,
+            ledger=ledger,
+            events=events,
+            settings=settings,
+            registry=registry,
+            helping=helping,
+            embedder=embedder,
+            loop_parts=parts,
+            world_name=name,
+            world_options=world_options,
+            writer_name=writer if isinstance(writer, str) else writer.name,
+            chat=chat,
+            proposer=_proposer(chat) if writer == "chat" else None,
+            fresh=fresh,
+        )
+        holder.append(assembly)
+        stack.pop_all()
+    return assembly
+
+
+def open_world(name: str, options: Mapping[str, Any]) -> Callable[[], World]:
+    """A maker of worlds of this name: "craft", an entry point, or "module:callable". Raises `NotFoundError`."""
+    from importlib.metadata import entry_points
+
+    points = {p.name: p for p in entry_points(group=_WORLDS)}
+    if name in points:
+        kind = points[name].load()
+    elif ":" in name:
+        module, _, attribute = name.partition(":")
+        try:
+            kind = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise NotFoundError(f"cannot load the world {name!r}: {error}; write module:callable") from error
+    else:
+        raise NotFoundError.of("world", name, points, "A world of your own: module:callable, or pass the object.")
+
+    def make() -> World:
+        try:
+            made: World = kind(**options)
+        except TypeError as error:
+            raise InputError(f"the world {name!r} does not take these options: {error}") from error
+        return made
+
+    return make
+
+
+def world_names() -> list[str]:
+    """The worlds that can be named."""
+    from importlib.metadata import entry_points
+
+    return sorted({p.name for p in entry_points(group=_WORLDS)})
+
+
+def home_embedder(home: Home, wanted: str) -> Embedder:
+    """The embedder that the home was made with; a new home takes ``wanted`` and keeps it."""
+    fixed = home.embedder
+    name = wanted if fixed is None else fixed.split(":")[0] if wanted == "auto" else wanted
+    embedder = RememberingEmbedder(open_embedder(name))
+    if fixed is None:
+        home.set_embedder(embedder.fingerprint)
+    elif embedder.fingerprint != fixed:
+        raise InputError(
+            f"this home was made with the embedder {fixed}, not {embedder.fingerprint}; use that one, or a new home"
+        )
+    return embedder
+
+
+def world_tools(world: World) -> list[Tool]:
+    """The priced aids that a world brings."""
+    offered = getattr(world, "tools", None)
+    return [
+        tool(name=aid.name, cost=aid.cost, safe_to_retry=aid.safe_to_retry, provides=aid.provides)(aid.function)
+        for aid in (offered() if callable(offered) else ())
+    ]
+
+
+def _fresh(world: World, given: Callable[[], World] | None) -> Callable[[], World] | None:
+    """How to make a world of the same rules, or None where that cannot be done."""
+    capabilities = world.spec.capabilities
+    if "live" in capabilities or "seed" not in capabilities:
+        return None
+    if given is None and isinstance(world, Cloneable) and "clone" in capabilities:
+        return world.clone
+    return given
+
+
+def _writer(writer: str | Writer, book: ContractBook, runner: ConfinedRunner, chat: Any) -> Writer:
+    if not isinstance(writer, str):
+        return writer
+    search = SearchWriter(book, runner)
+    if writer == "search":
+        return search
+    from habilis.agent.writers.chat import ChatWriter
+
+    if writer == "chat":
+        return ChatWriter(chat)
+    return Cascade((search, ChatWriter(chat)))
+
+
+def _chat(model: Any, base_url: str | None, prices: tuple[float, float] | None) -> Any:
+    from habilis.agent.chat_model import Prices, as_priced, open_chat_model
+
+    if not isinstance(model, str):
+        return as_priced(model)
+    return open_chat_model(model, base_url=base_url, prices=Prices(*prices) if prices is not None else None)
+
+
+def _chat_judge(chat: Any) -> Any:
+    from habilis.agent.chat_judge import ChatJudge
+
+    return ChatJudge(chat)
+
+
+def _proposer(chat: Any) -> Any:
+    from habilis.agent.proposer import ChatProposer
+
+    return ChatProposer(chat)
+
+
+async def autonomous(parts: Assembly, tasks: int | None, settings: AgentSettings, stop: threading.Event) -> Summary:
+    """The autonomous run: iterations, proposals of a chat model, distillation, and a clean end."""
+    loop = parts.session("run")
+    status, reason = "stopped", "asked to stop"
+    try:
+        with _signals(stop):
+            while not stop.is_set():
+                if tasks is not None and loop.iteration >= tasks:
+                    status, reason = "finished", f"all {tasks} iterations done"
+                    break
+                await _wishes(parts, loop)
+                episode = await loop.step()
+                if episode is None:
+                    status, reason = "finished", "nothing is left to try"
+                    break
+                if episode.status == "stopped":
+                    status, reason = "stopped", episode.reason
+                    break
+                await _distil_if_due(parts, loop, settings)
+    except BudgetExceeded as error:
+        reason = str(error)
+    except HabilisError as error:
+        status, reason = "failed", str(error)
+        raise
+    finally:
+        parts.end(status, reason)
+        if status == "finished":
+            parts.current = None
+    return summary(parts, loop, status, reason)
+
+
+@contextlib.contextmanager
+def _signals(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C ends the run after the task in hand; a second one ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def first(number: int, frame: Any) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, old)
+
+    old = signal.signal(signal.SIGINT, first)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, old)
+
+
+async def _wishes(parts: Assembly, loop: Loop) -> None:
+    """Every few tasks a chat model proposes too; what the world cannot check is dropped."""
+    if parts.proposer is None or loop.iteration % 5:
+        return
+    curriculum = parts.loop_parts.curriculum
+    snapshot = parts.world.observe()
+    try:
+        found = await parts.proposer.propose(
+            parts.world.spec,
+            snapshot.text,
+            sorted(curriculum.solved),
+            sorted(curriculum.failures),
+            5,
+            parts.ledger,
+        )
+    except (HabilisError, ValueError) as error:
+        if isinstance(error, BudgetExceeded):
+            raise
+        parts.events.emit("warning", loop.iteration, message=f"no proposals from the model: {error}")
+        return
+    curriculum.wish(found.goals)
+
+
+async def _distil_if_due(parts: Assembly, loop: Loop, settings: AgentSettings) -> None:
+    from habilis._distil import distil_if_due
+
+    await distil_if_due(parts, loop, settings)
+
+
+def summary(parts: Assembly, loop: Loop, status: str, reason: str) -> Summary:
+    from habilis.run import Summary
+
+    episodes = list(parts.home.journal.episodes(loop.run_id, with_trajectories=False))
+    skills = parts.library.active()
+    return Summary(
+        run_id=loop.run_id,
+        status=status,
+        reason=reason,
+        tried=len(episodes),
+        solved=sum(e.solved for e in episodes),
+        skills=len(skills),
+        calling=sum(bool(s.program.calls) for s in skills.values()),
+        spent=parts.ledger.spent,
+        distillations=tuple(parts.distillations),
+    )
+
+
+def report(parts: Assembly, path: Path | None) -> Path:
+    """The HTML report of the latest run."""
+    from habilis._reporting import write
+
+    return write(parts.home, path, spent=parts.ledger.spent, limit=parts.ledger.limit)
+
+
+__all__ = ["Assembly", "autonomous", "compose", "home_embedder", "open_world", "report", "summary", "world_names"]

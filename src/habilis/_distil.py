@@ -1,0 +1,160 @@
+"""When to distil, and with what: the trainer is handed episodes and a way to run plans; the journal keeps the outcome.
+
+A rejected model is a correct result: it is recorded with the gate's reasons and not used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from habilis.core import (
+    Action,
+    BudgetExceeded,
+    Cost,
+    HabilisError,
+    InputError,
+    Json,
+    MissingExtraError,
+    Task,
+    World,
+)
+from habilis.memory.journal import ModelRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from habilis._compose import Assembly
+    from habilis.agent.loop import Loop
+    from habilis.run import AgentSettings
+
+_LEAST_SECONDS = 30.0
+
+
+def can_train() -> bool:
+    """Whether the extra ``train`` is installed, without loading any of it."""
+    return all(importlib.util.find_spec(m) is not None for m in ("torch", "transformers", "peft", "accelerate"))
+
+
+@dataclass(frozen=True)
+class PlansInWorld:
+    """Runs plans in fresh worlds (satisfies the trainer's ``PlanRunner``): an action that fails is passed over."""
+
+    fresh: Callable[[], World]
+
+    def __call__(self, plans: Sequence[tuple[Task, tuple[Action, ...]]]) -> list[bool]:
+        return [self._run(task, actions) for task, actions in plans]
+
+    def _run(self, task: Task, actions: Sequence[Action]) -> bool:
+        world = self.fresh()
+        world.reset(task.seed)
+        for action in actions:
+            try:
+                world.act(action)
+            except InputError:
+                continue
+        return not task.goal.unmet(world.observe())
+
+
+async def distil_if_due(parts: Assembly, loop: Loop, settings: AgentSettings) -> None:
+    """Distil once enough skills are new. The trainer's absence or a refusal of the budget is a warning, no end."""
+    every = settings.distil_every
+    if every is None:
+        return
+    journal = parts.home.journal
+    state = journal.get_state("distil", {"skills": 0})
+    kept = len(journal.skills(status=None))
+    if kept - int(state["skills"]) < every:
+        return
+    journal.put_state("distil", {**state, "skills": kept})
+    if not can_train():
+        parts.events.emit("warning", loop.iteration, message="not distilled: pip install 'habilis[train]'")
+        return
+    try:
+        await distil_now(parts, run_id=loop.run_id, iteration=loop.iteration, seconds=settings.distil_seconds)
+    except BudgetExceeded as error:
+        parts.events.emit("warning", loop.iteration, message=f"not distilled: {error}")
+    except HabilisError as error:
+        parts.events.emit("warning", loop.iteration, message=f"not distilled: {error}")
+
+
+async def distil_now(
+    parts: Assembly,
+    *,
+    run_id: int | None = None,
+    iteration: int | None = None,
+    seconds: float = 240.0,
+    base: str = "smollm2",
+) -> Mapping[str, Json]:
+    """Turn the home's episodes into a model, judge it and record it. Raises `HabilisError`.
+
+    Seconds are reserved on the ledger before it begins. The result says whether the model was adopted, and why.
+    """
+    if not can_train():
+        raise MissingExtraError("distilling needs torch and friends: pip install 'habilis[train]'")
+    from habilis.trainer import distil
+
+    journal = parts.home.journal
+    episodes = list(journal.episodes())
+    name = f"{base.rsplit('/', 1)[-1]}-{len(episodes)}"
+    out = parts.home.models_path / name
+    parts.events.emit("distil_started", iteration, episodes=len(episodes), examples=None, model=name)
+    last = [0.0]
+
+    def progress(phase: str, step: int, steps: int, loss: float) -> None:
+        now = time.monotonic()
+        if step in (0, steps) or now - last[0] > 0.5:
+            last[0] = now
+            parts.events.emit("distil_progress", iteration, phase=phase, step=step, steps=steps, loss=loss)
+
+    began = time.monotonic()
+    left = parts.ledger.remaining.seconds
+    seconds = seconds if left is None else min(seconds, left)
+    if seconds < _LEAST_SECONDS:
+        raise BudgetExceeded("seconds", parts.ledger.limit.seconds or 0, parts.ledger.spent.seconds, 0, _LEAST_SECONDS)
+    with parts.ledger.reserve(Cost(seconds=seconds)) as held:
+        result = await asyncio.to_thread(
+            distil,
+            episodes,
+            list(parts.library.active().values()),
+            list(parts.loop_parts.book),
+            parts.world.spec,
+            out=out,
+            base=base,
+            seconds=seconds,
+            runner=PlansInWorld(parts.fresh) if parts.fresh is not None else None,
+            progress=progress,
+            stop=parts.stop.is_set,
+        )
+        held.commit(Cost(seconds=round(time.monotonic() - began, 1)))
+    record = ModelRecord(
+        name=name,
+        base=base,
+        path=str(Path(result.path).relative_to(parts.home.path)),
+        adopted=False,
+        figures=dict(result.figures),
+        reasons=tuple(result.reasons),
+        run_id=run_id,
+    )
+    with journal.transaction():
+        journal.put_model(record)
+        if result.adopted:
+            journal.adopt_model(name)
+    told: dict[str, Json] = {
+        "model": name,
+        "adopted": result.adopted,
+        "reasons": list(result.reasons),
+        "figures": dict(result.figures),
+        "iteration": iteration,
+    }
+    parts.distillations.append(told)
+    parts.events.emit("distil_ended", iteration, **{k: v for k, v in told.items() if k != "iteration"})
+    return told
+
+
+__all__ = ["PlansInWorld", "can_train", "distil_if_due", "distil_now"]

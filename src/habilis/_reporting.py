@@ -1,0 +1,48 @@
+"""From the journal to the report."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+from habilis.core import Budget, Cost, NotFoundError
+from habilis.memory.home import Home
+from habilis.report import ReportData, Use, write_report
+
+
+def write(
+    home: Home,
+    path: Path | None = None,
+    *,
+    run_id: int | None = None,
+    spent: Cost | None = None,
+    limit: Budget | None = None,
+) -> Path:
+    """Write the report of a run (the latest by default). Raises `NotFoundError` where the home has none."""
+    journal = home.journal
+    run = journal.run(run_id) if run_id is not None else journal.latest_run()
+    if run is None:
+        raise NotFoundError("this home has no run to report on yet; start one: habilis run")
+    totals: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    costs: dict[str, Cost] = defaultdict(Cost)
+    for use in journal.uses():
+        totals[use.augmentation][0] += 1
+        totals[use.augmentation][1] += use.ok
+        costs[use.augmentation] = costs[use.augmentation] + use.cost
+    uses = [
+        Use(name.partition(":")[2], name.partition(":")[0], n, ok, costs[name])
+        for name, (n, ok) in sorted(totals.items())
+    ]
+    data = ReportData(
+        run={**dict(run.config), "status": run.status, "run": run.id},
+        episodes=list(journal.episodes(run.id)),
+        skills=journal.skills(status=None),
+        spent=spent if spent is not None else run.spent,
+        limit=limit if limit is not None else Budget.unlimited(),
+        distillations=[
+            {"model": m.name, "adopted": m.adopted, "reasons": list(m.reasons), "figures": m.figures}
+            for m in journal.models()
+        ],
+        uses=uses,
+    )
+    return write_report(data, path if path is not None else home.reports_path / f"run-{run.id}.html")

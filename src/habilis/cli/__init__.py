@@ -1,0 +1,25 @@
+"""The command line. Each command's module is imported when its group is used; nothing heavy loads for ``--help``."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one clear message and exit status 1."""
+    from habilis.cli._app import app
+    from habilis.cli._output import fail
+    from habilis.core import HabilisError
+
+    try:
+        app()
+    except HabilisError as error:
+        fail(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("\nstopped; run the same command again to continue", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)

@@ -1,0 +1,316 @@
+"""The commands. What they do is imported inside them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from habilis.cli import _memory, _models, _tools
+
+app = typer.Typer(
+    help="An agent that gets better at its work: it sets itself tasks, proves programs, keeps them as skills.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(_memory.skills, name="skills")
+app.add_typer(_tools.tools, name="tools")
+app.add_typer(_models.models, name="models")
+
+HomeOption = Annotated[Path | None, typer.Option("--home", help="the folder it lives in [HABILIS_HOME or ~/.habilis]")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
+WorldOption = Annotated[str, typer.Option("--world", help="a world's name, or module:callable")]
+OptOption = Annotated[list[str] | None, typer.Option("--option", "-o", help="NAME=VALUE for the world; repeatable")]
+WriterOption = Annotated[str, typer.Option("--writer", help="search, chat, or cascade (search, then chat)")]
+ModelOption = Annotated[str | None, typer.Option("--model", help="a chat model, provider:name")]
+BaseUrlOption = Annotated[str | None, typer.Option("--base-url", help="an OpenAI-compatible server")]
+PriceInOption = Annotated[float | None, typer.Option("--price-in", help="USD per million tokens read")]
+PriceOutOption = Annotated[float | None, typer.Option("--price-out", help="USD per million tokens written")]
+UsdOption = Annotated[float, typer.Option("--max-usd", help="the most to spend, in USD")]
+SecondsOption = Annotated[float | None, typer.Option("--max-seconds", help="of training and tool time")]
+StepsOption = Annotated[int | None, typer.Option("--max-world-steps")]
+SearchOption = Annotated[int | None, typer.Option("--max-search-steps")]
+TokensOption = Annotated[int | None, typer.Option("--max-tokens")]
+CallsOption = Annotated[int | None, typer.Option("--max-calls")]
+SeedOption = Annotated[int, typer.Option("--seed", help="of everything random")]
+UnsafeOption = Annotated[bool, typer.Option("--unsafe-no-isolation", help="run programs unconfined; recorded")]
+
+
+@app.command()
+def run(
+    world: WorldOption = "craft",
+    option: OptOption = None,
+    home: HomeOption = None,
+    iterations: Annotated[int, typer.Option("--iterations", "-n", help="tasks in all")] = 160,
+    writer: WriterOption = "search",
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    price_in: PriceInOption = None,
+    price_out: PriceOutOption = None,
+    max_usd: UsdOption = 0.0,
+    max_seconds: SecondsOption = None,
+    max_world_steps: StepsOption = None,
+    max_search_steps: SearchOption = None,
+    max_tokens: TokensOption = None,
+    max_calls: CallsOption = None,
+    seed: SeedOption = 0,
+    distil_every: Annotated[int, typer.Option("--distil-every", help="new skills between two; 0: never")] = 100,
+    distil_seconds: Annotated[float, typer.Option("--distil-seconds", help="of one distillation")] = 240.0,
+    unsafe_no_isolation: UnsafeOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn: let the curriculum propose, work, keep what is proven. Continues an interrupted run of the same kind."""
+    from habilis.live import LiveView
+    from habilis.run import Agent, AgentSettings
+
+    budget = _budget(max_usd, max_seconds, max_world_steps, max_search_steps, max_tokens, max_calls)
+    settings = AgentSettings(
+        seed=seed,
+        distil_every=distil_every or None,
+        distil_seconds=distil_seconds,
+        unsafe_no_isolation=unsafe_no_isolation,
+    )
+    with Agent(
+        world,
+        home=home,
+        writer=writer,
+        model=model,
+        base_url=base_url,
+        prices=_prices(price_in, price_out),
+        budget=budget,
+        settings=settings,
+        world_options=_options(option),
+        approve=_ask,
+    ) as agent:
+        if as_json:
+            summary = agent.run_now(iterations)
+        else:
+            with LiveView().watch(agent.events) as view:
+                summary = agent.run_now(iterations)
+        if as_json:
+            from habilis.cli._output import say_json
+            from habilis.core import dump
+
+            say_json({**dump(summary), "report": str(summary.report) if summary.report else None})
+        else:
+            view.final_table(summary)
+    raise typer.Exit(0 if summary.status in ("finished", "stopped") else 1)
+
+
+@app.command()
+def solve(
+    goal: Annotated[str, typer.Argument(help='in words, or as a goal expression: count("stick") >= 4')],
+    world: WorldOption = "craft",
+    option: OptOption = None,
+    home: HomeOption = None,
+    writer: WriterOption = "search",
+    model: ModelOption = None,
+    base_url: BaseUrlOption = None,
+    price_in: PriceInOption = None,
+    price_out: PriceOutOption = None,
+    max_usd: UsdOption = 0.0,
+    max_seconds: SecondsOption = None,
+    max_world_steps: StepsOption = None,
+    max_search_steps: SearchOption = None,
+    max_tokens: TokensOption = None,
+    max_calls: CallsOption = None,
+    seed: SeedOption = 0,
+    unsafe_no_isolation: UnsafeOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Work on one goal of yours."""
+    from habilis.cli._output import say_json
+    from habilis.core import dump
+    from habilis.run import Agent, AgentSettings
+
+    with Agent(
+        world,
+        home=home,
+        writer=writer,
+        model=model,
+        base_url=base_url,
+        prices=_prices(price_in, price_out),
+        budget=_budget(max_usd, max_seconds, max_world_steps, max_search_steps, max_tokens, max_calls),
+        settings=AgentSettings(seed=seed, unsafe_no_isolation=unsafe_no_isolation),
+        world_options=_options(option),
+        approve=_ask,
+    ) as agent:
+        episode = agent.solve_now(goal)
+        if as_json:
+            say_json(
+                {
+                    "goal": str(episode.task.goal),
+                    "status": episode.status,
+                    "skill": episode.skill,
+                    "reason": episode.reason,
+                    "cost": dump(episode.cost),
+                    "program": episode.attempts[-1].program.source if episode.attempts else None,
+                }
+            )
+        else:
+            print(f"{episode.status}: {episode.task.goal}" + (f" ({episode.reason})" if episode.reason else ""))
+            if episode.attempts:
+                print(f"\n{episode.attempts[-1].program.source}")
+            if episode.skill:
+                print(f"kept as the skill {episode.skill}; habilis skills show {episode.skill}")
+    raise typer.Exit(0 if episode.solved else 1)
+
+
+@app.command()
+def distil(
+    home: HomeOption = None,
+    world: WorldOption = "craft",
+    option: OptOption = None,
+    seconds: Annotated[float, typer.Option("--seconds", help="for everything together")] = 240.0,
+    base: Annotated[str, typer.Option("--base", help="smollm2, a folder, or a Hugging Face id")] = "smollm2",
+    as_json: JsonOption = False,
+) -> None:
+    """Turn the home's experience into the weights of a small model; the gate decides whether it is adopted."""
+    import asyncio
+
+    from habilis._distil import distil_now
+    from habilis.cli._output import say_json
+    from habilis.live import LiveView
+    from habilis.run import Agent
+
+    with Agent(world, home=home, world_options=_options(option)) as agent:
+        if as_json:
+            result = asyncio.run(distil_now(agent._parts, seconds=seconds, base=base))
+            say_json(result)
+            return
+        with LiveView().watch(agent.events):
+            result = asyncio.run(distil_now(agent._parts, seconds=seconds, base=base))
+    print(f"{result['model']}: {'adopted' if result['adopted'] else 'not adopted'}")
+    for reason in result["reasons"]:
+        print(f"  {reason}")
+
+
+@app.command()
+def report(
+    home: HomeOption = None,
+    out: Annotated[Path | None, typer.Option("--out", help="where to write it [in the home]")] = None,
+    run_id: Annotated[int | None, typer.Option("--run", help="which run [the latest]")] = None,
+) -> None:
+    """Write the HTML report of a run and print its path."""
+    from habilis._reporting import write
+    from habilis.memory.home import Home, default_home
+
+    with Home.open(home or default_home(), create=False, read_only=True) as opened:
+        print(write(opened, out, run_id=run_id))
+
+
+@app.command()
+def runs(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List the runs of a home."""
+    from habilis.cli._output import show
+    from habilis.memory.home import Home, default_home
+
+    with Home.open(home or default_home(), create=False, read_only=True) as opened:
+        rows = [
+            {
+                "run": r.id,
+                "status": r.status,
+                "world": r.config.get("world"),
+                "writer": r.config.get("writer"),
+                "seed": r.config.get("seed"),
+                "episodes": opened.journal.count_episodes(r.id),
+                "spent": r.spent.nonzero(),
+            }
+            for r in opened.journal.runs()
+        ]
+    show(rows, ("run", "status", "world", "writer", "seed", "episodes"), as_json=as_json, empty="no run yet")
+
+
+@app.command()
+def worlds(as_json: JsonOption = False) -> None:
+    """List the worlds that can be named."""
+    from importlib.metadata import entry_points
+
+    from habilis.cli._output import show
+
+    rows = [{"world": p.name, "from": p.value} for p in entry_points(group="habilis.worlds")]
+    show(sorted(rows, key=lambda r: r["world"]), ("world", "from"), as_json=as_json, empty="no world is installed")
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Say what this system can do: confinement, models, extras."""
+    from habilis._distil import can_train
+    from habilis.cli._output import say_json
+    from habilis.core import IsolationError
+    from habilis.memory.wheels import cache_dir
+    from habilis.worlds.runner import probe
+
+    try:
+        found = probe()
+        tier, missing = found.tier, list(found.missing)
+    except IsolationError as error:
+        tier, missing = 0, [str(error)]
+    data = {
+        "isolation": {
+            "tier": tier,
+            "missing": missing,
+            "fix": None if tier else _FIX,
+        },
+        "train": can_train(),
+        "cache": str(cache_dir()),
+    }
+    if as_json:
+        say_json(data)
+        return
+    words = {2: "seccomp and Landlock", 1: "seccomp", 0: "none: programs are refused"}
+    print(f"confinement: tier {tier}, {words.get(tier, '')}")
+    for one in missing:
+        print(f"  missing: {one}")
+    if not tier:
+        print(f"  {data['isolation']['fix']}")  # type: ignore[index]
+    print(f"training: {'installed' if data['train'] else 'not installed: pip install habilis[train]'}")
+    print(f"model cache: {data['cache']}")
+
+
+_FIX = "allow seccomp for this process (Docker's default profile does), or accept --unsafe-no-isolation"
+
+
+def _options(pairs: list[str] | None) -> dict[str, Any]:
+    from habilis.core import InputError
+
+    found: dict[str, Any] = {}
+    for pair in pairs or []:
+        name, sep, value = pair.partition("=")
+        if not sep:
+            raise InputError(f"cannot read --option {pair!r}; write NAME=VALUE")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
+def _prices(price_in: float | None, price_out: float | None) -> tuple[float, float] | None:
+    from habilis.core import InputError
+
+    if price_in is None and price_out is None:
+        return None
+    if price_in is None or price_out is None:
+        raise InputError("give both --price-in and --price-out, in USD per million tokens (0 for a server of your own)")
+    return price_in, price_out
+
+
+def _budget(
+    usd: float, seconds: float | None, world: int | None, search: int | None, tokens: int | None, calls: int | None
+) -> Any:
+    from habilis.core import Budget
+
+    return Budget(usd=usd, seconds=seconds, world_steps=world, search_steps=search, tokens=tokens, calls=calls)
+
+
+def _ask(name: str, args: Any) -> bool:
+    """Asked before a tool with side effects; nobody to ask means no."""
+    if not os.isatty(0):
+        return False
+    return typer.confirm(f"allow {name}({', '.join(f'{k}={v!r}' for k, v in dict(args).items())})?", default=False)

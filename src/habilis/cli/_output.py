@@ -1,0 +1,52 @@
+"""What commands print: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from habilis.core import HabilisError, Json
+
+
+def fail(error: HabilisError) -> None:
+    """An error as one message on standard error."""
+    print(f"error: {error}", file=sys.stderr)
+
+
+def show(rows: Sequence[Mapping[str, Json]], columns: Iterable[str], *, as_json: bool, empty: str) -> None:
+    """Rows as a table of these columns, or all of them as JSON."""
+    if as_json:
+        say_json(list(rows))
+        return
+    if not rows:
+        print(empty)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.replace("_", " "))
+    for row in rows:
+        table.add_row(*(Text(_cell(row.get(column))) for column in columns))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    console.print(table)
+
+
+def say_json(data: Any) -> None:
+    print(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+
+
+def _cell(value: Json) -> str:
+    from habilis._text import plain
+
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return plain("" if value is None else str(value))

@@ -1,0 +1,82 @@
+"""``habilis tools``: list, add, remove."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+tools = typer.Typer(help="The tools that programs may call.", no_args_is_help=True, rich_markup_mode=None)
+
+HomeOption = Annotated[Path | None, typer.Option("--home", help="the folder it lives in [HABILIS_HOME or ~/.habilis]")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+@tools.command("list")
+def list_(
+    home: HomeOption = None,
+    world: Annotated[str, typer.Option("--world", help="with the aids that this world brings")] = "craft",
+    as_json: JsonOption = False,
+) -> None:
+    """List the registered tools, and those that a world brings."""
+    from habilis._compose import open_world, world_tools
+    from habilis.cli._output import show
+    from habilis.core import NotFoundError, dump
+    from habilis.memory.home import Home, default_home
+    from habilis.tools import ToolRegistry, load_registrations
+
+    sources: tuple[str, ...] = ()
+    try:
+        with Home.open(home or default_home(), create=False, read_only=True) as opened:
+            sources = load_registrations(opened.journal)
+    except NotFoundError:
+        pass  # a home that does not exist yet has no tools of its own
+    registry = ToolRegistry(world_tools(open_world(world, {})()))
+    for source in sources:
+        registry.add_all(source)
+    registry.add_entry_points()
+    rows = [
+        {
+            "name": t.name,
+            "doc": t.doc.strip().splitlines()[0],
+            "cost": {k: v for k, v in dump(t.most).items() if v},
+            "side_effects": t.side_effects,
+            "owner": t.owner,
+        }
+        for t in registry
+    ]
+    show(rows, ("name", "doc", "cost", "owner"), as_json=as_json, empty="no tool; habilis tools add module:function")
+
+
+@tools.command()
+def add(
+    source: Annotated[str, typer.Argument(help="module:function, or file.py:function")], home: HomeOption = None
+) -> None:
+    """Register a tool with a home."""
+    from habilis.memory.home import Home, default_home
+    from habilis.tools import ToolRegistry, load_registrations, save_registrations
+
+    with Home.open(home or default_home()) as opened:
+        known = load_registrations(opened.journal)
+        registry = ToolRegistry(known)
+        added = registry.add_all(source)
+        save_registrations(opened.journal, [*known, source])
+    for one in added:
+        print(f"added {one.name} ({one.owner})")
+
+
+@tools.command()
+def remove(source: Annotated[str, typer.Argument(help="as it was added")], home: HomeOption = None) -> None:
+    """Take a registration back."""
+    from habilis.core import NotFoundError
+    from habilis.memory.home import Home, default_home
+    from habilis.tools import load_registrations, save_registrations
+
+    with Home.open(home or default_home(), create=False) as opened:
+        known = load_registrations(opened.journal)
+        kept = [s for s in known if s != source and not s.endswith(source)]
+        if len(kept) == len(known):
+            raise NotFoundError.of("registration", source, known)
+        save_registrations(opened.journal, kept)
+    print(f"removed {source}")

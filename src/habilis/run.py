@@ -1,0 +1,271 @@
+"""The only place that composes everything: an `Agent` from a world, a home, a writer, tools and a budget."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from habilis.core import (
+    Approve,
+    Budget,
+    Cost,
+    Episode,
+    Event,
+    EventStream,
+    Goal,
+    HabilisError,
+    InputError,
+    Json,
+    Ledger,
+    NotFoundError,
+    Skill,
+    Task,
+    World,
+    Writer,
+    as_budget,
+)
+
+WRITERS = ("search", "chat", "cascade")
+
+
+@dataclass(frozen=True)
+class AgentSettings:
+    """How an agent works. ``seed``: of everything random. ``distil_every``: new skills between two distillations, None
+    for never. ``curriculum``: "demand", "reach" or "random". ``embedder``: "auto" takes what was fetched.
+    ``unsafe_no_isolation``: run programs unconfined where the system cannot confine them; recorded with every result.
+    """
+
+    seed: int = 0
+    distil_every: int | None = None
+    distil_seconds: float = 240.0
+    curriculum: str = "demand"
+    embedder: str = "auto"
+    unsafe_no_isolation: bool = False
+    keep_skills: bool = True
+    keep_contracts: bool = True
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to. ``calling``: skills that call another; ``status``: "finished", "stopped" or "failed"."""
+
+    run_id: int
+    status: str
+    reason: str
+    tried: int
+    solved: int
+    skills: int
+    calling: int
+    spent: Cost
+    distillations: tuple[Mapping[str, Json], ...] = ()
+    report: Path | None = None
+
+
+class Agent:
+    """An agent in a world.
+
+    Args:
+        world: a `World`, or the name of one ("craft", or an entry point of the group ``habilis.worlds``).
+        home: the folder it lives in; default ``HABILIS_HOME`` or ``~/.habilis``.
+        writer: "search" (no language model), "chat", "cascade" (search, then chat), or any `Writer`.
+        model: for the chat writer: "provider:name", or a LangChain chat model.
+        tools: functions marked `@tool`, LangChain tools, "module:function".
+        budget: `Budget`, mapping, or text such as "usd=1,seconds=600"; default: no money, the rest only counted.
+        approve: asked before a tool with side effects; without it such tools are refused.
+        fresh: makes a new world of the same rules for verification; found by itself for worlds that clone.
+
+    Raises `HomeLockedError` when another process owns the home, `NotFoundError` for an unknown world or writer. Close
+    it, or use it as a context manager.
+    """
+
+    def __init__(
+        self,
+        world: World | str = "craft",
+        *,
+        home: Path | str | None = None,
+        writer: str | Writer = "search",
+        model: Any = None,
+        base_url: str | None = None,
+        prices: tuple[float, float] | None = None,
+        tools: Iterable[Any] = (),
+        budget: Budget | Mapping[str, float | None] | str | None = None,
+        approve: Approve | None = None,
+        fresh: Callable[[], World] | None = None,
+        settings: AgentSettings | None = None,
+        world_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        from habilis._compose import compose
+
+        self.settings = settings or AgentSettings()
+        self.events = EventStream()
+        limit = Budget() if budget is None else as_budget(budget)
+        self._parts = compose(
+            world,
+            home=home,
+            writer=writer,
+            model=model,
+            base_url=base_url,
+            prices=prices,
+            tools=list(tools),
+            limit=limit,
+            approve=approve,
+            fresh=fresh,
+            settings=self.settings,
+            events=self.events,
+            world_options=dict(world_options or {}),
+        )
+        self._stop = threading.Event()
+
+    # ------------------------------------------------------------------ work
+
+    async def solve(self, goal: Goal | str) -> Episode:
+        """Work on one goal, given as a goal, as its text, or in plain words; returns the episode.
+
+        Words become a goal by the world's own phrases, by the adopted local model, or by the chat model; raises
+        `InputError` when none of them understands.
+        """
+        parts = self._parts
+        loop = parts.session(kind="solve")
+        wanted = await self._goal(goal)
+        text = goal if isinstance(goal, str) else parts.words(wanted)
+        task = Task(wanted, parts.world.spec.name, parts.seed_for(loop.iteration), text, origin="user")
+        self.events.emit("task_proposed", loop.iteration, text=text, goal=str(wanted), kind="achieve", why="asked for")
+        return await loop.work(task)
+
+    def solve_now(self, goal: Goal | str) -> Episode:
+        """`solve`, for code that is not async."""
+        return asyncio.run(self.solve(goal))
+
+    async def run(self, tasks: int | None = None) -> Summary:
+        """Let the curriculum propose and work, up to this many tasks in all (None: until a limit).
+
+        An interrupted run of the same kind in this home goes on where it stopped.
+        """
+        from habilis._compose import autonomous
+
+        self._stop.clear()
+        return await autonomous(self._parts, tasks, self.settings, self._stop)
+
+    def run_now(self, tasks: int | None = None) -> Summary:
+        """`run`, for code that is not async."""
+        return asyncio.run(self.run(tasks))
+
+    async def stream(self, tasks: int | None = None) -> AsyncIterator[Event]:
+        """`run`, as a stream of its events."""
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        here = asyncio.get_running_loop()
+
+        def put(event: Event | None) -> None:
+            here.call_soon_threadsafe(queue.put_nowait, event)
+
+        unsubscribe = self.events.subscribe(put)
+        work = asyncio.create_task(self.run(tasks))
+        work.add_done_callback(lambda _: put(None))
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+            await work
+        finally:
+            unsubscribe()
+            if not work.done():
+                self.stop()
+                await work
+
+    def stop(self) -> None:
+        """End the run after the task in hand; it can be continued."""
+        self._stop.set()
+
+    # ------------------------------------------------------------------ what it knows
+
+    @property
+    def skills(self) -> Mapping[str, BoundSkill]:
+        """The active skills by name, each callable in this agent's world."""
+        return {name: BoundSkill(skill, self) for name, skill in sorted(self._parts.library.active().items())}
+
+    def skill(self, name: str) -> BoundSkill:
+        """One active skill. Raises `NotFoundError`."""
+        known = self.skills
+        if name not in known:
+            raise NotFoundError.of("skill", name, known)
+        return known[name]
+
+    @property
+    def world(self) -> World:
+        return self._parts.world
+
+    @property
+    def spent(self) -> Cost:
+        return self._parts.ledger.spent
+
+    def report(self, path: Path | None = None) -> Path:
+        """Write the HTML report of the latest run; returns its path."""
+        from habilis._compose import report
+
+        return report(self._parts, path)
+
+    def call(self, skill: Skill, args: Mapping[str, Json]) -> Json:
+        """Run a skill in this agent's world, confined, and return what it returned. Raises `HabilisError`."""
+        return self._parts.call(skill, args)
+
+    def close(self) -> None:
+        """Stop the worker and give the home back."""
+        self._parts.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    async def _goal(self, goal: Goal | str) -> Goal:
+        if isinstance(goal, Goal):
+            return goal
+        if not goal.strip():
+            raise InputError("the goal is empty; say what should be true, in words or as a goal expression")
+        return await self._parts.goal(goal)
+
+
+@dataclass(frozen=True)
+class BoundSkill:
+    """A skill with the agent that runs it: call it as a function, or hand it on as a LangChain tool."""
+
+    skill: Skill
+    agent: Agent = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.skill.name
+
+    @property
+    def source(self) -> str:
+        return self.skill.program.source
+
+    def __call__(self, **args: Json) -> Json:
+        """Run it in the agent's world, confined. Raises `HabilisError` with the program's line when it fails."""
+        return self.agent.call(self.skill, args)
+
+    def as_tool(self) -> Any:
+        """A LangChain ``StructuredTool`` with the skill's parameters."""
+        from langchain_core.tools import StructuredTool
+        from pydantic import create_model
+
+        kinds: dict[str, Any] = {"int": int, "float": float, "bool": bool, "str": str}
+        fields: dict[str, Any] = {
+            p.name: (kinds.get(p.type, Any), p.default if not p.required else ...)
+            for p in self.skill.program.parameters
+        }
+        schema = create_model(f"{self.name}_args", **fields)
+
+        def run(**args: Any) -> Any:
+            return self(**args)
+
+        doc = self.skill.doc or self.skill.goal_template
+        return StructuredTool.from_function(run, name=self.name, description=doc, args_schema=schema)
+
+
+__all__ = ["WRITERS", "Agent", "AgentSettings", "BoundSkill", "Episode", "HabilisError", "Ledger", "Summary"]
