@@ -298,11 +298,19 @@ def test_whole_numbers_have_no_slack() -> None:
 
 def test_sums_that_overflow_leave_the_books_as_they_were() -> None:
     root = Ledger()
+    root.child().reserve(Cost(usd=1e308))
     child = root.child()
-    child.reserve(Cost(usd=1e308))
     with pytest.raises(InputError):
         child.reserve(Cost(usd=1e308))
-    assert root.reserved == child.reserved == Cost(usd=1e308)
+    assert (root.reserved, child.reserved) == (Cost(usd=1e308), Cost())
+
+
+def test_nothing_held_is_nothing_reserved() -> None:
+    ledger = Ledger()
+    both = [ledger.reserve(Cost(usd=0.1)), ledger.reserve(Cost(usd=0.2))]
+    for one in both:
+        one.release()
+    assert ledger.reserved == Cost()  # though 0.1 + 0.2 - 0.1 - 0.2 is not 0
 
 
 @pytest.mark.parametrize("value", [-1, math.nan, math.inf, True, "1", None, 10**400])

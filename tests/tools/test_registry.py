@@ -236,7 +236,7 @@ class Hostile:
 @pytest.mark.parametrize(
     ("value", "seen"),
     [
-        ({3, 1, 2}, [1, 2, 3]),
+        ({9000, 1, 300}, [1, 300, 9000]),
         (Colour.RED, "red"),
         (date(2024, 2, 3), "2024-02-03"),
         ((1, (2,)), [1, [2]]),
