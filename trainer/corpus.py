@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -121,19 +122,15 @@ def group_of(goal: Goal | Fact) -> str:
 def split_groups(groups: Iterable[str], seed: int = 0) -> dict[str, str]:
     """Group -> "train", "validation" or "test", by hash: a group keeps its split as the journal grows.
 
-    Only where a split would stay empty, the group with the lowest hash moves into it.
+    Only where chance leaves a split under a tenth (or, of 20 groups and more, under 5), the groups with the lowest
+    hashes fill it up.
     """
     drawn = sorted((hashlib.sha256(f"{seed}:{g}".encode()).digest(), g) for g in set(groups))
-    split = {}
-    for digest, group in drawn:
-        share = int.from_bytes(digest[:8]) / 2**64
-        split[group] = "test" if share < _TEST else "validation" if share < _TEST + _VALIDATION else "train"
-    order = [g for _, g in drawn]
-    if "test" not in split.values() and order:
-        split[order[0]] = "test"
-    if "validation" not in split.values() and len(order) > 2:
-        split[next(g for g in order if split[g] == "train")] = "validation"
-    return split
+    shares = [int.from_bytes(digest[:8]) / 2**64 for digest, _ in drawn]
+    least = min(len(drawn) // 3, max(1, math.ceil(len(drawn) / 10), 5 if len(drawn) >= 20 else 0))
+    test = max(least, sum(s < _TEST for s in shares))
+    validation = max(test + least, sum(s < _TEST + _VALIDATION for s in shares))
+    return {g: "test" if i < test else "validation" if i < validation else "train" for i, (_, g) in enumerate(drawn)}
 
 
 def _row(example: Example) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ def build(workshop: SimpleNamespace, n: int = 60, seed: int = 0) -> Corpus:
     return build_corpus(workshop.make_episodes(n, seed), [], workshop.contracts, workshop.spec, seed)
 
 
-@given(seed=st.integers(0, 1000), n=st.integers(20, 90))
+@given(seed=st.integers(0, 1000), n=st.integers(40, 90))
 @settings(max_examples=15, deadline=None)
 def test_nothing_leaks_between_the_splits(workshop: SimpleNamespace, seed: int, n: int) -> None:
     corpus = build(workshop, n, seed)

@@ -10,11 +10,18 @@ import pytest
 
 from habilis.agent.mind import open_mind
 from habilis.core import InputError, ModelError
-from habilis.trainer import BaseModel, Gate, TrainSettings, distil, fingerprint, get_base
+from habilis.trainer import BaseModel, Decision, Evaluation, Gate, TrainSettings, distil, fingerprint, get_base
 
 pytest.importorskip("torch")
 
 SETTINGS = TrainSettings(batch=8, memory=4, memory_length=32, dtype="float32", learning_rate=3e-3)
+
+
+class AlwaysGate(Gate):
+    """Lets every model pass, to see what becomes of an adopted one."""
+
+    def judge(self, base: Evaluation, tuned: Evaluation) -> Decision:
+        return Decision(True, ("for the test",))
 
 
 def test_from_episodes_to_a_verdict(tiny: BaseModel, workshop: SimpleNamespace, tmp_path: Path) -> None:
@@ -28,7 +35,7 @@ def test_from_episodes_to_a_verdict(tiny: BaseModel, workshop: SimpleNamespace, 
         out=tmp_path / "model",
         base=tiny,
         settings=SETTINGS,
-        seconds=60,
+        seconds=None,
         steps=4,
         runner=workshop.run_plans,
         progress=lambda phase, step, steps, loss: phases.append(phase),
@@ -40,7 +47,7 @@ def test_from_episodes_to_a_verdict(tiny: BaseModel, workshop: SimpleNamespace, 
     assert "plan_run" in figures["tuned"]["families"]
     assert "plan" not in figures["tuned"]["families"]
     assert figures["base"]["perplexity"] != figures["tuned"]["perplexity"]
-    assert figures["seconds"]["total"] < 60
+    assert sum(v for k, v in figures["seconds"].items() if k != "total") <= figures["seconds"]["total"] + 1
     # Random weights learn nothing in four steps, and the gate says so.
     assert not result.adopted
     assert "must rise by more than" in " ".join(result.reasons)
@@ -50,8 +57,6 @@ def test_from_episodes_to_a_verdict(tiny: BaseModel, workshop: SimpleNamespace, 
     assert json.loads((result.path / "distil.json").read_text())["figures"]["training"]["steps"] == 4
     assert not result.path.with_name("model.work").exists()
 
-    lenient = Gate(margin=0.0, max_drift=1e9)
-    object.__setattr__(lenient, "margin", -1.0)
     adopted = distil(
         episodes,
         [],
@@ -60,8 +65,8 @@ def test_from_episodes_to_a_verdict(tiny: BaseModel, workshop: SimpleNamespace, 
         out=tmp_path / "model2",
         base=tiny,
         settings=SETTINGS,
-        gate=lenient,
-        seconds=60,
+        gate=AlwaysGate(),
+        seconds=None,
         steps=2,
     )
     assert adopted.adopted

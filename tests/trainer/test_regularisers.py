@@ -55,7 +55,7 @@ def test_ewc_weighs_every_change_of_a_weight_by_its_importance(adapted: Any, sta
     merged = {n: s * (b @ a) for n, a, b, s in lora_layers(adapted)}
     assert set(merged) == set(state.weights)
     for name, delta in merged.items():
-        dense += float((state.weights[name] * delta**2).sum())
+        dense += (state.weights[name] * delta**2).sum().item()
     assert float(open_regulariser("ewc").penalty(adapted, state)) == pytest.approx(dense, rel=1e-4)
     with pytest.raises(ModelError, match="another model"):
         open_regulariser("ewc").penalty(adapted, State({}))
