@@ -66,6 +66,7 @@ def candidate(draft: Draft, task: Task, spec: WorldSpec, iteration: int, tools: 
         world=spec.name,
         fingerprint=spec.fingerprint,
         evidence=Evidence(EvidenceLevel.VERIFIED),
+        needs=tuple(draft.meta.get("needs", ())),
         sources=draft.sources,
         tools=tools,
         origin=draft.program.writer,

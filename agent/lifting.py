@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass, field
 
 from habilis.agent.regression import Choice, Regression, direction
-from habilis.core import Action, Atom, Condition, Contract, Draft, Fact, Goal, Parameter, Program, WorldSpec
+from habilis.core import Action, Atom, Condition, Contract, Draft, Fact, Goal, Json, Parameter, Program, WorldSpec
 
 _INDENT = "    "
 _COUNT = Parameter("n", "int", 1, required=False, doc="how many to have in all")
@@ -69,7 +69,7 @@ def lift(regression: Regression, goal: Goal, *, writer: str = "search") -> Draft
             {"n": amount} if counted else {},
             f"{atom.fact} >= {{n}}" if counted else str(atom),
             (str(choice.source),) if choice.source is not None else (),
-            {"material": choice.material} if choice.material else {},
+            writer_.meta(choice.material),
         )
     return _conjunction(regression, writer_, goal, writer)
 
@@ -106,7 +106,7 @@ def _conjunction(regression: Regression, text: _Text, goal: Goal, writer: str) -
         lines += [f"{_INDENT * 3}{s}" for s in text.achieve(choice, atom, str(_amount(atom)))]
         lines += [f"{_INDENT * 3}continue"]
     lines += [f"{_INDENT * 2}return"]
-    return Draft(Program(name, text.assemble(lines), (), text.calls, writer), {}, str(goal), ())
+    return Draft(Program(name, text.assemble(lines), (), text.calls, writer), {}, str(goal), (), text.meta())
 
 
 @dataclass
@@ -118,10 +118,15 @@ class _Text:
     called: set[str] = field(default_factory=set)
     main: str = ""
     active: set[str] = field(default_factory=set)
+    given: set[str] = field(default_factory=set)
 
     @property
     def calls(self) -> tuple[str, ...]:
         return tuple(sorted(self.called))
+
+    def meta(self, material: str | None = None) -> dict[str, Json]:
+        """What is kept with the skill: the one thing it uses up, and what must hold at the start."""
+        return ({"material": material} if material else {}) | ({"needs": sorted(self.given)} if self.given else {})
 
     def function(self, choice: Choice, atom: Atom) -> tuple[str, str]:
         name = skill_name(self.regression.spec, *choice.wanted)
@@ -189,6 +194,9 @@ class _Text:
         lines: list[str] = []
         for condition, choice in sorted(needs, key=lambda n: _order(self.regression, n[0], n[1])):
             atom = condition.atom
+            if choice.kind == "given":
+                self.given.add(str(atom))
+                continue
             if choice.kind == "seek" and choice.fallback is None and choice.seek is not None:
                 here += [f"{pad}if {self.lacks(atom)}:", f"{pad}{_INDENT}{_call(choice.seek)}"]
                 continue
@@ -205,7 +213,7 @@ class _Text:
         fact, up = choice.wanted
         effect = contract.effect_on(fact, up)
         gain = max(1, round(effect.amount)) if effect is not None and effect.value is None else 1
-        uses = any(c.consumed >= 0.5 and ch.kind != "seek" for c, ch in choice.needs)
+        uses = any(c.consumed >= 0.5 and ch.kind not in ("seek", "given") for c, ch in choice.needs)
         counted = effect is not None and effect.value is None and up
         lines: list[str] = []
         times = None

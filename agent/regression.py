@@ -21,6 +21,7 @@ from habilis.core import (
     GoalSyntaxError,
     Primitive,
     Skill,
+    Snapshot,
     WorldSpec,
 )
 from habilis.memory.contracts import ContractBook
@@ -52,7 +53,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Choice:
-    """How to bring one fact about. ``kind``: "skill", "act", "seek" or "any" (a tag: one of ``options``).
+    """How to bring one fact about. ``kind``: "skill", "act", "seek", "any" (a tag: one of ``options``), or "given"
+    (nothing known brings it about, but it holds now).
 
     ``cost`` is in expected world steps per unit; ``height`` the depth of the tree below; ``source`` what has to be
     found first; ``material`` the one thing it uses up, if it uses up just one.
@@ -87,10 +89,12 @@ class Regression:
     _memo: dict[Wanted, Choice | None] = field(default_factory=dict)
     _seekers: dict[str, Primitive] = field(default_factory=dict)
     _cut: bool = False
+    _snapshot: Snapshot = field(default_factory=Snapshot)
 
     def __post_init__(self) -> None:
         self._seekers = {p.seeks: p for p in self.spec.primitives if p.seeks}
         self.affordances = tuple(self.affordances)
+        self._snapshot = Snapshot(self.facts, self.spec.tags)
 
     def solve(self, fact: Fact, up: bool = True) -> Choice | None:
         """The cheapest way known, or None where nothing known leads there."""
@@ -229,6 +233,8 @@ class Regression:
             if up is None:
                 return None
             below_choice = self._solve((atom.fact, up), path)
+            if below_choice is None and self._snapshot.holds(atom):
+                below_choice = Choice((atom.fact, up), "given", 0.0)
             if below_choice is None:
                 return None
             needs.append((condition, below_choice))

@@ -42,7 +42,7 @@ class NotFoundError(HabilisError, LookupError):
     @classmethod
     def of(cls, kind: str, name: str, known: Iterable[str], hint: str = "") -> NotFoundError:
         """Build the message: what was asked, what is close, what exists."""
-        names = sorted(known)
+        names = sorted(map(str, known))
         close = get_close_matches(name, names, n=1)
         text = f"there is no {kind} {name!r}"
         if close:

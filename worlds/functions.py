@@ -314,6 +314,8 @@ class FunctionWorld:
             words = fact.predicate.replace("_", " ")
             shown = " ".join([words, *(f"{{{i}}}" for i in range(len(fact.args)))])
             phrase = f"have {shown} at {{value}}" if numeric else f"have {shown}"
+            if numeric and len(fact.args) == 1:
+                phrase = "have {value} {0}" if fact.predicate == "count" else f"have {{value}} {words} of {{0}}"
             added = Predicate(fact.predicate, f"{words}, as observed", arguments, numeric=numeric, phrase=phrase)
             self.spec = replace(self.spec, predicates=(*self.spec.predicates, added))
         elif (len(known.parameters), known.numeric) != (len(fact.args), numeric):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 
@@ -44,6 +45,7 @@ class SearchSettings:
     """``rounds``: drafts per task, each from better contracts (an iron tool from nothing takes about ten).
     ``rehearsal_steps``: simulator steps one rehearsal may take (an episode's usual length, times three).
     ``repeats``: how often a draft that failed by chance, teaching nothing, is tried again.
+    ``tries``: how often an action of unknown effect is tried in a world without a simulator, while others are learned.
     ``discoveries``: how many unknown actions are tried on the simulator when no plan is found.
     """
 
@@ -51,6 +53,7 @@ class SearchSettings:
     rehearsal_steps: int = 1_500
     repeats: int = 2
     discoveries: int = 24
+    tries: int = 3
     rehearse: bool = True
     blind_steps: int = 20_000
 
@@ -68,12 +71,19 @@ class SearchWriter:
         """Yield programs until the task is solved and its skill verified, or no idea is left."""
         rehearse = self._settings.rehearse and context.simulator is not None
         repeats, discovered, bought = 0, False, False
+        explored: Counter[Action] = Counter()
         for attempt in range(self._settings.rounds):
             version = self._book.version
             draft = await asyncio.to_thread(self._plan, task, context, ledger)
             if draft is None:
                 if not bought and self._buy(task, context):
                     bought = True
+                    continue
+                if context.simulator is None:
+                    trial = self._explore(task, context, ledger, explored)
+                    if trial is None:
+                        return
+                    yield trial
                     continue
                 if discovered or not await asyncio.to_thread(self._discover, task, context, ledger):
                     draft = await asyncio.to_thread(self._blind, task, context, ledger)
@@ -166,6 +176,24 @@ class SearchWriter:
             if draft is not None:
                 self._simulate(draft.program, draft.args, context, ledger, task.seed * 1013 + i)
         return self._book.version != version
+
+    def _explore(self, task: Task, context: Context, ledger: Ledger, explored: Counter[Action]) -> Draft | None:
+        """Without a simulator the only way to find out is to do: the action of unknown effect that was tried least.
+
+        It runs in the world itself, under the same approval and limits as any program.
+        """
+        seeking = {p.name for p in context.spec.primitives if p.seeks}
+        unknown = [a for a in context.affordances if a.name not in seeking and not self._book.tried(a)]
+        unknown = [a for a in unknown if explored[a] < self._settings.tries]
+        while unknown:
+            action = min(unknown, key=lambda a: (explored[a], str(a)))
+            explored[action] += 1
+            unknown.remove(action)
+            with SearchMeter(ledger) as meter:
+                draft = lift_action(self._regression(context, meter), action, writer=self.name)
+            if draft is not None:
+                return draft
+        return None
 
     def _buy(self, task: Task, context: Context) -> bool:
         """Ask the picked tools that tell contracts about what is wanted; whether anything was learned."""

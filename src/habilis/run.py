@@ -262,7 +262,8 @@ class BoundSkill:
         schema = create_model(f"{self.name}_args", **fields)
 
         def run(**args: Any) -> Any:
-            return self(**args)
+            answer = self(**args)
+            return f"done: {self.skill.goal_for(args)}" if answer is None else answer
 
         doc = self.skill.doc or self.skill.goal_template
         return StructuredTool.from_function(run, name=self.name, description=doc, args_schema=schema)
