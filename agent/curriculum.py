@@ -40,12 +40,14 @@ class CurriculumSettings:
     """``strategy``: "demand" (all weights), "reach" (without demand), "random" (any candidate), for comparison.
     ``backoff``: a failure multiplies the weight by this; ``backoff_stale``: while nothing new was learned since.
     ``jitter``: random share of a weight, so that ties do not always fall the same way.
+    ``exclude``: facts that are never proposed: goals held out to be measured on.
     """
 
     strategy: str = "demand"
     backoff: float = 0.5
     backoff_stale: float = 0.3
     jitter: float = 0.1
+    exclude: frozenset[Fact] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ class Curriculum:
             regression = Regression(self.book, self.spec, mastered, context.affordances, meter, max_nodes=200_000)
             candidates = list(self._tries(context.affordances, regression))
             candidates += self._wants(context.snapshot, goals, mastered, regression)
+        candidates = [c for c in candidates if not self._excluded(c[0])]
         if not candidates:
             return None
         demand = self._demand(context.snapshot)
@@ -129,6 +132,14 @@ class Curriculum:
         return Proposal(_seeded(task, self.seed, iteration), weight, why)
 
     # ------------------------------------------------------------------ inside
+
+    def _excluded(self, task: Task) -> bool:
+        if not self.settings.exclude:
+            return False
+        facts = [a.fact for a in task.goal.atoms]
+        if task.action is not None:
+            facts += [e.fact for e in self.book.contract(Action.parse(task.action)).effects]
+        return not self.settings.exclude.isdisjoint(facts)
 
     def _tries(self, affordances: Sequence[Action], regression: Regression) -> Iterable[tuple[Task, float, str]]:
         """Actions of unknown effect."""
