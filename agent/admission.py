@@ -31,6 +31,7 @@ from habilis.core import (
     Verifier,
     WorldSpec,
 )
+from habilis.tools import ReplayTools
 
 _VARIED = {"int": (3, 2, 5, 1), "float": (0.5, 2.0, 3.0), "bool": (True, False)}
 
@@ -46,8 +47,9 @@ class AdmissionSettings:
 
 @dataclass(frozen=True)
 class Verified:
-    """The outcome: a skill with its evidence, or the feedback for the writer. ``trajectories`` are there to learn
-    from."""
+    """The outcome: a skill with its evidence; or the feedback for the writer; or neither, where the program asked for
+    a tool that must not be called again and the tape has no answer, so that nothing can be concluded. ``trajectories``
+    are there to learn from."""
 
     skill: Skill | None
     feedback: Feedback | None
@@ -98,7 +100,10 @@ def verify(
     varied = _arguments(skill.program.parameters)
     while good < needed and bad < 2:
         args = varied[len(trials) % len(varied)]
-        trial, trajectory = verifier.trial(skill, args, _seed(seed, len(trials)), skills, ledger, tools())
+        caller = tools()
+        trial, trajectory = verifier.trial(skill, args, _seed(seed, len(trials)), skills, ledger, caller)
+        if isinstance(caller, ReplayTools) and caller.inconclusive:
+            return Verified(None, None, tuple(trials), tuple(trajectories))
         trials.append(trial)
         trajectories.append(trajectory)
         if trial.ok:

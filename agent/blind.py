@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from habilis.agent.lifting import skill_name
@@ -24,6 +24,7 @@ from habilis.core import (
     Contract,
     Draft,
     Fact,
+    Goal,
     Ledger,
     Program,
     RunLimits,
@@ -37,6 +38,9 @@ from habilis.core.goal import Atom
 from habilis.memory.contracts import ContractBook
 
 _VALUES = 8  # numbers above this count as no more novel
+
+
+Prior = Callable[[Goal, Snapshot, Sequence[Action]], Sequence[Action]]  # the actions, likeliest first
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,10 @@ class _Move:
 
 
 class BlindSearch:
-    """One blind search. ``max_steps``: simulator steps it may take."""
+    """One blind search. ``max_steps``: simulator steps it may take. ``prior``: says what to try first."""
 
-    def __init__(self, book: ContractBook, runner: Runner, *, max_steps: int) -> None:
-        self._book, self._runner, self._max = book, runner, max_steps
+    def __init__(self, book: ContractBook, runner: Runner, *, max_steps: int, prior: Prior | None = None) -> None:
+        self._book, self._runner, self._max, self._prior = book, runner, max_steps, prior
 
     def draft(self, task: Task, context: Context, ledger: Ledger) -> Draft | None:
         """A straight program for the goal, or None. The contracts learned on the way stay in the book."""
@@ -79,6 +83,10 @@ class BlindSearch:
     def _search(self, task: Task, root: Cloneable, context: Context, meter: SearchMeter) -> list[_Move] | None:
         rng = random.Random(task.seed)
         seen = _atoms(root.observe())
+        first: dict[Action, int] = {}
+        if self._prior is not None:
+            ordered = self._prior(task.goal, root.observe(), context.affordances)
+            first = {action: i for i, action in enumerate(ordered)}
         queue: deque[tuple[Cloneable, tuple[_Move, ...]]] = deque([(root, ())])
         macros = [_Move(skill=s) for s in sorted(context.skills.values(), key=lambda s: s.name)]
         while queue:
@@ -86,6 +94,8 @@ class BlindSearch:
             actions = world.affordances() if isinstance(world, Affording) else context.affordances
             moves = [_Move(action=a) for a in actions] + [m for m in macros if _useful(m, world)]
             rng.shuffle(moves)
+            if first:
+                moves.sort(key=lambda m: first.get(m.action, len(first)) if m.action is not None else -1)
             for move in moves:
                 child = world.clone()
                 if self._left <= 0:

@@ -298,6 +298,7 @@ class Loop:
         """Run and verify drafts until one is kept; (solved, why no skill was kept, writer, skill)."""
         reason, writer = "no program was found", ""
         feedback: Feedback | None = None
+        verdict = Verdict(solved)
         for number in range(self.settings.rounds):
             try:
                 draft = await (anext(drafts) if feedback is None else drafts.asend(feedback))
@@ -328,7 +329,8 @@ class Loop:
                 self.parts.book.learn(trajectory)
             if result.skill is not None:
                 return True, "", writer, result.skill
-            assert result.feedback is not None
+            if result.feedback is None:
+                return True, "", writer, self._seen(draft, task, attempts[-1], verdict, tape)
             feedback = result.feedback
             reason = f"works here, but not in every fresh world: {describe(feedback.trajectory, feedback.verdict)}"
             self.parts.events.emit("skill_rejected", self.iteration, name=new.name, reason=reason)

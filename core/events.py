@@ -30,7 +30,7 @@ KINDS: Mapping[str, str] = {
     "skill_admitted": "name, version, goal, calls, evidence",
     "skill_rejected": "name, reason",
     "budget": "spent, limit",
-    "distil_started": "episodes, examples",
+    "distil_started": "episodes, model",
     "distil_progress": "phase, step, steps, loss",
     "distil_ended": "model, adopted, reasons, figures",
     "run_ended": "run, status, reason",

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 
-from habilis.agent.blind import BlindSearch
+from habilis.agent.blind import BlindSearch, Prior
 from habilis.agent.lifting import lift, lift_action
 from habilis.agent.meter import SearchMeter
 from habilis.agent.regression import Regression, skills_by_fact
@@ -59,13 +59,25 @@ class SearchSettings:
 
 
 class SearchWriter:
-    """Writes by search. Satisfies `habilis.core.protocols.Writer`."""
+    """Writes by search. Satisfies `habilis.core.Writer`.
+
+    ``prior`` gives what orders the actions of unknown effect (the adopted local model), or None; it is asked only when
+    no contract leads to the goal.
+    """
 
     name = "search"
 
-    def __init__(self, book: ContractBook, runner: Runner, settings: SearchSettings | None = None) -> None:
+    def __init__(
+        self,
+        book: ContractBook,
+        runner: Runner,
+        settings: SearchSettings | None = None,
+        *,
+        prior: Callable[[], Prior | None] | None = None,
+    ) -> None:
         self._book, self._runner = book, runner
         self._settings = settings or SearchSettings()
+        self._prior = prior or (lambda: None)
 
     async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
         """Yield programs until the task is solved and its skill verified, or no idea is left."""
@@ -169,6 +181,9 @@ class SearchWriter:
         seeking = {p.name for p in context.spec.primitives if p.seeks}
         unknown = [a for a in context.affordances if a not in self._book and a.name not in seeking]
         random.Random(task.seed).shuffle(unknown)
+        prior = self._prior() if unknown else None
+        if prior is not None:
+            unknown = list(prior(task.goal, context.snapshot, unknown))
         for i, action in enumerate(unknown[: self._settings.discoveries]):
             with SearchMeter(ledger) as meter:
                 regression = self._regression(context, meter)
@@ -215,7 +230,7 @@ class SearchWriter:
         gives_reasons = "reasons" in context.spec.capabilities
         if context.simulator is None or not task.goal.atoms or gives_reasons:
             return None
-        search = BlindSearch(self._book, self._runner, max_steps=self._settings.blind_steps)
+        search = BlindSearch(self._book, self._runner, max_steps=self._settings.blind_steps, prior=self._prior())
         return search.draft(task, context, ledger)
 
 

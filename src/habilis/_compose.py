@@ -8,7 +8,7 @@ import importlib
 import random
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,23 +20,28 @@ from habilis.agent.words import words_to_goal
 from habilis.agent.writers import Cascade
 from habilis.agent.writers.search import SearchWriter, needed
 from habilis.core import (
+    Action,
     Approve,
     Budget,
     BudgetExceeded,
     Cloneable,
     Embedder,
     EventStream,
+    Fact,
     Goal,
     HabilisError,
     InputError,
     Json,
     Ledger,
+    Mind,
     NotFoundError,
     RunLimits,
     Skill,
     SkillError,
+    Snapshot,
     Verdict,
     World,
+    WorldSpec,
     Writer,
     dump,
 )
@@ -54,6 +59,49 @@ if TYPE_CHECKING:
 _WORLDS = "habilis.worlds"
 
 
+@dataclass(frozen=True)
+class Answer:
+    """``said``: by the adopted local model, None where there is none; ``known``: by the learned contracts."""
+
+    about: str
+    said: str | None
+    known: str
+
+
+class Minds:
+    """The adopted local model of a home, opened when first asked for."""
+
+    def __init__(self, home: Home, events: EventStream, spec: WorldSpec) -> None:
+        self._home, self._events, self._spec = home, events, spec
+        self._open: tuple[str, Mind | None] = ("", None)
+
+    def adopted(self) -> Mind | None:
+        """The model in use, or None; one that cannot be opened is left aside with a warning."""
+        record = self._home.journal.adopted_model()
+        if record is None:
+            return None
+        if self._open[0] != record.name:
+            from habilis.agent.mind import open_mind
+
+            try:
+                found: Mind | None = open_mind({"name": record.name, "path": str(self._home.path / record.path)})
+            except HabilisError as error:
+                found = None
+                self._events.emit("warning", None, message=f"the local model is left aside: {error}")
+            self._open = (record.name, found)
+        return self._open[1]
+
+    def prior(self) -> Callable[[Goal, Snapshot, Sequence[Action]], Sequence[Action]] | None:
+        """The adopted model as what orders the things to try, where there is one."""
+        mind = self.adopted()
+        if mind is None:
+            return None
+        from habilis.agent.mind import rank_actions
+        from habilis.memory.prompts import state_text
+
+        return lambda goal, state, actions: rank_actions(mind, goal, state_text(state, self._spec), actions)
+
+
 @dataclass
 class Assembly:
     """An agent's parts, and the session that is going on."""
@@ -69,6 +117,7 @@ class Assembly:
     helping: Helping
     embedder: Embedder
     loop_parts: Parts
+    minds: Minds
     world_name: str
     world_options: Mapping[str, Any]
     writer_name: str
@@ -156,19 +205,31 @@ class Assembly:
         )
 
     def _mind_parse(self, known: frozenset[str]) -> Callable[[str], Goal | None] | None:
-        """The adopted model as a reader of words, where there is one and its libraries are installed."""
-        adopted = self.home.journal.adopted_model()
-        if adopted is None:
+        """The adopted model as a reader of words, where there is one."""
+        mind = self.minds.adopted()
+        if mind is None:
             return None
-        from habilis.agent.mind import open_mind
         from habilis.agent.mind import words_to_goal as read
 
-        try:
-            mind = open_mind({"name": adopted.name, "path": str(self.home.path / adopted.path)})
-        except HabilisError as error:
-            self.events.emit("warning", None, message=f"the local model is left aside: {error}")
-            return None
         return lambda text: read(mind, text, self.world.spec, known)
+
+    def ask(self, kind: str, about: str) -> Answer:
+        """A question about the world to the adopted model, and what the contracts say. Raises `HabilisError`."""
+        from habilis.memory import prompts
+
+        known: str
+        if kind == "yields":
+            fact = Fact.parse(about)
+            known = ", ".join(str(c.action) for c in self.loop_parts.book.producers(fact))
+            prompt = prompts.yields_prompt(fact)
+        elif kind == "needs":
+            action = Action.parse(about)
+            known = " and ".join(str(c.atom) for c in self.loop_parts.book.contract(action).conditions)
+            prompt = prompts.needs_prompt(action)
+        else:
+            raise NotFoundError.of("question", kind, ("needs", "yields"))
+        mind = self.minds.adopted()
+        return Answer(about, mind.complete([prompt])[0] if mind is not None else None, known)
 
     def call(self, skill: Skill, args: Mapping[str, Json]) -> Json:
         known = {p.name for p in skill.program.parameters}
@@ -265,6 +326,7 @@ def compose(
         )
         helping.learned(library.active().values())
         fresh = _fresh(world, fresh)
+        minds = Minds(opened, events, world.spec)
         parts = Parts(
             world=world,
             book=book,
@@ -273,7 +335,7 @@ def compose(
             runner=runner,
             judge=judge,
             verifier=WorldVerifier(fresh, runner, judge) if fresh is not None else None,
-            writer=_writer(writer, book, runner, chat),
+            writer=_writer(writer, book, runner, chat, minds),
             curriculum=Curriculum(
                 world.spec, book, CurriculumSettings(strategy=settings.curriculum), seed=settings.seed
             ),
@@ -293,6 +355,7 @@ def compose(
             helping=helping,
             embedder=embedder,
             loop_parts=parts,
+            minds=minds,
             world_name=name,
             world_options=world_options,
             writer_name=writer if isinstance(writer, str) else writer.name,
@@ -371,10 +434,10 @@ def _fresh(world: World, given: Callable[[], World] | None) -> Callable[[], Worl
     return given
 
 
-def _writer(writer: str | Writer, book: ContractBook, runner: ConfinedRunner, chat: Any) -> Writer:
+def _writer(writer: str | Writer, book: ContractBook, runner: ConfinedRunner, chat: Any, minds: Minds) -> Writer:
     if not isinstance(writer, str):
         return writer
-    search = SearchWriter(book, runner)
+    search = SearchWriter(book, runner, prior=minds.prior)
     if writer == "search":
         return search
     from habilis.agent.writers.chat import ChatWriter

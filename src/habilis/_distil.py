@@ -103,7 +103,7 @@ async def distil_now(
     episodes = list(journal.episodes())
     name = f"{base.rsplit('/', 1)[-1]}-{len(episodes)}"
     out = parts.home.models_path / name
-    parts.events.emit("distil_started", iteration, episodes=len(episodes), examples=None, model=name)
+    parts.events.emit("distil_started", iteration, episodes=len(episodes), model=name)
     last = [0.0]
 
     def progress(phase: str, step: int, steps: int, loss: float) -> None:

@@ -164,8 +164,7 @@ class LiveView:
     def _on_distil_started(self, data: Mapping[str, Json]) -> None:
         self._distil, self._task = {"phase": "starting"}, {}
         self._attempts.clear()
-        examples, episodes = (plain(data.get(k, "?"), 20) for k in ("examples", "episodes"))
-        self._line(f"distilling {examples} examples from {episodes} tasks")
+        self._line(f"distilling what {plain(data.get('episodes', '?'), 20)} tasks taught")
 
     def _on_distil_progress(self, data: Mapping[str, Json]) -> None:
         if data.get("phase") != self._distil.get("phase"):

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from habilis.core import (
     Approve,
@@ -29,6 +29,9 @@ from habilis.core import (
     Writer,
     as_budget,
 )
+
+if TYPE_CHECKING:
+    from habilis._compose import Answer
 
 WRITERS = ("search", "chat", "cascade")
 
@@ -201,6 +204,13 @@ class Agent:
     @property
     def spent(self) -> Cost:
         return self._parts.ledger.spent
+
+    def ask(self, kind: str, about: str) -> Answer:
+        """A question about the world: ``ask("needs", 'craft("stick")')`` or ``ask("yields", 'count("stick")')``.
+
+        The answer holds what the adopted local model says and what the learned contracts say.
+        """
+        return self._parts.ask(kind, about)
 
     def report(self, path: Path | None = None) -> Path:
         """Write the HTML report of the latest run; returns its path."""
