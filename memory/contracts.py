@@ -11,6 +11,7 @@ action's arguments with variables and keeping what most siblings share (least ge
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from habilis.core import (
     WorldSpec,
 )
 
+_VARIABLE = re.compile(r"\$\d+")
 _SHARED = 0.6  # share of siblings that must agree before a never-tried action is predicted to behave likewise
 _INSTANCES = 24  # actions that one lifted contract is instantiated to for one fact
 _KEPT_BELOW = 0.5  # mean consumption under which a thing counts as kept (tools wear out now and then)
@@ -439,8 +441,8 @@ def _unify(pattern: Fact, fact: Fact, binding: Mapping[Term, Term]) -> dict[Term
     if pattern.predicate != fact.predicate or len(pattern.args) != len(fact.args):
         return None
     found = dict(binding)
-    for wanted, given in zip(pattern.args, fact.args, strict=True):
-        if isinstance(wanted, str) and wanted.startswith("$"):
+    for wanted, given in zip(_bind(pattern, binding).args, fact.args, strict=True):
+        if isinstance(wanted, str) and _VARIABLE.fullmatch(wanted):
             if found.setdefault(wanted, given) != given:
                 return None
         elif wanted != given:
@@ -476,7 +478,14 @@ def _variables(action: Action) -> Mapping[Term, Term]:
 
 
 def _bind(fact: Fact, names: Mapping[Term, Term]) -> Fact:
-    return Fact(fact.predicate, tuple(names.get(a, a) for a in fact.args))
+    return Fact(fact.predicate, tuple(_bound_term(a, names) for a in fact.args))
+
+
+def _bound_term(term: Term, names: Mapping[Term, Term]) -> Term:
+    """A variable by its value, also where it is a part of a name: ``$0/$1``."""
+    if term in names or not isinstance(term, str) or "$" not in term:
+        return names.get(term, term)
+    return _VARIABLE.sub(lambda m: str(names.get(m[0], m[0])), term)
 
 
 def _bind_atom(atom: Atom, names: Mapping[Term, Term]) -> Atom:

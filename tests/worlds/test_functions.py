@@ -117,12 +117,12 @@ def test_unmet_gives_reasons_and_async_functions_run_to_the_end() -> None:
     assert asyncio.run(inside_a_loop()) == "waited 1"
 
 
-def test_contracts_are_the_declared_text_with_the_arguments_filled_in() -> None:
+def test_contracts_are_the_declared_text_with_variables_for_the_arguments() -> None:
     world = garden()
     contracts = {str(c.action): c for c in world.contracts()}
-    carry = contracts['carry("red", "shed", "bed")']
-    assert [str(c.atom) for c in carry.conditions] == ['at("red", "shed")', 'place("bed")']
-    assert [(str(e.fact), e.value) for e in carry.effects] == [('at("red", "bed")', True), ('at("red", "shed")', False)]
+    carry = contracts['carry("$0", "$1", "$2")']
+    assert [str(c.atom) for c in carry.conditions] == ['at("$0", "$1")', 'place("$2")']
+    assert [(str(e.fact), e.value) for e in carry.effects] == [('at("$0", "$2")', True), ('at("$0", "$1")', False)]
     burn = contracts["burn()"]
     assert burn.conditions[0].consumed == 3
     assert burn.fingerprint == world.spec.fingerprint
@@ -247,7 +247,7 @@ def test_text_inside_quotes_of_a_declaration_is_filled_in_too() -> None:
 
     world = from_functions([create], observe=lambda: {"exists": {"docs"}})
     told = {str(c.action): str(c.effects[0].fact) for c in world.contracts()}
-    assert told == {'create("docs", "docs")': 'exists("docs/docs")'}
+    assert told == {'create("$0", "$1")': 'exists("$0/$1")'}
 
 
 def test_capabilities_follow_what_is_given() -> None:
