@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from habilis.core import (
     Action,
@@ -35,6 +35,7 @@ from habilis.core import (
 _VARIABLE = re.compile(r"\$\d+")
 _SHARED = 0.6  # share of siblings that must agree before a never-tried action is predicted to behave likewise
 _INSTANCES = 24  # actions that one lifted contract is instantiated to for one fact
+_BELIEVED = 8.0  # times that a told effect should have come by now; if it never did, it is false (e^-8)
 _KEPT_BELOW = 0.5  # mean consumption under which a thing counts as kept (tools wear out now and then)
 
 
@@ -70,6 +71,7 @@ class ContractBook:
         self.version = 0
         self._entries: dict[Action, _Entry] = {}
         self._producers: dict[tuple[Fact, bool], set[Action]] = {}
+        self._produced: dict[Action, set[tuple[Fact, bool]]] = {}
         self._dirty: set[Action] = set()
         self._cache: dict[Action, Contract] = {}
         self._schemas: dict[str, Contract | None] = {}
@@ -116,20 +118,20 @@ class ContractBook:
         return found
 
     def instances(self, fact: Fact, up: bool, facts: Facts) -> list[Contract]:
-        """Never-tried actions that would bring this fact about by a lifted contract, declared or generalised.
+        """Never-tried actions that would bring this fact about by a contract that the world declares for all arguments.
 
-        Arguments that the fact leaves open are filled from the observed ``facts`` that the conditions mention.
+        What siblings have in common is trusted for actions that the world affords, not to make up new ones. Arguments
+        that the fact leaves open are filled from the observed ``facts`` that the conditions mention.
         """
         found: dict[Action, Contract] = {}
         for primitive in self.spec.primitives:
-            schema = self._lifted.get(primitive.name) or self._schema(primitive.name)
-            if schema is None or primitive.name in self._seeking:
+            schema = self._lifted.get(primitive.name)
+            if schema is None:
                 continue
-            size = len(schema.action.args) or max(len(a.args) for a in self._entries if a.name == primitive.name)
+            size = len(schema.action.args)
             for effect in schema.effects:
-                rises = effect.value if isinstance(effect.value, bool) else effect.amount > 0
-                binding = _unify(effect.fact, fact, {}) if rises is up else None
-                if binding is None or not binding:
+                binding = _unify(effect.fact, fact, {}) if _rises(effect) is up else None
+                if binding is None:
                     continue
                 for full in _complete(binding, size, schema, facts):
                     action = Action(primitive.name, tuple(full[f"${i}"] for i in range(size)))
@@ -167,6 +169,7 @@ class ContractBook:
         for contract in changed:
             self._restore(contract)
             self._cache.pop(contract.action, None)
+            self._schemas.pop(contract.action.name, None)
         return changed
 
     # ------------------------------------------------------------------ learning
@@ -185,6 +188,8 @@ class ContractBook:
         primitive = self.spec.primitive(action.name)
         if primitive is None:
             return
+        if action not in self._entries and action.name in self._lifted:
+            self.declare([self._bound(self._lifted[action.name], action)])
         entry = self._entries.setdefault(action, _Entry())
         self._touch(action)
         entry.steps += outcome.steps
@@ -203,7 +208,11 @@ class ContractBook:
                 continue
             entry = self._entries.setdefault(contract.action, _Entry())
             fresh = False
-            for condition in contract.conditions:
+            # What was declared before and is gone was refuted by what happened since.
+            settled = entry.source == source != "induced" and (
+                entry.successes > 0 or (entry.failures > 0 and "reasons" in self.spec.capabilities)
+            )
+            for condition in () if settled else contract.conditions:
                 key = (condition.atom.fact, condition.atom.op)
                 known = entry.conditions.get(key)
                 if known is None or known.atom != condition.atom:
@@ -214,7 +223,7 @@ class ContractBook:
                     entry.told[effect.fact] = effect.amount or 1.0
                     if effect.value is not None:
                         entry.values[effect.fact] = bool(effect.value)
-                    self._produces(contract.action, effect.fact, effect.value is not False)
+                    self._produces(contract.action, effect.fact, _rises(effect))
                     fresh = True
             if fresh:
                 entry.source = source
@@ -222,7 +231,9 @@ class ContractBook:
 
     def forget(self) -> None:
         """Drop everything (an ablation)."""
+        version = self.version
         self.__init__(self.spec)  # type: ignore[misc]
+        self.version = version + 1
 
     # ------------------------------------------------------------------ inside
 
@@ -270,7 +281,7 @@ class ContractBook:
         left = dict(used)
         for condition in entry.conditions.values():
             fact, amount = condition.atom.fact, 0.0
-            for member in self._members(fact):
+            for member in self._members(fact) if _is_stock(condition.atom) else ():
                 amount += left.pop(member, 0.0)
             before = _rate(condition)
             if condition.weighed == 0:
@@ -317,8 +328,9 @@ class ContractBook:
             key = (atom.fact, atom.op)
             known = entry.conditions.get(key)
             if known is None or known.atom != atom:
-                assumed = float(atom.value) if atom.is_numeric and atom.fact.predicate not in self._sought else 0.0
-                entry.conditions[key] = _Condition(atom, assumed, 0, 1)
+                assumed = float(atom.value) if _is_stock(atom) and atom.fact.predicate not in self._sought else 0.0
+                measured = known is not None and known.weighed > 0
+                entry.conditions[key] = replace(known, atom=atom) if measured else _Condition(atom, assumed, 0, 1)
                 self._changed(action)
             else:
                 known.confirmed += 1
@@ -335,6 +347,7 @@ class ContractBook:
 
     def _produces(self, action: Action, fact: Fact, up: bool) -> None:
         self._producers.setdefault((fact, up), set()).add(action)
+        self._produced.setdefault(action, set()).add((fact, up))
 
     def _touch(self, action: Action) -> None:
         self._dirty.add(action)
@@ -357,8 +370,8 @@ class ContractBook:
                 effects.append(Effect(fact, 0.0, entry.values[fact], seen))
             elif seen:
                 effects.append(Effect(fact, _round(entry.amounts[fact] / entry.successes), None, seen))
-            else:
-                effects.append(Effect(fact, entry.told[fact], None, 0))
+            elif abs(entry.told[fact]) * entry.successes < _BELIEVED:
+                effects.append(Effect(fact, _round(entry.told[fact] / (1 + abs(entry.told[fact]) * entry.successes))))
         tries = entry.successes + entry.failures
         return Contract(
             action,
@@ -374,6 +387,8 @@ class ContractBook:
 
     def _restore(self, contract: Contract) -> None:
         entry = _Entry(successes=contract.successes, failures=contract.failures, source=contract.source)
+        for wanted in self._produced.pop(contract.action, ()):
+            self._producers[wanted].discard(contract.action)
         for c in contract.conditions:
             weighed = max(1, contract.successes) if c.known else 0
             consumed = c.consumed * weighed if c.known else c.consumed
@@ -387,7 +402,7 @@ class ContractBook:
                 entry.seen[effect.fact] = effect.seen
             else:
                 entry.told[effect.fact] = effect.amount or 1.0
-            self._produces(contract.action, effect.fact, effect.amount > 0 or effect.value is True)
+            self._produces(contract.action, effect.fact, _rises(effect))
         entry.context.update(dict(contract.context))
         entry.steps = round(contract.cost * (contract.successes + contract.failures))
         self._entries[contract.action] = entry
@@ -403,13 +418,16 @@ class ContractBook:
         ]
         if len(siblings) < 2:
             return None
-        conditions: Counter[tuple[Atom, float]] = Counter()
+        conditions: Counter[Atom] = Counter()
+        consumed: dict[Atom, float] = {}
         effects: Counter[tuple[Fact, Value | None]] = Counter()
         amounts: dict[Fact, list[float]] = {}
         for contract in siblings:
             names = _variables(contract.action)
             for c in contract.conditions:
-                conditions[Atom(_bind(c.atom.fact, names), c.atom.op, c.atom.value), c.consumed] += 1
+                shared = _bind_atom(c.atom, names)
+                conditions[shared] += 1
+                consumed[shared] = consumed.get(shared, 0.0) + c.consumed
             for e in contract.effects:
                 lifted = _bind(e.fact, names)
                 effects[lifted, e.value] += 1
@@ -418,7 +436,7 @@ class ContractBook:
         return Contract(
             Action(name, ()),
             self.spec.fingerprint,
-            tuple(Condition(a, c) for (a, c), n in sorted(conditions.items(), key=str) if n >= enough),
+            tuple(Condition(a, _round(consumed[a] / n)) for a, n in sorted(conditions.items(), key=str) if n >= enough),
             tuple(
                 Effect(f, sum(amounts[f]) / len(amounts[f]), v)
                 for (f, v), n in sorted(effects.items(), key=str)
@@ -429,6 +447,15 @@ class ContractBook:
 
 def _rate(condition: _Condition) -> float:
     return condition.consumed / condition.weighed if condition.weighed else condition.consumed
+
+
+def _is_stock(atom: Atom) -> bool:
+    """Whether the atom asks for an amount to be there, which may then be used up."""
+    return atom.is_numeric and atom.op in (">=", ">", "==")
+
+
+def _rises(effect: Effect) -> bool:
+    return effect.value if isinstance(effect.value, bool) else effect.amount > 0
 
 
 def _round(number: float) -> float:

@@ -34,6 +34,9 @@ def find(world: Body, things: Sequence[str], depth: int | None) -> Search:
     if place is not None:
         steps = _go(world, place)
         return Search(_first(world, place, things), steps)
+    if known and depth is None:
+        # It is known, but out of reach: too far, or deeper than one can dig yet.
+        depth = min(known, key=lambda k: (_steps(world, k), k))[2]
     steps, left = 0, FIND_STEPS
     if depth is not None and depth != world._depth:
         if not world.can_enter(depth):
