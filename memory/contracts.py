@@ -209,16 +209,15 @@ class ContractBook:
             entry = self._entries.setdefault(contract.action, _Entry())
             fresh = False
             # What was declared before and is gone was refuted by what happened since.
-            settled = entry.source == source != "induced" and (
-                entry.successes > 0 or (entry.failures > 0 and "reasons" in self.spec.capabilities)
-            )
+            again = entry.source == source != "induced"
+            settled = again and (entry.successes or (entry.failures and "reasons" in self.spec.capabilities))
             for condition in () if settled else contract.conditions:
                 key = (condition.atom.fact, condition.atom.op)
                 known = entry.conditions.get(key)
                 if known is None or known.atom != condition.atom:
                     entry.conditions[key] = _Condition(condition.atom, condition.consumed, 0, 1)
                     fresh = True
-            for effect in contract.effects:
+            for effect in () if again and entry.successes else contract.effects:
                 if effect.fact not in entry.seen and effect.fact not in entry.told:
                     entry.told[effect.fact] = effect.amount or 1.0
                     if effect.value is not None:
@@ -329,8 +328,8 @@ class ContractBook:
             known = entry.conditions.get(key)
             if known is None or known.atom != atom:
                 assumed = float(atom.value) if _is_stock(atom) and atom.fact.predicate not in self._sought else 0.0
-                measured = known is not None and known.weighed > 0
-                entry.conditions[key] = replace(known, atom=atom) if measured else _Condition(atom, assumed, 0, 1)
+                measured = known if known is not None and known.weighed else _Condition(atom, assumed, 0, 1)
+                entry.conditions[key] = replace(measured, atom=atom)
                 self._changed(action)
             else:
                 known.confirmed += 1
@@ -401,7 +400,8 @@ class ContractBook:
             if effect.seen:
                 entry.seen[effect.fact] = effect.seen
             else:
-                entry.told[effect.fact] = effect.amount or 1.0
+                faded = 1 - abs(effect.amount) * contract.successes  # undoes what `_build` did
+                entry.told[effect.fact] = effect.amount / faded if effect.amount and faded > 0 else effect.amount or 1.0
             self._produces(contract.action, effect.fact, _rises(effect))
         entry.context.update(dict(contract.context))
         entry.steps = round(contract.cost * (contract.successes + contract.failures))

@@ -1,0 +1,424 @@
+"""What is learned of actions from what they did; and that a book read back goes on exactly as the one that wrote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.agent.conftest import Rule, RuleWorld, craft_like, household, make_world
+
+from habilis.core import (
+    Action,
+    Atom,
+    Change,
+    Condition,
+    Contract,
+    Effect,
+    Fact,
+    Goal,
+    Outcome,
+    Snapshot,
+    Step,
+    Trajectory,
+    dump,
+    load,
+)
+from habilis.memory.contracts import ContractBook
+from habilis.memory.home import Home
+
+CRAFT = craft_like()
+
+
+def count(name: str) -> Fact:
+    return Fact("count", (name,))
+
+
+def at_least(name: str, n: int = 1) -> Atom:
+    return Atom(count(name), ">=", n)
+
+
+def holding(**amounts: int) -> Snapshot:
+    return Snapshot({count(k): v for k, v in amounts.items()}, CRAFT.spec.tags)
+
+
+def failed(*unmet: Atom) -> Outcome:
+    return Outcome(False, unmet=unmet)
+
+
+def did(*changes: tuple[str, int, int]) -> Outcome:
+    return Outcome(True, tuple(Change(count(k), a, b) for k, a, b in changes))
+
+
+STICK, STONE = Action("craft", ("stick",)), Action("gather", ("stone",))
+
+
+@pytest.fixture
+def book() -> ContractBook:
+    return ContractBook(CRAFT.spec)
+
+
+def conditions(book: ContractBook, action: Action) -> dict[str, float]:
+    return {str(c.atom): c.consumed for c in book.contract(action).conditions}
+
+
+# ---------------------------------------------------------------------- one action
+
+
+def test_a_failure_adds_what_it_lists_and_refutes_what_it_leaves_out(book: ContractBook) -> None:
+    book.observe(STICK, failed(at_least("plank", 2), at_least("glue")), holding())
+    assert conditions(book, STICK) == {'count("glue") >= 1': 1.0, 'count("plank") >= 2': 2.0}
+    # The list is complete: without glue at hand and no word of it, glue is not needed.
+    book.observe(STICK, failed(at_least("plank", 2)), holding())
+    assert conditions(book, STICK) == {'count("plank") >= 2': 2.0}
+    # What holds need not be listed.
+    book.observe(STICK, failed(at_least("paper")), holding(plank=2))
+    assert set(conditions(book, STICK)) == {'count("plank") >= 2', 'count("paper") >= 1'}
+    assert not book.tried(STICK)
+    assert book.contract(STICK).failures == 3
+
+
+def test_a_failure_without_reasons_teaches_no_condition(book: ContractBook) -> None:
+    book.observe(STICK, failed(at_least("plank", 2)), holding())
+    for silent in (Outcome(False), Outcome(False, unmet=())):
+        book.observe(STICK, silent, holding())
+    assert conditions(book, STICK) == {'count("plank") >= 2': 2.0}
+
+
+def test_a_success_drops_what_did_not_hold_and_measures_what_was_used(book: ContractBook) -> None:
+    book.observe(STICK, failed(at_least("plank", 2), at_least("axe"), at_least("glue")), holding())
+    book.observe(STICK, did(("plank", 2, 0), ("stick", 0, 4)), holding(plank=2, axe=1))
+    assert conditions(book, STICK) == {'count("axe") >= 1': 0.0, 'count("plank") >= 2': 2.0}
+    contract = book.contract(STICK)
+    assert all(c.known for c in contract.conditions)
+    assert contract.effects == (Effect(count("stick"), 4.0, None, 1),)
+    assert book.tried(STICK)
+    assert [c.action for c in book.producers(count("stick"))] == [STICK]
+
+
+def test_use_that_no_condition_explains_becomes_one(book: ContractBook) -> None:
+    book.observe(STICK, did(("plank", 5, 3), ("stick", 0, 4)), holding(plank=5))
+    assert conditions(book, STICK) == {'count("plank") >= 2': 2.0}
+
+
+def test_a_tool_that_wears_out_is_kept(book: ContractBook) -> None:
+    book.observe(STONE, failed(at_least("axe")), holding())
+    assert conditions(book, STONE) == {'count("axe") >= 1': 1.0}  # until seen, it may be used up
+    for use in range(1, 7):
+        worn = (("axe", 1, 0),) if use % 3 == 0 else ()
+        book.observe(STONE, did(("stone", use, use + 1), *worn), holding(axe=1))
+    assert conditions(book, STONE)['count("axe") >= 1'] == pytest.approx(1 / 3, abs=1e-5)
+
+
+def test_alternatives_widen_to_the_smallest_tag_that_holds_both() -> None:
+    tags = {"#wood": ["ash", "oak", "elm"], "#ash_or_oak": ["ash", "oak"], "#thing": ["ash", "oak", "elm", "mud"]}
+    world = make_world([Rule.of('craft("stick")')], start={'count("ash")': 9}, tags=tags)
+    book = ContractBook(world.spec)
+
+    def use(name: str) -> None:
+        book.observe(STICK, did((name, 9, 8), ("stick", 0, 4)), Snapshot({count(name): 9}, world.spec.tags))
+
+    use("ash")
+    assert conditions(book, STICK) == {'count("ash") >= 1': 1.0}
+    book.observe(
+        STICK, did(("oak", 9, 8), ("stick", 0, 4)), Snapshot({count("ash"): 9, count("oak"): 9}, world.spec.tags)
+    )
+    for _ in range(3):
+        use("oak")
+        use("ash")
+    assert list(conditions(book, STICK)) in (['count("#ash_or_oak") >= 1'], ['count("ash") >= 1'])
+
+
+def test_a_tag_in_reasons_is_measured_over_its_members(book: ContractBook) -> None:
+    plank = Action("craft", ("plank",))
+    book.observe(plank, failed(at_least("#wood")), holding())
+    book.observe(plank, did(("oak", 1, 0), ("plank", 0, 4)), holding(oak=1))
+    book.observe(plank, did(("ash", 3, 2), ("plank", 0, 4)), holding(ash=3))
+    assert conditions(book, plank) == {'count("#wood") >= 1': 1.0}
+
+
+def test_an_upper_limit_is_no_consumption(book: ContractBook) -> None:
+    full = Atom(count("load"), "<=", 5)
+    book.observe(STONE, failed(full), holding(load=6))
+    assert conditions(book, STONE) == {'count("load") <= 5': 0.0}
+    # What is used up needs a lower limit of its own, though an upper one on the same thing is known.
+    book.observe(STONE, did(("load", 3, 1), ("stone", 0, 1)), holding(load=3))
+    assert conditions(book, STONE) == {'count("load") <= 5': 0.0, 'count("load") >= 2': 2.0}
+
+
+def test_what_was_measured_outlives_another_amount(book: ContractBook) -> None:
+    book.observe(STONE, failed(at_least("axe", 2)), holding())
+    for _ in range(4):
+        book.observe(STONE, did(("stone", 0, 1)), holding(axe=2))
+    book.observe(STONE, failed(at_least("axe", 1)), holding())
+    assert conditions(book, STONE) == {'count("axe") >= 1': 0.0}
+
+
+def test_truth_values_are_effects() -> None:
+    world = household()
+    book = ContractBook(world.spec)
+    before = world.observe()
+    action = Action.parse('open("fridge")')
+    book.observe(action, world.act(action), before)
+    opened = Fact("is_open", ("fridge",))
+    assert book.contract(action).effects == (Effect(opened, 0.0, True, 1),)
+    close, before = Action.parse('close("fridge")'), world.observe()
+    book.observe(close, world.act(close), before)
+    assert [c.action for c in book.producers(opened, True)] == [action]
+    assert [c.action for c in book.producers(opened, False)] == [close]
+
+
+def test_seeking_changes_nothing_but_its_cost(book: ContractBook) -> None:
+    find = Action("find", ("oak",))
+    book.observe(find, Outcome(True, (Change(Fact("here", ("oak",)), 0, 4),), steps=7), holding())
+    book.observe(find, Outcome(True, steps=3), holding())
+    contract = book.contract(find)
+    assert (contract.conditions, contract.effects, contract.cost, contract.successes) == ((), (), 5.0, 2)
+
+
+def test_a_whole_trajectory_is_learned_step_by_step(book: ContractBook) -> None:
+    book.observe(STICK, failed(at_least("plank", 2)), holding())
+    steps = (
+        Step(Action("craft", ("plank",)), did(("oak", 1, 0), ("plank", 0, 4))),
+        Step(STICK, did(("plank", 4, 2), ("stick", 0, 4))),
+        Step(STICK, did(("plank", 2, 0), ("stick", 4, 8))),
+        Step(STICK, failed(at_least("plank", 2))),
+    )
+    book.learn(Trajectory(steps, before=holding(oak=1)))
+    contract = book.contract(STICK)
+    assert (contract.successes, contract.failures) == (2, 2)
+    # Had the state not been followed, the second success would have refuted the planks.
+    assert conditions(book, STICK) == {'count("plank") >= 2': 2.0}
+
+
+# ---------------------------------------------------------------------- declared, predicted, instantiated
+
+
+def recipe(name: str, used: str, made: int) -> Contract:
+    return Contract(
+        Action("craft", (name,)),
+        CRAFT.spec.fingerprint,
+        (Condition(at_least(used, 2), 2.0, True),),
+        (Effect(count(name), made),),
+        source="declared",
+    )
+
+
+def test_declaring_again_changes_nothing(book: ContractBook) -> None:
+    book.declare([recipe("stick", "plank", 4)])
+    version = book.version
+    assert version > 0
+    book.declare([recipe("stick", "plank", 4)])
+    assert book.version == version
+    assert book.contract(STICK).source == "declared"
+
+
+def test_what_was_refuted_is_not_declared_back(book: ContractBook) -> None:
+    wrong = recipe("stick", "gold", 4)
+    book.declare([wrong])
+    book.observe(STICK, did(("plank", 2, 0), ("stick", 0, 4)), holding(plank=2))
+    assert conditions(book, STICK) == {'count("plank") >= 2': 2.0}
+    version = book.version
+    book.declare([wrong])
+    assert conditions(book, STICK) == {'count("plank") >= 2': 2.0}
+    assert book.version == version
+
+
+def test_a_told_effect_that_never_comes_fades(book: ContractBook) -> None:
+    book.declare([recipe("stick", "plank", 4)], source="told")
+    assert book.contract(STICK).effect_on(count("stick")) is not None
+    for _ in range(3):
+        book.observe(STICK, did(("plank", 2, 0), ("rope", 0, 1)), holding(plank=2))
+    assert book.contract(STICK).effect_on(count("stick")) is None
+    assert book.contract(STICK).effect_on(count("rope")) is not None
+
+
+def test_a_rare_told_effect_is_given_time(book: ContractBook) -> None:
+    leaves = Action("gather", ("leaves",))
+    book.declare([Contract(leaves, "f", (), (Effect(count("apple"), 0.05),), source="told")])
+    for _ in range(20):
+        book.observe(leaves, did(("leaves", 0, 1)), holding())
+    contract = book.contract(leaves)
+    assert contract.effects == (Effect(count("apple"), 0.025), Effect(count("leaves"), 1.0, None, 20))
+    assert book.take_dirty() == [contract]
+    assert book.contract(leaves) == contract  # reading back fades no further
+
+
+def test_declared_losses_lower(book: ContractBook) -> None:
+    book.declare([Contract(STONE, "f", (), (Effect(count("dust"), -2.0),), source="declared")])
+    assert [c.action for c in book.producers(count("dust"), False)] == [STONE]
+    assert book.producers(count("dust"), True) == []
+
+
+def test_a_never_tried_action_is_predicted_from_its_siblings(book: ContractBook) -> None:
+    for i, name in enumerate(("stone", "iron", "gold")):
+        action = Action("gather", (name,))
+        book.observe(action, failed(at_least("axe")), holding())
+        for use in range(3):  # how soon the axe breaks differs from one to the next
+            worn = (("axe", 1, 0),) if use == 2 and i else ()
+            book.observe(action, did((name, 0, 1), *worn), holding(axe=1))
+    new = Action("gather", ("copper",))
+    predicted = book.contract(new)
+    assert new not in book
+    assert [(str(c.atom), c.consumed < 0.5) for c in predicted.conditions] == [('count("axe") >= 1', True)]
+    assert [str(e.fact) for e in predicted.effects] == ['count("copper")']
+    assert [c.action for c in book.producers(count("copper"), candidates=[new])] == [new]
+    # One sibling is no family.
+    assert not book.contract(Action("craft", ("rope",))).effects
+
+
+LIFTED = Contract(
+    Action("move", ("$0", "$1", "$2")),
+    "f",
+    (Condition(Atom(Fact("at", ("$0", "$1")))),),
+    (Effect(Fact("at", ("$0", "$2")), value=True), Effect(Fact("at", ("$0", "$1")), value=False)),
+    source="declared",
+)
+ROOMS = make_world([], start={'at("box", "hall")': True, 'at("cat", "attic")': True})
+MOVING = make_world([Rule.of('move("a", "b", "c")')], name="moving").spec
+
+
+def test_a_lifted_contract_is_filled_in_from_what_is_seen() -> None:
+    book = ContractBook(MOVING)
+    book.declare([LIFTED])
+    version = book.version
+    book.declare([LIFTED])
+    assert book.version == version
+    found = book.instances(Fact("at", ("box", "cellar")), True, ROOMS.facts)
+    assert [str(c.action) for c in found] == ['move("box", "hall", "cellar")']
+    assert [str(c.atom) for c in found[0].conditions] == ['at("box", "hall")']
+    assert book.instances(Fact("at", ("dog", "cellar")), True, ROOMS.facts) == []
+
+
+def test_a_lifted_effect_without_arguments_is_filled_in_too() -> None:
+    spec = make_world([Rule.of('unlock("key")')]).spec
+    book = ContractBook(spec)
+    book.declare(
+        [
+            Contract(
+                Action("unlock", ("$0",)),
+                "f",
+                (Condition(Atom(Fact("fits", ("$0",)))),),
+                (Effect(Fact("open"), value=True),),
+                source="declared",
+            )
+        ]
+    )
+    found = book.instances(Fact("open"), True, {Fact("fits", ("brass",)): True, Fact("fits", ("tin",)): False})
+    assert [str(c.action) for c in found] == ['unlock("brass")']
+
+
+def test_a_failure_amends_an_instance_of_a_lifted_contract() -> None:
+    book = ContractBook(MOVING)
+    book.declare([LIFTED])
+    action = Action("move", ("box", "hall", "cellar"))
+    light = Atom(Fact("lit", ("cellar",)))
+    book.observe(action, failed(light), Snapshot(ROOMS.facts))
+    contract = book.contract(action)
+    assert {str(c.atom) for c in contract.conditions} == {'at("box", "hall")', 'lit("cellar")'}
+    assert contract.effect_on(Fact("at", ("box", "cellar"))) is not None
+    assert [c.action for c in book.producers(Fact("at", ("box", "cellar")))] == [action]
+
+
+# ---------------------------------------------------------------------- read back
+
+
+_WORLDS = {"craft": craft_like, "household": household, "silent": lambda: craft_like(without=["reasons"])}
+
+
+def _walk(world: RuleWorld, picks: list[int]) -> Trajectory:
+    """Actions chosen by numbers, in the world as it stands; a number may also hand the world a thing."""
+    before, steps = world.observe(), []
+    actions = [*world.affordances()]
+    if "here" in {p.name for p in world.spec.predicates}:
+        actions += [Action("find", (x,)) for x in ("ash", "oak", "stone")]
+    for pick in picks:
+        action = actions[pick % len(actions)]
+        steps.append(Step(action, world.act(action)))
+    return Trajectory(tuple(steps), before=before)
+
+
+def _behaviour(book: ContractBook, world: RuleWorld) -> object:
+    facts = sorted({*book.produced(), *world.facts, *(c.atom.fact for k in book for c in k.conditions)}, key=str)
+    unknown = [Action(p.name, tuple(f"new{i}" for i in range(len(p.parameters)))) for p in world.spec.primitives]
+    return (
+        book.version,
+        [repr(c) for c in book],
+        list(map(str, book.produced())),
+        [(str(f), up, [repr(c) for c in book.producers(f, up, unknown)]) for f in facts for up in (True, False)],
+        [repr(book.predicted(a)) for a in unknown],
+        [[repr(c) for c in book.instances(f, True, world.facts)] for f in facts],
+    )
+
+
+_GIVEN = st.dictionaries(
+    st.sampled_from(["ash", "oak", "plank", "stick", "axe", "stone", "bench"]), st.integers(1, 9), max_size=5
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    name=st.sampled_from(sorted(_WORLDS)),
+    episodes=st.lists(st.tuples(_GIVEN, st.lists(st.integers(0, 60), max_size=14)), min_size=2, max_size=6),
+    data=st.data(),
+)
+def test_a_book_read_back_goes_on_as_the_one_that_wrote_it(
+    name: str, episodes: list[tuple[dict[str, int], list[int]]], data: st.DataObject
+) -> None:
+    """After each episode some books die and are read back from what was stored; none may tell which."""
+    world = _WORLDS[name]()
+    live, again = ContractBook(world.spec), ContractBook(world.spec)
+    stored: dict[str, Contract] = {}
+    for given_things, picks in episodes:
+        world.reset(0)
+        world.facts |= {count(k): n for k, n in given_things.items()} if name != "household" else {}
+        trajectory = _walk(world, picks)
+        for book in (live, again):
+            book.learn(trajectory)
+            _behaviour(book, world)  # whatever is remembered of this must not show later
+        fresh = live.take_dirty()
+        assert [repr(c) for c in again.take_dirty()] == [repr(c) for c in fresh]
+        stored |= {str(c.action): load(Contract, dump(c)) for c in fresh}
+        if data.draw(st.booleans(), label="killed"):
+            version = again.version
+            again = ContractBook(world.spec, [stored[k] for k in sorted(stored)])
+            again.version = version
+        assert _behaviour(again, world) == _behaviour(live, world)
+
+
+def test_an_action_that_no_longer_does_a_thing_is_not_its_producer_in_any_book() -> None:
+    world = household()
+    lamp = Action.parse('open("fridge")')
+    on = Fact("lit", ("fridge",))
+    book = ContractBook(world.spec)
+    for value in (True, False):  # a switch: what it does depends on what was
+        book.observe(lamp, Outcome(True, (Change(on, not value, value),)), Snapshot({on: not value}))
+    stored = book.take_dirty()
+    assert on not in book.produced()
+    assert book.produced() == ContractBook(world.spec, stored).produced()
+
+
+def test_the_journal_keeps_a_book(tmp_path: Path) -> None:
+    world = craft_like()
+    book = ContractBook(world.spec)
+    world.facts |= {count("oak"): 9, count("plank"): 9, count("stick"): 9, count("axe"): 1}
+    book.learn(_walk(world, list(range(40))))
+    with Home.open(tmp_path / "home") as home:
+        home.journal.put_contracts(book.take_dirty())
+        assert book.take_dirty() == []
+    with Home.open(tmp_path / "home") as home:
+        again = ContractBook(world.spec, home.journal.contracts(world.spec.fingerprint))
+    again.version = book.version
+    assert len(again) > 9
+    assert _behaviour(again, world) == _behaviour(book, world)
+
+
+def test_forgetting_drops_all_but_never_turns_the_version_back(book: ContractBook) -> None:
+    book.observe(STICK, did(("plank", 2, 0), ("stick", 0, 4)), holding(plank=2))
+    version = book.version
+    book.forget()
+    assert len(book) == 0
+    assert book.produced() == []
+    assert book.version > version
+    assert Goal.parse('count("stick") >= 1').unmet(holding())  # the world itself forgets nothing
