@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import random
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from habilis._worlds import open_world, world_tools
 from habilis.agent.curriculum import Curriculum, CurriculumSettings, words
 from habilis.agent.helping import Helping
 from habilis.agent.loop import Loop, LoopSettings, Parts, describe
-from habilis.agent.words import words_to_goal
+from habilis.agent.words import check_goal, words_to_goal
 from habilis.agent.writers import Cascade
 from habilis.agent.writers.search import SearchWriter, needed
 from habilis.core import (
@@ -29,6 +29,7 @@ from habilis.core import (
     EventStream,
     Fact,
     Goal,
+    GoalSyntaxError,
     HabilisError,
     InputError,
     Json,
@@ -49,14 +50,12 @@ from habilis.memory.contracts import ContractBook
 from habilis.memory.embedding import RememberingEmbedder, open_embedder
 from habilis.memory.home import Home, default_home
 from habilis.memory.library import SkillLibrary
-from habilis.tools import Catalogue, Tool, ToolRegistry, load_registrations, tool
+from habilis.tools import Catalogue, ToolRegistry, load_registrations
 from habilis.worlds.runner import ConfinedRunner
 from habilis.worlds.verify import GoalJudge, WorldVerifier
 
 if TYPE_CHECKING:
     from habilis.run import AgentSettings, Summary
-
-_WORLDS = "habilis.worlds"
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class Assembly:
     home: Home
     library: SkillLibrary
     runner: ConfinedRunner
-    ledger: Ledger
+    account: Ledger
     events: EventStream
     settings: AgentSettings
     registry: ToolRegistry
@@ -124,6 +123,9 @@ class Assembly:
     chat: Any = None
     proposer: Any = None
     current: Loop | None = None
+    current_kind: str = ""
+    ended: bool = False
+    last_run: int | None = None
     closed: bool = False
     fresh: Callable[[], World] | None = None
     stop: threading.Event = field(default_factory=threading.Event)
@@ -132,7 +134,7 @@ class Assembly:
     # ------------------------------------------------------------------ sessions
 
     def config(self, kind: str) -> dict[str, Json]:
-        """What makes two runs the same run: a resumed one must agree in all of it."""
+        """What a run is made of; see `_same` for what a continued one must agree in."""
         return {
             "schema_version": 1,
             "kind": kind,
@@ -147,35 +149,66 @@ class Assembly:
             "tier": self.runner.tier,
         }
 
-    def session(self, kind: str) -> Loop:
-        """The loop of the run in hand, or of an interrupted one of this kind, or of a new one."""
-        if self.current is not None:
+    def session(self, kind: str, tasks: int | None = None) -> Loop:
+        """The loop of the run in hand; else of the latest run that agrees in its configuration; else of a new one.
+
+        The goals that a user gives to one agent make a run of their own, in a world and on an account of its own.
+        """
+        if self.current is not None and self.current_kind == kind:
             return self.current
+        self.leave()
         journal, config = self.home.journal, self.config(kind)
-        latest = journal.latest_run()
-        unfinished = latest is not None and latest.status != "finished" and dict(latest.config) == config
-        run_id = latest.id if latest is not None and unfinished else journal.start_run(config)
-        if latest is not None and unfinished:
-            self.ledger.restore(latest.spent)
+        past = journal.runs()
+        for run in past:
+            if run.status == "running":  # this process owns the home, so whoever ran it is gone
+                journal.update_run(run.id, status="stopped", note="its process ended without a word")
+        known = next((r for r in reversed(past) if kind == "run" and _same(r.config, config)), None)
+        run_id = known.id if known is not None else journal.start_run(config)
+        if known is not None:
             journal.update_run(run_id, status="running")
+        spec, book = self.world.spec, self.loop_parts.book
+        self.loop_parts = replace(
+            self.loop_parts,
+            # What the run spent before counts against its limit again; the agent's own account is charged besides.
+            ledger=Ledger(self.account.limit, spent=known.spent if known is not None else None, parent=self.account),
+            curriculum=Curriculum(
+                spec, book, CurriculumSettings(strategy=self.settings.curriculum), seed=self.settings.seed
+            ),
+        )
         settings = LoopSettings(keep_skills=self.settings.keep_skills, keep_contracts=self.settings.keep_contracts)
         loop = Loop(self.loop_parts, run_id, settings)
         resumed = loop.begin(self.settings.seed if self.fresh_life(run_id) else self.settings.seed + run_id)
-        self.current = loop
+        self.current, self.current_kind, self.last_run = loop, kind, run_id
+        limit = dump(self.ledger.limit)
         if resumed:
-            self.events.emit("run_resumed", loop.iteration, run=run_id, iteration=loop.iteration)
+            told = {"world": self.world_name, "iterations": tasks, "budget": limit}
+            self.events.emit("run_resumed", loop.iteration, run=run_id, iteration=loop.iteration, **told)
         else:
-            self.events.emit("run_started", None, run=run_id, limit=dump(self.ledger.limit), **config)
+            self.events.emit("run_started", None, run=run_id, iterations=tasks, budget=limit, **config)
         return loop
+
+    @property
+    def ledger(self) -> Ledger:
+        """The account of the run in hand, or the agent's own before there is one."""
+        return self.loop_parts.ledger
+
+    def leave(self) -> None:
+        """Put the run in hand away: a user's goals are done, the autonomous run can be continued."""
+        if self.current is not None and self.current_kind == "solve":
+            self.end("finished", f"{self.current.iteration} goals worked on")
+        elif self.current is not None and not self.ended:
+            self.end("stopped", "closed")
+        self.current = None
 
     def fresh_life(self, run_id: int) -> bool:
         """Whether this is the home's first run; later ones begin elsewhere, so that they see something new."""
         return run_id <= 1
 
     def end(self, status: str, reason: str) -> None:
-        """Close the run in hand: "finished" for good, "stopped" to be continued, "failed"."""
+        """Close the run in hand: "finished" (all that was asked for), "stopped" (by a limit or the user), "failed"."""
         if self.current is None:
             return
+        self.ended = True
         self.home.journal.update_run(self.current.run_id, status=status, spent=self.ledger.spent, note=reason)
         self.events.emit("run_ended", self.current.iteration, run=self.current.run_id, status=status, reason=reason)
 
@@ -188,10 +221,20 @@ class Assembly:
         return words(goal, self.world.spec)
 
     async def goal(self, text: str) -> Goal:
+        """The goal that the text asks for. Where the world tells the names that it knows, others are refused."""
         snapshot = self.world.observe()
+        tell = getattr(self.world, "names", None)
+        names = set(tell()) if callable(tell) else set()
+        if not names:
+            # What is not there yet may be wanted too, and an expression leaves no doubt about what is meant.
+            with contextlib.suppress(GoalSyntaxError):
+                wanted = Goal.parse(text)
+                check_goal(wanted, self.world.spec, snapshot)
+                return wanted
         known = sorted(
             {str(a) for f in (*snapshot.facts, *self.loop_parts.book.produced()) for a in f.args}
             | set(self.world.spec.tags)
+            | names
         )
         return await asyncio.to_thread(
             words_to_goal,
@@ -260,7 +303,7 @@ class Assembly:
             return
         self.closed = True
         try:
-            self.end("stopped", "closed")
+            self.leave()
         finally:
             self.library.close()
             self.runner.close()
@@ -348,7 +391,7 @@ def compose(
             home=opened,
             library=library,
             runner=runner,
-            ledger=ledger,
+            account=ledger,
             events=events,
             settings=settings,
             registry=registry,
@@ -368,37 +411,9 @@ def compose(
     return assembly
 
 
-def open_world(name: str, options: Mapping[str, Any]) -> Callable[[], World]:
-    """A maker of worlds of this name: "craft", an entry point, or "module:callable". Raises `NotFoundError`."""
-    from importlib.metadata import entry_points
-
-    points = {p.name: p for p in entry_points(group=_WORLDS)}
-    if name in points:
-        kind = points[name].load()
-    elif ":" in name:
-        module, _, attribute = name.partition(":")
-        try:
-            kind = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise NotFoundError(f"cannot load the world {name!r}: {error}; write module:callable") from error
-    else:
-        raise NotFoundError.of("world", name, points, "A world of your own: module:callable, or pass the object.")
-
-    def make() -> World:
-        try:
-            made: World = kind(**options)
-        except TypeError as error:
-            raise InputError(f"the world {name!r} does not take these options: {error}") from error
-        return made
-
-    return make
-
-
-def world_names() -> list[str]:
-    """The worlds that can be named."""
-    from importlib.metadata import entry_points
-
-    return sorted({p.name for p in entry_points(group=_WORLDS)})
+def _same(one: Mapping[str, Json], other: Mapping[str, Json]) -> bool:
+    """Whether two configurations are of one run. How often it distils may change on the way, as its limits may."""
+    return {**one, "distil_every": None} == {**other, "distil_every": None}
 
 
 def home_embedder(home: Home, wanted: str) -> Embedder:
@@ -413,15 +428,6 @@ def home_embedder(home: Home, wanted: str) -> Embedder:
             f"this home was made with the embedder {fixed}, not {embedder.fingerprint}; use that one, or a new home"
         )
     return embedder
-
-
-def world_tools(world: World) -> list[Tool]:
-    """The priced aids that a world brings."""
-    offered = getattr(world, "tools", None)
-    return [
-        tool(name=aid.name, cost=aid.cost, safe_to_retry=aid.safe_to_retry, provides=aid.provides)(aid.function)
-        for aid in (offered() if callable(offered) else ())
-    ]
 
 
 def _fresh(world: World, given: Callable[[], World] | None) -> Callable[[], World] | None:
@@ -467,15 +473,21 @@ def _proposer(chat: Any) -> Any:
     return ChatProposer(chat)
 
 
-async def autonomous(parts: Assembly, tasks: int | None, settings: AgentSettings, stop: threading.Event) -> Summary:
+async def autonomous(parts: Assembly, tasks: int | None, settings: AgentSettings) -> Summary:
     """The autonomous run: iterations, proposals of a chat model, distillation, and a clean end."""
-    loop = parts.session("run")
-    status, reason = "stopped", "asked to stop"
+    if tasks is not None and tasks < 1:
+        raise InputError(f"{tasks} iterations were asked for; ask for at least 1")
+    stop = parts.stop
+    loop = parts.session("run", tasks)
+    parts.ended, first = False, loop.iteration
+    status, reason = "stopped", "asked to stop; run again to continue"
     try:
         with _signals(stop):
             while not stop.is_set():
                 if tasks is not None and loop.iteration >= tasks:
                     status, reason = "finished", f"all {tasks} iterations done"
+                    if loop.iteration == first:
+                        reason = f"this run already has {first} iterations; ask for more to continue it"
                     break
                 await _wishes(parts, loop)
                 episode = await loop.step()
@@ -488,8 +500,10 @@ async def autonomous(parts: Assembly, tasks: int | None, settings: AgentSettings
                 await _distil_if_due(parts, loop, settings)
     except BudgetExceeded as error:
         reason = str(error)
-    except HabilisError as error:
-        status, reason = "failed", str(error)
+    except BaseException as error:
+        interrupted = isinstance(error, (KeyboardInterrupt, asyncio.CancelledError))
+        status = "stopped" if interrupted else "failed"
+        reason = "interrupted" if interrupted else str(error) or type(error).__name__
         raise
     finally:
         parts.end(status, reason)
@@ -564,10 +578,12 @@ def summary(parts: Assembly, loop: Loop, status: str, reason: str) -> Summary:
 
 
 def report(parts: Assembly, path: Path | None) -> Path:
-    """The HTML report of the latest run."""
+    """The HTML report of this agent's latest run, else of the home's."""
     from habilis._reporting import write
 
-    return write(parts.home, path, spent=parts.ledger.spent, limit=parts.ledger.limit)
+    if parts.last_run is None:
+        return write(parts.home, path)
+    return write(parts.home, path, run_id=parts.last_run, spent=parts.ledger.spent, limit=parts.ledger.limit)
 
 
-__all__ = ["Assembly", "autonomous", "compose", "home_embedder", "open_world", "report", "summary", "world_names"]
+__all__ = ["Assembly", "autonomous", "compose", "home_embedder", "report", "summary"]

@@ -18,11 +18,18 @@ def write(
     spent: Cost | None = None,
     limit: Budget | None = None,
 ) -> Path:
-    """Write the report of a run (the latest by default). Raises `NotFoundError` where the home has none."""
+    """Write the report of a run; the default is the latest autonomous one, else the latest.
+
+    Raises `NotFoundError` where the home has none.
+    """
     journal = home.journal
-    run = journal.run(run_id) if run_id is not None else journal.latest_run()
-    if run is None:
-        raise NotFoundError("this home has no run to report on yet; start one: habilis run")
+    if run_id is not None:
+        run = journal.run(run_id)
+    else:
+        runs = journal.runs()
+        if not runs:
+            raise NotFoundError("this home has no run to report on yet; start one: habilis run")
+        run = next((r for r in reversed(runs) if r.config.get("kind") == "run"), runs[-1])
     totals: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     costs: dict[str, Cost] = defaultdict(Cost)
     for use in journal.uses():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,7 +121,6 @@ class Agent:
             events=self.events,
             world_options=dict(world_options or {}),
         )
-        self._stop = threading.Event()
 
     # ------------------------------------------------------------------ work
 
@@ -133,8 +131,8 @@ class Agent:
         `InputError` when none of them understands.
         """
         parts = self._parts
-        loop = parts.session(kind="solve")
         wanted = await self._goal(goal)
+        loop = parts.session("solve")
         text = goal if isinstance(goal, str) else parts.words(wanted)
         task = Task(wanted, parts.world.spec.name, parts.seed_for(loop.iteration), text, origin="user")
         self.events.emit("task_proposed", loop.iteration, text=text, goal=str(wanted), kind="achieve", why="asked for")
@@ -147,12 +145,14 @@ class Agent:
     async def run(self, tasks: int | None = None) -> Summary:
         """Let the curriculum propose and work, up to this many tasks in all (None: until a limit).
 
-        An interrupted run of the same kind in this home goes on where it stopped.
+        The latest run of this home with the same world, writer and settings goes on where it stopped or finished;
+        where it has that many tasks already, nothing is done. In the main thread Ctrl-C ends it after the task in
+        hand. Raises `InputError` for less than one task, `ModelError` when a chat model fails.
         """
         from habilis._compose import autonomous
 
-        self._stop.clear()
-        return await autonomous(self._parts, tasks, self.settings, self._stop)
+        self._parts.stop.clear()
+        return await autonomous(self._parts, tasks, self.settings)
 
     def run_now(self, tasks: int | None = None) -> Summary:
         """`run`, for code that is not async."""
@@ -181,7 +181,7 @@ class Agent:
 
     def stop(self) -> None:
         """End the run after the task in hand; it can be continued."""
-        self._stop.set()
+        self._parts.stop.set()
 
     # ------------------------------------------------------------------ what it knows
 
@@ -203,7 +203,8 @@ class Agent:
 
     @property
     def spent(self) -> Cost:
-        return self._parts.ledger.spent
+        """What was spent since this agent was made. A continued run's earlier spending is in its `Summary`."""
+        return self._parts.account.spent
 
     def ask(self, kind: str, about: str) -> Answer:
         """A question about the world: ``ask("needs", 'craft("stick")')`` or ``ask("yields", 'count("stick")')``.
@@ -213,7 +214,7 @@ class Agent:
         return self._parts.ask(kind, about)
 
     def report(self, path: Path | None = None) -> Path:
-        """Write the HTML report of the latest run; returns its path."""
+        """Write the HTML report of this agent's latest run, else of the home's; returns its path."""
         from habilis._compose import report
 
         return report(self._parts, path)

@@ -87,6 +87,10 @@ class CraftWorld(Body):
 
         return tools(self)
 
+    def names(self) -> tuple[str, ...]:
+        """Every item, block, creature and set that a goal may name: for reading users' words; it tells no rule."""
+        return tuple(sorted({*self._rules.count, *self._rules.here, *self._rules.near}))
+
     # -- the protocol ------------------------------------------------------------------------------------------------
 
     def reset(self, seed: int) -> Observation:

@@ -29,14 +29,14 @@ OptOption = Annotated[list[str] | None, typer.Option("--option", "-o", help="NAM
 WriterOption = Annotated[str, typer.Option("--writer", help="search, chat, or cascade (search, then chat)")]
 ModelOption = Annotated[str | None, typer.Option("--model", help="a chat model, provider:name")]
 BaseUrlOption = Annotated[str | None, typer.Option("--base-url", help="an OpenAI-compatible server")]
-PriceInOption = Annotated[float | None, typer.Option("--price-in", help="USD per million tokens read")]
-PriceOutOption = Annotated[float | None, typer.Option("--price-out", help="USD per million tokens written")]
-UsdOption = Annotated[float, typer.Option("--max-usd", help="the most to spend, in USD")]
-SecondsOption = Annotated[float | None, typer.Option("--max-seconds", help="of training and tool time")]
-StepsOption = Annotated[int | None, typer.Option("--max-world-steps")]
-SearchOption = Annotated[int | None, typer.Option("--max-search-steps")]
-TokensOption = Annotated[int | None, typer.Option("--max-tokens")]
-CallsOption = Annotated[int | None, typer.Option("--max-calls")]
+PriceInOption = Annotated[float | None, typer.Option("--price-in", min=0, help="USD per million tokens read")]
+PriceOutOption = Annotated[float | None, typer.Option("--price-out", min=0, help="USD per million tokens written")]
+UsdOption = Annotated[float, typer.Option("--max-usd", min=0, help="the most to spend in the run, in USD")]
+SecondsOption = Annotated[float | None, typer.Option("--max-seconds", min=0, help="of training and tool time")]
+StepsOption = Annotated[int | None, typer.Option("--max-world-steps", min=0, help="actions in worlds")]
+SearchOption = Annotated[int | None, typer.Option("--max-search-steps", min=0, help="steps of thinking ahead")]
+TokensOption = Annotated[int | None, typer.Option("--max-tokens", min=0, help="read and written by models")]
+CallsOption = Annotated[int | None, typer.Option("--max-calls", min=0, help="of models and tools")]
 SeedOption = Annotated[int, typer.Option("--seed", help="of everything random")]
 UnsafeOption = Annotated[bool, typer.Option("--unsafe-no-isolation", help="run programs unconfined; recorded")]
 
@@ -46,7 +46,9 @@ def run(
     world: WorldOption = "craft",
     option: OptOption = None,
     home: HomeOption = None,
-    iterations: Annotated[int, typer.Option("--iterations", "-n", help="tasks in all")] = 160,
+    iterations: Annotated[
+        int, typer.Option("--iterations", "-n", min=1, help="tasks in all; more than before: goes on")
+    ] = 160,
     writer: WriterOption = "search",
     model: ModelOption = None,
     base_url: BaseUrlOption = None,
@@ -59,12 +61,17 @@ def run(
     max_tokens: TokensOption = None,
     max_calls: CallsOption = None,
     seed: SeedOption = 0,
-    distil_every: Annotated[int, typer.Option("--distil-every", help="new skills between two; 0: never")] = 100,
-    distil_seconds: Annotated[float, typer.Option("--distil-seconds", help="of one distillation")] = 240.0,
+    distil_every: Annotated[int, typer.Option("--distil-every", min=0, help="new skills between two; 0: never")] = 100,
+    distil_seconds: Annotated[float, typer.Option("--distil-seconds", min=1, help="of one distillation")] = 240.0,
     unsafe_no_isolation: UnsafeOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn: let the curriculum propose, work, keep what is proven. Continues an interrupted run of the same kind."""
+    """Learn: let the curriculum propose, work, keep what is proven.
+
+    The same command again continues an interrupted run, and with a larger -n a finished one. Ctrl-C stops cleanly.
+    """
+    from dataclasses import replace
+
     from habilis.live import LiveView
     from habilis.run import Agent, AgentSettings
 
@@ -92,11 +99,12 @@ def run(
         else:
             with LiveView().watch(agent.events) as view:
                 summary = agent.run_now(iterations)
+        summary = replace(summary, report=agent.report())
         if as_json:
             from habilis.cli._output import say_json
             from habilis.core import dump
 
-            say_json({**dump(summary), "report": str(summary.report) if summary.report else None})
+            say_json(dump(summary))
         else:
             view.final_table(summary)
     raise typer.Exit(0 if summary.status in ("finished", "stopped") else 1)
@@ -158,6 +166,8 @@ def solve(
                 print(f"\n{episode.attempts[-1].program.source}")
             if episode.skill:
                 print(f"kept as the skill {episode.skill}; habilis skills show {episode.skill}")
+            elif not episode.attempts:
+                print("It knows too little for this yet; habilis run lets it learn, or another --writer may help.")
     raise typer.Exit(0 if episode.solved else 1)
 
 
@@ -194,7 +204,7 @@ def distil(
 def report(
     home: HomeOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="where to write it [in the home]")] = None,
-    run_id: Annotated[int | None, typer.Option("--run", help="which run [the latest]")] = None,
+    run_id: Annotated[int | None, typer.Option("--run", help="which run [the latest habilis run]")] = None,
 ) -> None:
     """Write the HTML report of a run and print its path."""
     from habilis._reporting import write
@@ -229,12 +239,11 @@ def runs(home: HomeOption = None, as_json: JsonOption = False) -> None:
 @app.command()
 def worlds(as_json: JsonOption = False) -> None:
     """List the worlds that can be named."""
-    from importlib.metadata import entry_points
-
+    from habilis._worlds import world_origins
     from habilis.cli._output import show
 
-    rows = [{"world": p.name, "from": p.value} for p in entry_points(group="habilis.worlds")]
-    show(sorted(rows, key=lambda r: r["world"]), ("world", "from"), as_json=as_json, empty="no world is installed")
+    rows = [{"world": name, "from": origin} for name, origin in world_origins().items()]
+    show(rows, ("world", "from"), as_json=as_json, empty="no world is installed")
 
 
 @app.command()
@@ -282,7 +291,7 @@ def _options(pairs: list[str] | None) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for pair in pairs or []:
         name, sep, value = pair.partition("=")
-        if not sep:
+        if not sep or not name.isidentifier():
             raise InputError(f"cannot read --option {pair!r}; write NAME=VALUE")
         try:
             found[name] = json.loads(value)

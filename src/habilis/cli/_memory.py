@@ -10,6 +10,7 @@ import typer
 skills = typer.Typer(help="The skill library.", no_args_is_help=True, rich_markup_mode=None)
 
 HomeOption = Annotated[Path | None, typer.Option("--home", help="the folder it lives in [HABILIS_HOME or ~/.habilis]")]
+_STATUSES = ("active", "quarantined", "superseded", "retired", "all")
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
@@ -23,25 +24,32 @@ def list_(
 ) -> None:
     """List skills with their evidence."""
     from habilis.cli._output import show
+    from habilis.core import NotFoundError
 
+    if status not in _STATUSES:
+        raise NotFoundError.of("status", status, _STATUSES)
     with _home(home) as opened:
         rows = [_row(s) for s in opened.journal.skills(None if status == "all" else status)]
-    columns = ("name", "version", "goal", "calls", "evidence", "cost")
-    show(rows, columns, as_json=as_json, empty="no skill yet; habilis run learns some")
+    columns = ("name", "version", *(("status",) if status == "all" else ()), "goal", "calls", "evidence", "cost")
+    learn = "no skill yet; habilis run learns some"
+    show(rows, columns, as_json=as_json, empty=learn if status in ("active", "all") else f"no skill is {status}")
 
 
 @skills.command()
 def search(
     text: Annotated[str, typer.Argument(help="what it should do")],
     home: HomeOption = None,
-    k: Annotated[int, typer.Option("-k", help="how many")] = 5,
+    k: Annotated[int, typer.Option("-k", min=1, help="how many")] = 5,
     as_json: JsonOption = False,
 ) -> None:
     """Find skills by meaning and by words."""
     from habilis.cli._output import show
+    from habilis.core import InputError
     from habilis.memory.embedding import open_embedder
     from habilis.memory.library import SkillLibrary
 
+    if not text.strip():
+        raise InputError("the search is empty; say what the skill should do")
     with _home(home) as opened:
         embedder = open_embedder(opened.embedder or "auto")
         with SkillLibrary.open(opened, embedder=embedder) as library:
@@ -65,6 +73,9 @@ def show(
         try:
             skill = opened.journal.skill(name, version)
         except NotFoundError:
+            versions = [str(s.version) for s in opened.journal.skills(None, name)]
+            if versions:
+                raise NotFoundError.of(f"version of {name}", str(version), versions) from None
             raise NotFoundError.of("skill", name, {s.name for s in opened.journal.skills(None)}) from None
         moves = [
             {"version": t.version, "from": t.before, "to": t.after, "reason": t.reason}
@@ -109,8 +120,14 @@ def restore(
 ) -> None:
     """Put a retired skill back into use."""
     with _library(home) as library:
+        if name in library.active():
+            print(f"{name} is in use already")
+            return
         skill = library.restore(name, reason)
         print(f"restored {skill.name} version {skill.version}")
+        for one in library.home.journal.skills("quarantined"):
+            if name in one.program.calls:
+                print(f"{one.name} calls it and is still out of use; habilis skills restore {one.name}")
 
 
 def _home(home: Path | None) -> Any:

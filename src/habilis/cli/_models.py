@@ -55,8 +55,8 @@ def list_(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 
 @models.command()
-def show(name: Annotated[str, typer.Argument()], home: HomeOption = None) -> None:
-    """Show all that was measured of a distilled model, as JSON."""
+def show(name: Annotated[str, typer.Argument()], home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show all that was measured of a distilled model: JSON with or without --json."""
     from habilis.cli._output import say_json
     from habilis.core import NotFoundError, dump
     from habilis.memory.home import Home, default_home

@@ -20,7 +20,7 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """List the registered tools, and those that a world brings."""
-    from habilis._compose import open_world, world_tools
+    from habilis._worlds import open_world, world_tools
     from habilis.cli._output import show
     from habilis.core import NotFoundError, dump
     from habilis.memory.home import Home, default_home
