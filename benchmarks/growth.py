@@ -1,7 +1,7 @@
 """How much an agent learns without a language model: kinds of items, held-out goals, what the library is worth.
 
     python -m benchmarks.growth                             5 seeds of every arm
-    python -m benchmarks.growth --quick                     one seed of every arm
+    python -m benchmarks.growth --quick                     one seed of the arms that the aims need
     python -m benchmarks.growth --json out.json             resumes from the cells in out.jsonl, and adds to them
     python -m benchmarks.growth --cell full:3 --json out.json    one cell
 
@@ -104,6 +104,7 @@ ARMS = (
     *("full", "random_unlocked", "random", "planner", "policy", "no_library", "shuffled", "held_out"),
     *("blind", "blind_bare", "blind_alone"),
 )
+QUICK_ARMS = ("full", "random_unlocked", "random", "shuffled", "held_out", "blind")
 
 Cell = Mapping[str, Any]
 
@@ -267,7 +268,11 @@ def _rate(cells: Sequence[Cell], items: Sequence[str]) -> Figure:
 def measure(options: Options) -> dict[str, Figure]:
     with tempfile.TemporaryDirectory(prefix="habilis-growth-cells-") as folder:
         cells = Cells(_results(options, Path(folder)))
-        return figures({arm: [cells.get(arm, seed) for seed in range(options.seeds)] for arm in ARMS})
+        found: dict[str, list[Cell]] = {arm: [] for arm in (QUICK_ARMS if options.quick else ARMS)}
+        for seed in range(options.seeds):  # seed by seed, so that what an interrupted run leaves can be compared
+            for arm, done in found.items():
+                done.append(cells.get(arm, seed))
+        return figures(found)
 
 
 def _results(options: Options, folder: Path) -> Path:
