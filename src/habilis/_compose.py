@@ -509,7 +509,16 @@ async def autonomous(parts: Assembly, tasks: int | None, settings: AgentSettings
         parts.end(status, reason)
         if status == "finished":
             parts.current = None
-    return summary(parts, loop, status, reason)
+    return replace(summary(parts, loop, status, reason), report=_written(parts))
+
+
+def _written(parts: Assembly) -> Path | None:
+    """The report of the run that ended; a full disk costs the report, not the run."""
+    try:
+        return report(parts, None)
+    except HabilisError as error:
+        parts.events.emit("warning", None, message=str(error))
+        return None
 
 
 @contextlib.contextmanager
