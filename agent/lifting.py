@@ -263,10 +263,10 @@ class _Text:
         if len(by_source) < 2 or len(places) != 1 or seeker is None:
             lines += [f"{pad}{s}" for s in self.achieve(first, atom, f"{member[id(first)]} + missing")]
             return lines
-        targets = ", ".join([*(repr(s.target) for s in by_source), *map(repr, next(iter(places)))])
+        targets = ", ".join([*(_term(s.target) for s in by_source), *map(_term, next(iter(places)))])
         lines.append(f"{pad}found = world.{seeker.name}({targets}).value")
         for source, option in by_source.items():
-            lines.append(f"{pad}{opened} found == {source.target!r}:")
+            lines.append(f"{pad}{opened} found == {_term(source.target)}:")
             lines += [f"{pad}{_INDENT}{s}" for s in self.achieve(option, atom, f"{member[id(option)]} + missing")]
             opened = "elif"
         return lines
