@@ -1,0 +1,238 @@
+"""What commands do when all is well: tables, JSON, the report, skills, tools, goals of one's own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TOOLS = '''
+from habilis import Cost, tool
+
+@tool(cost=Cost(usd=0.5), safe_to_retry=True)
+def weigh(item: str) -> int:
+    """Weigh an item."""
+    return len(item)
+'''
+
+SHED = '''
+from habilis.worlds import action, from_functions
+
+def shed(size: int):
+    held = set()
+
+    @action(adds="held({item})")
+    def fetch(item: str) -> None:
+        """Fetch an item."""
+        held.add(item)
+
+    return from_functions([fetch], observe=lambda: {"held": set(held)}, name=f"shed{size}")
+'''
+
+LISTINGS = [
+    ("skills", "list"),
+    ("skills", "search", "get dirt"),
+    ("tools", "list"),
+    ("models", "list"),
+    ("runs",),
+]
+
+
+def test_help_is_quick_to_load_and_names_every_command(cli: Any) -> None:
+    heavy = "torch transformers chromadb openai langchain langchain_core onnxruntime numpy pydantic_ai"
+    code = (
+        "import sys\nfrom habilis.cli import main\nsys.argv = ['habilis', *sys.argv[1:]]\n"
+        "try: main()\n"
+        f"finally: print([m for m in {heavy.split()!r} if m in sys.modules], file=sys.stderr)"
+    )
+    for args in (["--help"], ["run", "--help"], ["skills", "--help"], ["models", "get", "--help"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *args], env=cli.env, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0
+        assert done.stderr.strip() == "[]", args
+    told = cli("--help").out
+    for command in ("run", "solve", "distil", "report", "runs", "worlds", "doctor", "skills", "tools", "models"):
+        assert f"  {command} " in told
+
+
+@pytest.mark.parametrize("command", LISTINGS, ids=" ".join)
+def test_every_listing_speaks_json_and_table(cli: Any, learned: Path, command: tuple[str, ...]) -> None:
+    told = cli(*command, "--home", learned, "--json")
+    assert told.code == 0, told.err
+    assert isinstance(told.json, list)
+    table = cli(*command, "--home", learned)
+    assert table.code == 0
+    for row in told.json[:3]:
+        assert str(row.get("name", row.get("run"))) in table.out
+
+
+def test_worlds_and_doctor_speak_json(cli: Any) -> None:
+    assert {"world": "craft", "from": "habilis.worlds.craft:CraftWorld"} in cli("worlds", "--json").json
+    assert "craft" in cli("worlds").out
+    found = cli("doctor", "--json").json
+    assert found["cache"] == cli.env["HABILIS_CACHE"]
+    assert found["isolation"]["tier"] in (1, 2, 3)
+    assert f"tier {found['isolation']['tier']}" in cli("doctor").out
+
+
+def test_a_run_says_what_it_learned(cli: Any, learned: Path) -> None:
+    (run,) = cli("runs", "--home", learned, "--json").json
+    skills = cli("skills", "list", "--home", learned, "--json").json
+    assert (run["status"], run["world"], run["episodes"]) == ("finished", "craft", 16)
+    assert run["spent"]["world_steps"] > 0
+    assert len(skills) >= 5
+    assert all(s["evidence"].startswith("verified ") and "{n}" in s["goal"] for s in skills)
+
+
+def test_the_report_shows_every_skill(cli: Any, learned: Path, tmp_path: Path) -> None:
+    made = learned / "reports" / "run-1.html"
+    assert made.is_file()
+    again = cli("report", "--home", learned, "--out", tmp_path / "deep" / "r.html")
+    assert again.code == 0
+    assert Path(again.out.strip()) == tmp_path / "deep" / "r.html"
+    for text in (made.read_text(), (tmp_path / "deep" / "r.html").read_text()):
+        for skill in cli("skills", "list", "--home", learned, "--json").json:
+            assert skill["name"] in text
+
+
+def test_a_skill_is_found_and_shown(cli: Any, learned: Path) -> None:
+    name = cli("skills", "list", "--home", learned, "--json").json[-1]["name"]
+    wanted = name.removeprefix("have_").replace("_", " ")
+    assert cli("skills", "search", wanted, "--home", learned, "--json").json[0]["name"] == name
+    assert len(cli("skills", "search", "have", "-k", "2", "--home", learned, "--json").json) <= 2
+    shown = cli("skills", "show", name, "--home", learned)
+    assert f"def {name}(" in shown.out
+    assert "3 of 3 trials" in shown.out
+    data = cli("skills", "show", name, "--home", learned, "--json").json
+    assert data["program"]["source"] in shown.out
+    assert data["evidence"]["successes"] == 3
+    assert data["history"][0]["to"] == "active"
+
+
+def test_a_skill_is_retired_and_restored(cli: Any, home: Path) -> None:
+    def names(status: str) -> set[str]:
+        return {s["name"] for s in cli("skills", "list", "--status", status, "--home", home, "--json").json}
+
+    before = names("active")
+    name = sorted(before)[0]
+    retired = cli("skills", "retire", name, "--reason", "a test", "--home", home)
+    assert f"retired {name}" in retired.out
+    assert name in names("retired")
+    assert before - names("active") == {line.split()[1] for line in retired.out.splitlines()}
+    assert "a test" in cli("skills", "show", name, "--home", home).out
+    assert "restored" in cli("skills", "restore", name, "--home", home).out
+    assert name in names("active")
+    assert "in use already" in cli("skills", "restore", name, "--home", home).out
+
+
+def test_tools_are_added_listed_and_removed(cli: Any, home: Path, write: Callable[[str, str], Path]) -> None:
+    write("shop_tools.py", TOOLS)
+    assert "added weigh" in cli("tools", "add", "shop_tools.py:weigh", "--home", home).out
+    listed = {t["name"]: t for t in cli("tools", "list", "--home", home, "--json").json}
+    assert listed["weigh"]["cost"]["usd"] == 0.5
+    assert {"recipe_book", "telescope"} <= set(listed)  # the world's own
+    assert cli("tools", "remove", "shop_tools.py:weigh", "--home", home).code == 0
+    assert "weigh" not in {t["name"] for t in cli("tools", "list", "--home", home, "--json").json}
+
+
+def test_no_model_is_adopted_by_hand_where_there_is_none(cli: Any, home: Path) -> None:
+    assert cli("models", "use", "none", "--home", home).code == 0
+    assert cli("models", "list", "--home", home).out.strip() == "no model was distilled yet"
+
+
+# ---------------------------------------------------------------------- goals of one's own
+
+
+@pytest.mark.parametrize("goal", ["have 3 dirt", "get three dirt", 'count("dirt") >= 3'])
+def test_a_goal_in_words_or_as_an_expression_is_solved(cli: Any, home: Path, goal: str) -> None:
+    told = cli("solve", goal, "--home", home, "--json")
+    assert told.code == 0, told.err
+    data = told.json
+    assert (data["status"], data["goal"]) == ("solved", 'count("dirt") >= 3')
+    assert data["cost"]["world_steps"] >= 3
+    assert "def " in data["program"]
+
+
+def test_a_goal_beyond_what_is_known_fails_and_says_what_helps(cli: Any, home: Path) -> None:
+    told = cli("solve", "have 1 netherite ingot", "--max-search-steps", "200", "--home", home)
+    assert told.code == 1
+    assert told.out.startswith('failed: count("netherite_ingot") >= 1')
+    assert "habilis run" in told.out
+
+
+def test_each_goal_has_its_own_account(cli: Any, home: Path) -> None:
+    for _ in range(2):  # 60 steps suffice for one of them, not for both together
+        told = cli("solve", "have 3 dirt", "--max-world-steps", "60", "--home", home, "--json")
+        assert told.json["status"] == "solved", told.json
+    solved = [r for r in cli("runs", "--home", home, "--json").json if r["run"] > 1]
+    assert [(r["status"], r["episodes"]) for r in solved] == [("finished", 1)] * 2
+
+
+# ---------------------------------------------------------------------- going on
+
+
+def test_a_larger_number_goes_on_in_the_same_run(cli: Any, tmp_path: Path) -> None:
+    whole, pieces = tmp_path / "whole", tmp_path / "pieces"
+    run = ("run", "--distil-every", "0", "--json", "--home")
+    assert cli(*run, whole, "-n", "9").json["tried"] == 9
+    assert cli(*run, pieces, "-n", "4").json["tried"] == 4
+    again = cli(*run, pieces, "-n", "4").json
+    assert (again["tried"], again["status"]) == (4, "finished")
+    assert "already has 4 iterations" in again["reason"]
+    assert cli("solve", "have 1 dirt", "--home", pieces).code in (0, 1)  # another run lies between
+    assert cli(*run, pieces, "-n", "9").json["tried"] == 9
+    assert [(r["run"], r["episodes"]) for r in cli("runs", "--home", pieces, "--json").json][0] == (1, 9)
+
+
+def test_another_seed_is_another_run(cli: Any, home: Path) -> None:
+    told = cli("run", "-n", "2", "--seed", "5", "--distil-every", "0", "--home", home, "--json").json
+    assert (told["run_id"], told["tried"]) == (2, 2)
+    assert told["report"] == str(home / "reports" / "run-2.html")
+
+
+def test_a_limit_stops_the_run_and_topping_up_goes_on(cli: Any, tmp_path: Path) -> None:
+    run = ("run", "-n", "6", "--distil-every", "0", "--json", "--home", tmp_path / "home")
+    first = cli(*run, "--max-world-steps", "3")
+    assert first.code == 0
+    assert first.json["status"] == "stopped"
+    assert first.json["spent"]["world_steps"] <= 3
+    assert "world_steps=3" in first.json["reason"]
+    assert "--max-world-steps" in first.json["reason"]
+    second = cli(*run).json
+    assert (second["run_id"], second["status"], second["tried"]) == (1, "finished", 6)
+    assert second["spent"]["world_steps"] > first.json["spent"]["world_steps"]
+
+
+def test_no_budget_at_all_spends_nothing(cli: Any, tmp_path: Path) -> None:
+    told = cli("run", "-n", "3", "--max-search-steps", "0", "--max-world-steps", "0", "--home", tmp_path, "--json")
+    assert told.code == 0
+    assert told.json["status"] == "stopped"
+    assert not any(told.json["spent"].values())
+
+
+def test_a_world_of_a_file_of_ones_own(cli: Any, write: Callable[[str, str], Path]) -> None:
+    write("shed.py", SHED)
+    told = cli("solve", 'held("nail")', "--world", "shed.py:shed", "-o", "size=7", "--home", "h", "--json")
+    assert told.code == 0, told.out + told.err
+    (row,) = cli("runs", "--home", "h", "--json").json
+    assert row["world"] == "shed.py:shed"
+
+
+def test_the_plain_output_has_one_line_a_task_and_no_escapes(cli: Any, tmp_path: Path) -> None:
+    told = cli.apart("run", "-n", "3", "--distil-every", "0", "--home", tmp_path / "home")
+    assert told.code == 0, told.err
+    assert [line[:6] for line in told.out.splitlines() if line.startswith("[")] == ["[1/3] ", "[2/3] ", "[3/3] "]
+    assert "\x1b" not in told.out
+    assert "run-1.html" in told.out
+    assert told.err == ""
+
+
+def test_json_of_a_run_is_all_that_is_printed(cli: Any, tmp_path: Path) -> None:
+    told = cli.apart("run", "-n", "2", "--distil-every", "0", "--json", "--home", tmp_path / "home")
+    assert json.loads(told.out)["tried"] == 2
