@@ -194,7 +194,7 @@ class Loop:
             if p.help is not None:
                 p.help.record(task, worked.picked, worked.tape, episode.solved)
             if kept:
-                episode = replace(episode, skill=kept[0].name)
+                episode = replace(episode, skill=kept[0].name, skills=tuple(s.name for s in kept))
             p.curriculum.record(episode)
             p.journal.append_episode(self.run_id, episode)
             p.journal.put_contracts(p.book.take_dirty())
@@ -303,6 +303,8 @@ class Loop:
             try:
                 draft = await (anext(drafts) if feedback is None else drafts.asend(feedback))
             except StopAsyncIteration:
+                if not solved and not attempts:
+                    reason = getattr(self.parts.writer, "why", "") or reason
                 return solved, reason, writer, None
             writer = draft.program.writer
             if not solved:

@@ -104,6 +104,26 @@ class Regression:
         """How to bring about all conditions of a contract, or None if one is out of reach."""
         return self._needs(contract, frozenset())
 
+    def blockers(self, fact: Fact, up: bool = True, limit: int = 3) -> list[Fact]:
+        """Facts that stand in the way: nothing known brings them about, and all that leads to ``fact`` needs one."""
+        found: list[Fact] = []
+        seen: set[Wanted] = set()
+        todo: list[Wanted] = [(fact, up)]
+        while todo and len(found) < limit:
+            wanted = todo.pop(0)
+            if wanted in seen or self._solve(wanted, frozenset()) is not None:
+                continue
+            seen.add(wanted)
+            contracts = self._contracts(wanted)
+            if not contracts:
+                found.append(wanted[0])
+            for contract in contracts:
+                for condition in contract.conditions:
+                    way = direction(condition.atom)
+                    if way is not None:
+                        todo.append((condition.atom.fact, way))
+        return found
+
     def is_sought(self, fact: Fact) -> Primitive | None:
         return self._seekers.get(fact.predicate)
 
@@ -143,10 +163,7 @@ class Regression:
         if up and fact.args and isinstance(fact.args[0], str) and fact.args[0].startswith("#"):
             return self._any(wanted, path)
         best: Choice | None = None
-        contracts = self.book.producers(fact, up, self.affordances)
-        if not contracts:
-            contracts = self.book.instances(fact, up, self.facts)
-        for contract in contracts:
+        for contract in self._contracts(wanted):
             choice = self._act(wanted, contract, path)
             if choice is not None and (best is None or choice.cost < best.cost):
                 best = choice
@@ -154,6 +171,10 @@ class Regression:
         if up and seeker is not None:
             return self._seek(wanted, seeker, best)
         return best
+
+    def _contracts(self, wanted: Wanted) -> list[Contract]:
+        known = self.book.producers(*wanted, self.affordances)
+        return known or self.book.instances(*wanted, self.facts)
 
     def _any(self, wanted: Wanted, path: frozenset[Wanted]) -> Choice | None:
         fact, _ = wanted

@@ -72,7 +72,8 @@ class Feedback:
 
 class Writer(Protocol):
     """Writes programs for a task. The generator yields a draft, is sent the feedback, and yields the next; it ends
-    when it has no further idea. It charges the ledger for its own work."""
+    when it has no further idea. It charges the ledger for its own work. A writer may have an attribute ``why`` (text):
+    what it lacked when it ended without a program."""
 
     name: str
 

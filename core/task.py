@@ -44,7 +44,8 @@ class Episode:
     """One task from proposal to verdict, with every attempt and every cost.
 
     ``status``: "solved", "failed", or "stopped" (a limit or the user ended it). ``skill`` names the skill that was
-    kept, if any; ``reason`` says why it failed or why no skill was kept.
+    kept, if any, ``skills`` all of them (finding out what an action does may yield several); ``reason`` says why the
+    task failed or why no skill was kept.
     """
 
     index: int
@@ -56,6 +57,7 @@ class Episode:
     reason: str = ""
     writer: str = ""
     picked: tuple[str, ...] = ()
+    skills: tuple[str, ...] = ()
 
     @property
     def solved(self) -> bool:

@@ -20,6 +20,11 @@ class Cascade:
             raise InputError("a cascade needs at least one writer")
         self._writers = tuple(writers)
 
+    @property
+    def why(self) -> str:
+        """What each writer lacked."""
+        return "; ".join(why for w in self._writers if (why := getattr(w, "why", "")))
+
     async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
         refused: BudgetExceeded | None = None
         asked = False

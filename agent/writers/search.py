@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from habilis.agent.blind import BlindSearch, Prior
 from habilis.agent.lifting import lift, lift_action
 from habilis.agent.meter import SearchMeter
-from habilis.agent.regression import Regression, skills_by_fact
+from habilis.agent.regression import Regression, direction, skills_by_fact
 from habilis.core import (
     Action,
     BudgetExceeded,
@@ -78,12 +78,14 @@ class SearchWriter:
         self._book, self._runner = book, runner
         self._settings = settings or SearchSettings()
         self._prior = prior or (lambda: None)
+        self.why = ""
 
     async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
         """Yield programs until the task is solved and its skill verified, or no idea is left."""
         rehearse = self._settings.rehearse and context.simulator is not None
         repeats, discovered, bought = 0, False, False
         explored: Counter[Action] = Counter()
+        self.why = ""
         for attempt in range(self._settings.rounds):
             version = self._book.version
             draft = await asyncio.to_thread(self._plan, task, context, ledger)
@@ -125,10 +127,19 @@ class SearchWriter:
         with SearchMeter(ledger) as meter:
             regression = self._regression(context, meter)
             if task.kind == "try" and task.action is not None:
-                return lift_action(regression, Action.parse(task.action), writer=self.name)
+                action = Action.parse(task.action)
+                draft = lift_action(regression, action, writer=self.name)
+                if draft is None:
+                    needs = Goal(tuple(c.atom for c in self._book.contract(action).conditions))
+                    self.why = _blocked(regression, needs)
+                return draft
             if task.goal.judged is not None:
+                self.why = "a goal that only a model can judge needs the chat writer"
                 return None
-            return lift(regression, task.goal, writer=self.name)
+            draft = lift(regression, task.goal, writer=self.name)
+            if draft is None:
+                self.why = _blocked(regression, task.goal)
+            return draft
 
     def _regression(self, context: Context, meter: SearchMeter) -> Regression:
         return Regression(
@@ -144,9 +155,13 @@ class SearchWriter:
         trajectory = self._simulate(draft.program, draft.args, context, ledger, task.seed * 1009 + attempt)
         if trajectory is None:
             return False
-        if trajectory.error is not None:
-            return False
-        return _achieved(task, draft, trajectory)
+        error = trajectory.error
+        if error is None and _achieved(task, draft, trajectory):
+            return True
+        self.why = (
+            f"rehearsed in vain: {error.message}" if error is not None else "rehearsed in vain: the goal stays unmet"
+        )
+        return False
 
     def _simulate(
         self, program: Program, args: Mapping[str, object], context: Context, ledger: Ledger, seed: int
@@ -244,6 +259,16 @@ def needed(program: Program, skills: Mapping[str, Skill]) -> dict[str, Program]:
             found[name] = skills[name].program
             todo += skills[name].program.calls
     return found
+
+
+def _blocked(regression: Regression, goal: Goal) -> str:
+    """Which facts stand in the way of a goal."""
+    facts: list[str] = []
+    for atom in goal.atoms:
+        way = direction(atom)
+        if way is not None:
+            facts += [str(f) for f in regression.blockers(atom.fact, way) if str(f) not in facts]
+    return f"nothing known brings about {', '.join(facts[:3])}" if facts else "no plan leads there"
 
 
 def _achieved(task: Task, draft: Draft, trajectory: Trajectory) -> bool:

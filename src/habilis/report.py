@@ -90,7 +90,7 @@ def _page(data: ReportData) -> str:
     for name in ids:
         for callee in set(calls[name]):
             callers[callee].append(name)
-    first = {e.skill: e for e in reversed(data.episodes) if e.skill}
+    first = {name: e for e in reversed(data.episodes) for name in (*e.skills, e.skill) if name}
     chosen = _chosen(calls)
     parts = {
         "title": f"Habilis · {escaped(data.run.get('name') or data.run.get('world') or 'run', 80)}",
@@ -179,7 +179,7 @@ def _growth(data: ReportData) -> str:
     for i, episode in enumerate(data.episodes, 1):
         solved += episode.solved
         steps += episode.cost.world_steps
-        names |= {episode.skill} if episode.skill else set()
+        names |= {*episode.skills, *([episode.skill] if episode.skill else [])}
         label = plain(episode.task.text, 70)
         by_count.append(Point(i, solved, len(names), label))
         by_steps.append(Point(steps, solved, len(names), label))
