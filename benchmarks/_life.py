@@ -20,11 +20,14 @@ from habilis.agent.loop import Loop, LoopSettings, Parts, describe
 from habilis.agent.regression import Regression
 from habilis.agent.writers.search import SearchSettings, SearchWriter, needed
 from habilis.core import (
+    Action,
     Atom,
     Budget,
     BudgetExceeded,
+    Condition,
     Context,
     Contract,
+    Effect,
     Episode,
     EventStream,
     Fact,
@@ -47,11 +50,12 @@ from habilis.worlds.runner import ConfinedRunner
 from habilis.worlds.verify import GoalJudge, WorldVerifier
 
 LADDER = (
-    *("#planks", "stick", "crafting_table", "wooden_pickaxe", "cobblestone", "stone_pickaxe", "furnace", "coal"),
-    *("raw_iron", "iron_ingot", "iron_pickaxe", "diamond", "diamond_pickaxe"),
+    *("oak_log", "#planks", "stick", "crafting_table", "wooden_pickaxe", "cobblestone", "stone_pickaxe", "furnace"),
+    *("coal", "raw_iron", "iron_ingot", "iron_pickaxe", "diamond", "diamond_pickaxe"),
 )
 """What anyone who knows the game would make first, in order."""
 
+STATIONS = ("crafting_table", "furnace")
 _ROUNDS = 24  # drafts a cold goal may take, as many as the loop allows a task
 
 
@@ -207,12 +211,20 @@ def live_at_random(options: Mapping[str, Any], seed: int, world_steps: int) -> L
 
 
 def told(world: CraftWorld) -> ContractBook:
-    """A book that knows every way to get every item, from the world's recipe book."""
+    """A book that knows every way to get every item, from the world's recipe book, and what placing a station does."""
     book = ContractBook(world.spec)
+    for station in STATIONS:
+        book.declare([_placing(world, station)], source="told")
     (recipe_book,) = (t.function for t in world.tools() if t.name == "recipe_book")
     for item in sorted(rules().items):
         book.declare((load(Contract, c) for c in recipe_book(item)), source="told")
     return book
+
+
+def _placing(world: CraftWorld, station: str) -> Contract:
+    needs = Condition(Atom(Fact("count", (station,)), ">=", 1), consumed=1, known=True)
+    does = Effect(Fact("near", (station,)), value=True)
+    return Contract(Action("place", (station,)), world.spec.fingerprint, (needs,), (does,), source="told")
 
 
 def policy() -> tuple[Goal, ...]:

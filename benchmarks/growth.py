@@ -12,8 +12,8 @@ the world of the life counts, wood and colour variants merged. The arms:
 ``random_unlocked`` the same, but tasks are drawn at random among what is known or unlocked
 ``no_library``      the same as ``full``, but no skill is kept
 ``random``          any affordance at random, for as many world steps as ``full`` took (verification included)
-``planner``         told every recipe and every source at the start; chooses its tasks as ``full`` does
-``policy``          a hand-written order of goals, from the true recipes; solves them as ``full`` does
+``planner``         told every recipe, every source and how to place at the start; chooses its tasks as ``full`` does
+``policy``          the same, but works through a hand-written order of goals
 ``shuffled``        ``full`` in a world whose recipes are exchanged among one another
 ``held_out``        ``full``, never proposed the goals of ``growth_goals.json``; then each of them from nothing in a
                     fresh world, within 50, 300 and 5,000 search steps, with skills and contracts, either, or neither
@@ -90,7 +90,7 @@ def setting(arm: str, seed: int) -> Setting:
         "random_unlocked": lambda: Setting(strategy="random"),
         "no_library": lambda: Setting(keep_skills=False),
         "planner": lambda: Setting(options={"recipes": "declared"}, told=True),
-        "policy": lambda: Setting(script=policy()),
+        "policy": lambda: Setting(options={"recipes": "declared"}, told=True, script=policy()),
         "shuffled": lambda: Setting(options={"shuffled": seed}),
         "held_out": lambda: Setting(exclude=excluded()),
         "blind": lambda: _BLIND,
