@@ -89,6 +89,7 @@ class Regression:
     _memo: dict[Wanted, Choice | None] = field(default_factory=dict)
     _seekers: dict[str, Primitive] = field(default_factory=dict)
     _cut: bool = False
+    _assumed: bool = False
     _snapshot: Snapshot = field(default_factory=Snapshot)
 
     def __post_init__(self) -> None:
@@ -150,12 +151,14 @@ class Regression:
         if wanted in path or self.nodes > self.max_nodes:
             self._cut = True
             return None
-        outer, self._cut = self._cut, False
+        outer, assumed, self._cut, self._assumed = self._cut, self._assumed, False, False
         best = self._expand(wanted, path | {wanted})
-        # A failure under a cut path says nothing about other paths; a success or a clean failure does.
-        if best is not None or not self._cut or not path:
+        # A failure under a cut path says nothing about other paths, nor does a success that took for given what was
+        # cut; other successes and clean failures do.
+        if not path or not (self._cut if best is None else self._assumed):
             self._memo[wanted] = best
         self._cut = outer or (self._cut and best is None)
+        self._assumed |= assumed
         return best
 
     def _expand(self, wanted: Wanted, path: frozenset[Wanted]) -> Choice | None:
@@ -237,7 +240,11 @@ class Regression:
             if seeker is not None and direction(atom) is True:
                 where = self._where(seeker, contract)
                 seek = Action(seeker.name, (*atom.fact.args, *where))
-                below = self._needs(self.book.contract(seek), path)
+                looking = (Fact(seek.name, seek.args), True)
+                if looking in path:
+                    self._cut = True
+                    return None
+                below = self._needs(self.book.contract(seek), path | {looking})
                 if below is None:
                     return None
                 needs.extend(n for n in below if n[0].atom not in {c.atom for c, _ in needs})
@@ -256,6 +263,7 @@ class Regression:
             below_choice = self._solve((atom.fact, up), path)
             if below_choice is None and self._snapshot.holds(atom):
                 below_choice = Choice((atom.fact, up), "given", 0.0)
+                self._assumed |= self._cut
             if below_choice is None:
                 return None
             needs.append((condition, below_choice))

@@ -427,6 +427,17 @@ def test_a_book_read_back_goes_on_as_the_one_that_wrote_it(
         assert _behaviour(again, CRAFT) == _behaviour(live, CRAFT)
 
 
+def test_what_was_predicted_before_a_book_is_stored_does_not_linger(book: ContractBook) -> None:
+    new = Action("gather", ("copper",))
+    for made in (1, 3):
+        for name in ("stone", "iron"):
+            book.observe(Action("gather", (name,)), did((name, 0, made)), holding())
+        before = book.predicted(new)
+    stored = book.take_dirty()
+    assert book.predicted(new) == ContractBook(CRAFT.spec, stored).predicted(new) != before
+    assert book.predicted(new).effects == (Effect(count("copper"), 2.0),)
+
+
 def test_an_action_that_no_longer_does_a_thing_is_not_its_producer_in_any_book() -> None:
     world = household()
     lamp = Action.parse('open("fridge")')
