@@ -25,7 +25,7 @@ from habilis.trainer.train import TrainSettings, train, with_lora
 if TYPE_CHECKING:
     from torch import Tensor
 
-_HELD_OUT_TEXTS = 8  # sequences of self-written text kept from the Fisher, to measure the drift on
+_HELD_OUT_TEXTS = 4  # sequences of self-written text kept from the Fisher, to measure the drift on
 _MOST_QUESTIONS = 160  # held-out questions asked of a model: 160 tell .05 from .15, and are asked in seconds
 _MOST_PLANS = 24
 _EVALUATION = 0.15  # share of the time for asking the base model; the new one is asked the same

@@ -23,11 +23,12 @@ from habilis.trainer.corpus import Example
 from habilis.trainer.drift import DriftControl
 from habilis.trainer.fisher import Progress
 from habilis.trainer.regularisers import Regulariser, State
+from habilis.trainer.regularisers._lora import lora_layers
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_PROBES = 8  # how often the true drift is measured during a training
+_PROBES = 5  # how often the true drift is measured during a training; each costs about three steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,8 @@ class TrainSettings:
 
     rank: int = 8
     alpha: int = 32
-    batch: int = 16
-    learning_rate: float = 1e-3
+    batch: int = 8
+    learning_rate: float = 5e-4
     epochs: int = 3
     regulariser: str = "ewc"
     drift: float = 0.03
@@ -159,6 +160,7 @@ def train(
             for parameter, good in zip(job.trained, job.good, strict=True):
                 parameter.copy_(good)
     done = int(loop.state.global_step)
+    taken_back = 1.0 if regulariser.name == "none" or stopped == "diverged" else job.take_back()
     spent = time.monotonic() - started
     figures: dict[str, Json] = {
         "steps": done,
@@ -182,6 +184,7 @@ def train(
             "c": job.control.c,
             "lambda": job.control.strength,
             "q": job.control.q,
+            "update_kept": taken_back,
         }
     return Trained(model, done, stopped, figures)
 
@@ -221,13 +224,12 @@ class _Job:
         self.good = [p.detach().clone() for p in self.trained]
         self.last_loss = entropy.item()
         self.first_loss = self.last_loss if self.first_loss is None else self.first_loss
-        if self.regulariser.name != "none":
-            self.control.seen(penalty.item())
+        self.control.seen(penalty.item())
         return loss
 
     def probe(self) -> None:
         """Measure the true drift on the held-out self-written text."""
-        if self.heldout is None or self.regulariser.name == "none":
+        if self.heldout is None:
             return
         self.model.eval()
         if self.base_loss is None:
@@ -235,6 +237,22 @@ class _Job:
                 self.base_loss = mean_loss(self.model, self.heldout, self.dtype)
         self.control.probed(self.base_loss, mean_loss(self.model, self.heldout, self.dtype))
         self.model.train()
+
+    def take_back(self) -> float:
+        """Shrink the update until the measured drift is within a tenth of the target; the factor that was kept."""
+        kept = 1.0
+        for _ in range(3):
+            factor = self.control.shrink
+            if self.control.measured is None or self.control.measured <= 1.1 * self.control.target:
+                break
+            torch = need("torch")
+            with torch.no_grad():
+                for _name, _a, b, _scale in lora_layers(self.model):
+                    b.mul_(factor)
+            kept *= factor
+            self.control.q *= factor**2
+            self.probe()
+        return kept
 
 
 def _plan(
@@ -260,9 +278,9 @@ def _plan(
     if deadline is not None:
         step = _seconds_per_step(job, rows, tokenizer, settings)
         left = deadline - time.monotonic()
-        # The probes of the drift cost about as much as a step each; a tenth is kept for noise of the machine.
-        fitting = int(0.9 * left / step) - _PROBES
-        fitting = max(fitting, int(0.5 * left / step)) if fitting < _PROBES else fitting
+        # A tenth is kept for other load on the machine, and the probes of the drift cost about three steps each.
+        fitting = int(0.9 * left / step) - 3 * (_PROBES + 2)
+        fitting = max(fitting, int(0.5 * left / step)) if fitting < 2 * _PROBES else fitting
         if fitting < 1:
             raise InputError(
                 f"one training step takes {step:.1f} s and {max(0.0, left):.1f} s are left, so no step fits; "

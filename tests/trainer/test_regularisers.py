@@ -56,7 +56,7 @@ def test_ewc_weighs_every_change_of_a_weight_by_its_importance(adapted: Any, sta
     assert set(merged) == set(state.weights)
     for name, delta in merged.items():
         dense += (state.weights[name] * delta**2).sum().item()
-    assert float(open_regulariser("ewc").penalty(adapted, state)) == pytest.approx(dense, rel=1e-4)
+    assert open_regulariser("ewc").penalty(adapted, state).item() == pytest.approx(dense, rel=1e-4)
     with pytest.raises(ModelError, match="another model"):
         open_regulariser("ewc").penalty(adapted, State({}))
 
@@ -100,6 +100,15 @@ def test_the_quadratic_model_is_recovered_from_a_probe(target: float, length: in
     assert control.measured == pytest.approx(target, rel=1e-6)
     assert control.q_target == pytest.approx(q, rel=1e-6)
     assert control.predicted == pytest.approx(target, rel=1e-6)
+
+
+@given(st.floats(0.005, 0.3), st.floats(0.0, 2.0))
+def test_shrinking_by_the_factor_reaches_the_target_of_a_quadratic(target: float, measured: float) -> None:
+    control = DriftControl(target, 128)
+    assert control.shrink == 1.0
+    control.probed(3.0, 3.0 + math.log1p(measured))
+    after = math.expm1(math.log1p(measured) * control.shrink**2)
+    assert after == pytest.approx(min(measured, target), abs=1e-9)
 
 
 @pytest.mark.parametrize("target", [0.0, -1.0, math.nan, math.inf])

@@ -23,7 +23,8 @@ def run(tiny: BaseModel, workshop: SimpleNamespace, folder: Path, *, reg: str = 
     regulariser = open_regulariser(reg)
     ids = torch.randint(1, 257, (4, 16), generator=torch.Generator().manual_seed(0))
     state = State({}, length=16) if reg == "none" else regulariser.prepare(model, ids)
-    model = with_lora(model, options.pop("settings", SETTINGS))
+    settings = options.pop("settings", SETTINGS)
+    model = with_lora(model, settings)
     breaker = options.pop("breaker", None)
     if breaker is not None:
         model.get_base_model().model.register_forward_hook(breaker)
@@ -32,10 +33,10 @@ def run(tiny: BaseModel, workshop: SimpleNamespace, folder: Path, *, reg: str = 
         tokenizer,
         corpus.train,
         folder,
-        settings=SETTINGS,
+        settings=settings,
         regulariser=regulariser,
         state=state,
-        heldout=ids,
+        heldout=options.pop("heldout", ids),
         **options,
     )
 
@@ -95,17 +96,32 @@ def test_a_loss_that_is_no_number_stops_it_and_the_last_good_weights_stay(
             output.last_hidden_state = output.last_hidden_state * math.nan
         return output
 
-    broken = run(tiny, workshop, tmp_path / "broken", steps=8, breaker=breaker)
+    broken = run(tiny, workshop, tmp_path / "broken", steps=8, breaker=breaker, heldout=None)
     assert (broken.steps, broken.stopped) == (3, "diverged")
     assert all(bool(torch.isfinite(t).all()) for t in adapter(broken).values())
     assert math.isfinite(broken.figures["loss_last"])
 
 
 def test_time_is_a_limit(tiny: BaseModel, workshop: SimpleNamespace, tmp_path: Path) -> None:
-    timed = run(tiny, workshop, tmp_path / "timed", seconds=3.0)
+    timed = run(tiny, workshop, tmp_path / "timed", seconds=8.0)
     assert 1 <= timed.steps <= timed.figures["steps_planned"] < 3 * timed.figures["examples_offered"] / 4
-    assert timed.figures["seconds"] < 6
+    assert timed.figures["seconds"] < 16
     with pytest.raises(InputError, match=r"one training step takes .* so no step fits"):
         run(tiny, workshop, tmp_path / "short", seconds=1e-4)
     with pytest.raises(InputError, match="steps=0"):
         run(tiny, workshop, tmp_path / "none", steps=0)
+
+
+def test_what_drifted_too_far_is_taken_back(tiny: BaseModel, workshop: SimpleNamespace, tmp_path: Path) -> None:
+    from habilis.trainer._lm import mean_loss, self_generated
+    from habilis.trainer.base import load_model
+
+    base, _ = load_model(tiny.path)
+    ids = self_generated(base, 4, 16, 0, start=0, dtype="float32")
+    before = mean_loss(base, ids, "float32")
+    wild = TrainSettings(batch=4, learning_rate=5e-2, dtype="float32", drift=5e-4)
+    trained = run(tiny, workshop, tmp_path / "wild", reg="l2", steps=8, settings=wild, heldout=ids)
+    drift = math.exp(mean_loss(trained.model.eval(), ids, "float32") - before) - 1
+    assert trained.figures["drift"]["update_kept"] < 1
+    assert drift == pytest.approx(trained.figures["drift"]["probed"], abs=1e-5)
+    assert drift < 1e-3
