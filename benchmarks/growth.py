@@ -175,7 +175,10 @@ class Cells:
         self.done: dict[tuple[str, int], Cell] = {}
         if path.exists():
             for line in path.read_text("utf-8").splitlines():
-                cell = json.loads(line)
+                try:
+                    cell = json.loads(line)
+                except ValueError:
+                    continue  # a run that was killed leaves half a line; its cell is run again
                 if cell["limit"] == iterations:
                     self.done[cell["arm"], cell["seed"]] = cell
 
@@ -185,8 +188,10 @@ class Cells:
             steps = self.get("full", seed)["world_steps"] if arm == "random" else None
             cell = run_cell(arm, seed, iterations=self.iterations, world_steps=steps)
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(cell) + "\n")
+            with self.path.open("a+", encoding="utf-8") as file:
+                file.seek(0)
+                whole = file.read()
+                file.write(("" if not whole or whole.endswith("\n") else "\n") + json.dumps(cell) + "\n")
             self.done[arm, seed] = cell
             print(f"{arm}:{seed}  {cell['classes']} classes  {cell['seconds']} s", file=sys.stderr, flush=True)
         return self.done[arm, seed]

@@ -174,8 +174,14 @@ def test_cells_are_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     done = first.get("random", 5)
     assert {("full", 5), ("random", 5)} == set(first.done)
     assert done["world_steps"] >= first.done["full", 5]["world_steps"]
+    with path.open("a") as file:
+        file.write('{"arm": "full", "se')  # killed while writing
+    again = growth.Cells(path, iterations=3)
+    again.get("random", 6)
     monkeypatch.setattr(growth, "run_cell", None)  # a second run would fail
-    assert growth.Cells(path, iterations=3).get("random", 5) == done
+    resumed = growth.Cells(path, iterations=3)
+    assert resumed.get("random", 5) == done
+    assert set(resumed.done) == {("full", 5), ("random", 5), ("full", 6), ("random", 6)}
     assert growth.Cells(path, iterations=4).done == {}
 
 
