@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from habilis.agent.lifting import skill_name
+from habilis.agent._names import skill_name
 from habilis.agent.meter import SearchMeter
 from habilis.core import (
     Action,

@@ -15,32 +15,24 @@ program works from any state and in any world of the same rules. What no skill b
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, field
 
+from habilis.agent._names import identifier, marked, skill_name
 from habilis.agent.regression import Choice, Regression, direction
-from habilis.core import Action, Atom, Condition, Contract, Draft, Fact, Goal, Json, Parameter, Program, WorldSpec
+from habilis.core import Action, Atom, Condition, Contract, Draft, Fact, Goal, Json, Parameter, Program
 
 _INDENT = "    "
-_COUNT = Parameter("n", "int", 1, required=False, doc="how many to have in all")
 
 
-def skill_name(spec: WorldSpec, fact: Fact, up: bool = True) -> str:
-    """The name of a skill that brings a fact about, from the predicate's phrase: ``have_stick``."""
-    predicate = spec.predicate(fact.predicate)
-    phrase = (
-        predicate.phrase
-        if predicate is not None and predicate.phrase
-        else f"make {fact.predicate} " + " ".join(f"{{{i}}}" for i in range(len(fact.args)))
-    )
-    text = phrase.replace("{value}", " ")
-    for i, arg in enumerate(fact.args):
-        name = str(arg)
-        text = text.replace(f"{{{i}}}", f"any {name[1:]}" if name.startswith("#") else name)
-    slug = re.sub(r"\W+", "_", text).strip("_").lower() or "make"
-    if not up:
-        slug = f"undo_{slug}"
-    return slug if slug[0].isalpha() else f"make_{slug}"
+def _parameter(atom: Atom, name: str = "n") -> Parameter:
+    least = direction(atom) is True
+    doc = f"how many to have {'in all' if least else 'at most'}"
+    return Parameter(name, "int", 1 if least else 0, required=False, doc=doc)
+
+
+def _template(atom: Atom, name: str = "n") -> str:
+    """The atom with its number left open."""
+    return f"{atom.fact} {'>=' if direction(atom) else '<='} {{{name}}}" if atom.is_numeric else str(atom)
 
 
 def lift(regression: Regression, goal: Goal, *, writer: str = "search") -> Draft | None:
@@ -60,14 +52,10 @@ def lift(regression: Regression, goal: Goal, *, writer: str = "search") -> Draft
             args = {"n": _amount(atom)} if any(p.name == "n" for p in known.parameters) else {}
             return Draft(known, args, choice.skill.goal_template, choice.skill.sources, choice.skill.meta)
         name, body = writer_.function(choice, atom)
-        predicate = regression.spec.predicate(atom.fact.predicate)
-        counted = up and atom.is_numeric and predicate is not None
-        parameters = (_COUNT,) if counted else ()
-        amount = _amount(atom)
         return Draft(
-            Program(name, body, parameters, writer_.calls, writer),
-            {"n": amount} if counted else {},
-            f"{atom.fact} >= {{n}}" if counted else str(atom),
+            Program(name, body, (_parameter(atom),) if atom.is_numeric else (), writer_.calls, writer),
+            {"n": _amount(atom)} if atom.is_numeric else {},
+            _template(atom),
             (str(choice.source),) if choice.source is not None else (),
             writer_.meta(choice.material),
         )
@@ -81,7 +69,7 @@ def lift_action(regression: Regression, action: Action, *, writer: str = "search
     if needs is None:
         return None
     writer_ = _Text(regression)
-    name = "try_" + (re.sub(r"\W+", "_", f"{action.name} {' '.join(map(str, action.args))}").strip("_").lower())
+    name = f"try_{identifier(' '.join(map(str, (action.name, *action.args))))}"
     lines = [f"def {name}():", f"{_INDENT}while True:"]
     lines += writer_.guards(needs, 2, times=None)
     lines += [f"{_INDENT * 2}{_call(action)}", f"{_INDENT * 2}return"]
@@ -89,24 +77,33 @@ def lift_action(regression: Regression, action: Action, *, writer: str = "search
 
 
 def _conjunction(regression: Regression, text: _Text, goal: Goal, writer: str) -> Draft | None:
-    choices: list[tuple[Atom, Choice]] = []
-    for atom in goal.atoms:
+    names, parameters, template, args = [], [], [], {}
+    todo: list[tuple[int, list[str]]] = []
+    for i, atom in enumerate(dict.fromkeys(goal.atoms), 1):
         up = direction(atom)
         choice = regression.solve(atom.fact, up) if up is not None else None
-        if choice is None:
+        if up is None or choice is None:
             return None
-        choices.append((atom, choice))
-    if not choices:
+        names.append(skill_name(regression.spec, atom.fact, up))
+        test = text.lacks(atom)
+        if atom.is_numeric:
+            parameters.append(_parameter(atom, f"n{i}"))
+            args[f"n{i}"] = _amount(atom)
+            test = f"{_query(atom.fact)} {'<' if up else '>'} n{i}"
+        template.append(_template(atom, f"n{i}"))
+        body = [f"if {test}:", *(_INDENT + s for s in text.achieve(choice, atom, f"n{i}")), f"{_INDENT}continue"]
+        todo.append((-choice.height, [_INDENT * 2 + s for s in body]))
+    if not todo:
         return None
-    choices.sort(key=lambda pair: -pair[1].height)
-    name = "_and_".join(skill_name(regression.spec, a.fact, bool(direction(a))) for a, _ in choices)[:80]
-    lines = [f"def {name}():", f"{_INDENT}while True:"]
-    for atom, choice in choices:
-        lines += [f"{_INDENT * 2}if {text.lacks(atom)}:"]
-        lines += [f"{_INDENT * 3}{s}" for s in text.achieve(choice, atom, str(_amount(atom)))]
-        lines += [f"{_INDENT * 3}continue"]
+    name = "_and_".join(names)
+    name = name if len(name) <= 80 else marked(name, name)
+    signature = ", ".join(f"{p.name}: int = {p.default}" for p in parameters)
+    lines = [f"def {name}({signature}):", f"{_INDENT}while True:"]
+    for _, statements in sorted(todo, key=lambda t: t[0]):
+        lines += statements
     lines += [f"{_INDENT * 2}return"]
-    return Draft(Program(name, text.assemble(lines), (), text.calls, writer), {}, str(goal), (), text.meta())
+    program = Program(name, text.assemble(lines), tuple(parameters), text.calls, writer)
+    return Draft(program, args, " and ".join(template), (), text.meta())
 
 
 @dataclass
@@ -152,8 +149,7 @@ class _Text:
 
     def achieve(self, choice: Choice, atom: Atom, amount: str) -> list[str]:
         """Statements that bring a fact about, up to an amount."""
-        counted = isinstance(atom.value, (int, float)) and not isinstance(atom.value, bool) and bool(choice.wanted[1])
-        argument = amount if counted else ""
+        argument = amount if atom.is_numeric else ""
         if choice.kind == "skill" and choice.skill is not None:
             self.called.add(choice.skill.name)
             takes = any(p.name == "n" for p in choice.skill.program.parameters)
@@ -170,14 +166,9 @@ class _Text:
 
     def define(self, name: str, choice: Choice, atom: Atom) -> list[str]:
         fact, up = choice.wanted
-        counted = up and isinstance(atom.value, (int, float)) and not isinstance(atom.value, bool)
-        head = f"def {name}(n: int = 1):" if counted else f"def {name}():"
-        if counted:
-            loop = f"while {_query(fact)} < n:"
-        elif up:
-            loop = f"while not {_query(fact)}:" if isinstance(atom.value, bool) else f"while {self.lacks(atom)}:"
-        else:
-            loop = f"while {self.lacks(atom)}:"
+        counted = atom.is_numeric
+        head = f"def {name}(n: int = {_parameter(atom).default}):" if counted else f"def {name}():"
+        loop = f"while {_query(fact)} {'<' if up else '>'} n:" if counted else f"while {self.lacks(atom)}:"
         if choice.kind == "any":
             return [head, _INDENT + loop, *self._any(choice, atom)]
         if choice.kind == "seek":
@@ -289,13 +280,14 @@ def _call(action: Action) -> str:
 
 
 def _term(term: str | int) -> str:
-    return str(Fact("f", (term,)))[2:-1]
+    quoted = str(Fact("f", (term,)))[2:-1]
+    return quoted if quoted.isprintable() else repr(term)
 
 
 def _amount(atom: Atom) -> int | float:
     if isinstance(atom.value, bool):
         return 1
-    return atom.value + 1 if atom.op == ">" else atom.value
+    return atom.value + {">": 1, "<": -1}.get(atom.op, 0)
 
 
 def _literal(atom: Atom) -> str:

@@ -1,0 +1,295 @@
+"""Regression over contracts: what is in reach, how cheaply, and that every plan comes to an end."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.agent.conftest import craft_like, make_world
+
+from habilis.agent.meter import SearchMeter
+from habilis.agent.regression import Choice, Regression, Source, direction, skills_by_fact
+from habilis.core import (
+    Action,
+    Atom,
+    Budget,
+    BudgetExceeded,
+    Condition,
+    Contract,
+    Effect,
+    Fact,
+    Ledger,
+    Outcome,
+    Parameter,
+    Skill,
+    Snapshot,
+)
+from habilis.memory.contracts import ContractBook
+from habilis.testing.journal import example_skill
+
+
+def have(name: str) -> Fact:
+    return Fact("have", (name,))
+
+
+def contract(name: str, needs: Sequence[str], gives: str, cost: float = 1.0) -> Contract:
+    """Truth values only: its cost is its own steps and those of all that it needs."""
+    return Contract(
+        Action("do", (name,)),
+        "f",
+        tuple(Condition(Atom(have(n))) for n in needs),
+        (Effect(have(gives), value=True, seen=1),),
+        successes=1,
+        cost=cost,
+    )
+
+
+TRUTHS = make_world([], start={'have("x")': True}, tags={"#ab": ["a", "b"]}).spec
+
+
+def regression(contracts: Sequence[Contract], **options: object) -> Regression:
+    return Regression(ContractBook(TRUTHS, contracts), TRUTHS, **options)  # type: ignore[arg-type]
+
+
+def fallback_free(choice: Choice) -> list[Choice]:
+    return [c for _, c in choice.needs]
+
+
+def assert_ends(choice: Choice, above: frozenset[object] = frozenset()) -> None:
+    """No fact is needed, at any depth, for bringing itself about."""
+    assert choice.wanted not in above
+    for below in fallback_free(choice):
+        assert_ends(below, above | {choice.wanted})
+
+
+def test_a_chain_is_solved_and_a_gap_is_not() -> None:
+    known = regression([contract("1", [], "a"), contract("2", ["a"], "b"), contract("3", ["b", "gold"], "c")])
+    choice = known.solve(have("b"))
+    assert choice is not None
+    assert choice.contract is not None
+    assert (choice.kind, choice.contract.action, choice.height) == ("act", Action("do", ("2",)), 2)
+    assert known.solve(have("c")) is None
+    assert known.solve(have("never heard of")) is None
+
+
+def test_a_circle_is_no_way() -> None:
+    circle = [contract("1", ["b"], "a"), contract("2", ["a"], "b")]
+    assert regression(circle).solve(have("a")) is None
+    known = regression([*circle, contract("3", [], "b")])
+    assert known.solve(have("a")) is not None
+    assert known.solve(have("b")) is not None
+
+
+def test_a_failure_inside_a_circle_is_not_remembered_against_others() -> None:
+    # Seen from a, c fails since it needs a; seen from elsewhere, a comes from d and c is in reach.
+    known = regression(
+        [contract("1", ["c"], "a", 1), contract("2", ["a"], "c"), contract("3", ["d"], "a", 50), contract("4", [], "d")]
+    )
+    assert known.solve(have("a")) is not None
+    assert known.solve(have("c")) is not None
+
+
+def test_the_cheapest_alternative_is_taken() -> None:
+    choice = regression([contract("1", [], "a", 9), contract("2", ["b"], "a"), contract("3", [], "b", 3)]).solve(
+        have("a")
+    )
+    assert choice is not None
+    assert choice.contract is not None
+    assert choice.contract.action == Action("do", ("2",))
+
+
+def test_what_falls_is_brought_about_by_what_lowers_it() -> None:
+    shut = Contract(Action("do", ("shut",)), "f", (), (Effect(have("open"), value=False, seen=1),), 1)
+    known = regression([contract("1", [], "open"), shut])
+    up, down = known.solve(have("open")), known.solve(have("open"), False)
+    actions = [c.contract.action.args[0] for c in (up, down) if c is not None and c.contract is not None]
+    assert actions == ["1", "shut"]
+
+
+def test_a_tag_is_any_of_its_members() -> None:
+    known = regression([contract("1", [], "a", 4), contract("2", [], "b", 3), contract("3", [], "c", 1)])
+    choice = known.solve(have("#ab"))
+    assert choice is not None
+    assert choice.kind == "any"
+    assert [o.wanted[0] for o in choice.options] == [have("b"), have("a")]
+    assert regression([contract("3", [], "c")]).solve(have("#ab")) is None
+
+
+def test_a_known_skill_is_a_leaf() -> None:
+    skill = example_skill("make_b", goal='have("b")', parameters=())
+    known = regression([contract("2", ["b"], "a")], skills=skills_by_fact([skill]))
+    choice = known.solve(have("a"))
+    assert choice is not None
+    assert [c.kind for c in fallback_free(choice)] == ["skill"]
+
+
+def test_what_holds_and_nothing_brings_about_is_taken_for_given() -> None:
+    needs_key = [contract("1", ["key"], "a")]
+    assert regression(needs_key).solve(have("a")) is None
+    choice = regression(needs_key, facts={have("key"): True}).solve(have("a"))
+    assert choice is not None
+    assert [c.kind for c in fallback_free(choice)] == ["given"]
+
+
+def test_what_was_given_only_because_of_a_circle_is_not_remembered() -> None:
+    # On the way to b, a may take b for given; on its own, a must know how to get b.
+    known = regression(
+        [
+            contract("1", ["a"], "b", 1),
+            contract("2", ["b"], "a"),
+            contract("3", ["c"], "b", 50),
+            contract("4", [], "c"),
+        ],
+        facts={have("b"): True},
+    )
+    assert known.solve(have("b")) is not None
+    choice = known.solve(have("a"))
+    assert choice is not None
+    assert [c.kind for c in fallback_free(choice)] == ["act"]
+
+
+def test_seeking_and_what_to_do_where_nothing_is_found() -> None:
+    world = craft_like()
+    book = ContractBook(world.spec)
+    here = Fact("here", ("oak",))
+    seek = Regression(book, world.spec).solve(here)
+    assert seek is not None
+    assert (seek.kind, str(seek.seek), seek.fallback, seek.source) == ("seek", 'find("oak")', None, Source("oak"))
+    plant = Action.parse('gather("oak")')  # stands for any action that puts the thing itself within reach
+    for _ in range(2):
+        changed = Outcome(True, world.act(Action("find", ("oak",))).changes)
+        book.observe(plant, changed if changed.changes else Outcome(True), Snapshot())
+        world.reset(1)
+    seek = Regression(book, world.spec).solve(here)
+    assert seek is not None
+    assert seek.fallback is not None
+    assert seek.fallback.contract is not None
+    assert seek.fallback.contract.action == plant
+
+
+def test_seekers_that_need_each_other_end() -> None:
+    world = craft_like()
+    book = ContractBook(world.spec)
+    for one, other in (("oak", "ash"), ("ash", "oak")):
+        lacks = Atom(Fact("near", (other,)))
+        book.observe(Action("find", (one,)), Outcome(False, unmet=(lacks,)), Snapshot())
+        step_to = Contract(
+            Action("gather", (other,)),
+            "f",
+            (Condition(Atom(Fact("here", (other,)), ">=", 1)),),
+            (Effect(Fact("near", (other,)), value=True),),
+        )
+        book.declare([step_to])
+    known = Regression(book, world.spec)
+    assert known.solve(Fact("near", ("oak",))) is None
+
+
+def test_every_node_is_charged_and_the_ledger_ends_the_search() -> None:
+    contracts = [contract(str(i), [f"f{i - 1}"] if i else [], f"f{i}") for i in range(50)]
+    spent: list[int] = []
+    known = regression(contracts, charge=spent.append)
+    assert known.solve(have("f49")) is not None
+    assert sum(spent) == known.nodes == 50
+    known.solve(have("f49"))
+    assert known.nodes == 51  # what was found is not searched again
+    ledger = Ledger(Budget(search_steps=20))
+    with pytest.raises(BudgetExceeded), SearchMeter(ledger) as meter:
+        regression(contracts, charge=meter).solve(have("f49"))
+    assert ledger.spent.search_steps == 20
+    assert regression(contracts, max_nodes=10).solve(have("f49")) is None
+
+
+def test_skills_by_fact_takes_the_cheapest_and_only_what_can_be_called_for_one_fact() -> None:
+    def skill(name: str, goal: str, cost: float, *parameters: Parameter) -> Skill:
+        made = example_skill(name, goal=goal, parameters=parameters)
+        return Skill(**{**{f: getattr(made, f) for f in made.__dataclass_fields__}, "cost": cost})
+
+    n = Parameter("n", "int", 1)
+    found = skills_by_fact(
+        [
+            skill("dear", 'count("a") >= {n}', 9, n),
+            skill("cheap", 'count("a") >= {n}', 2, n),
+            skill("both", 'count("a") >= 1 and count("b") >= 1', 1),
+            skill("other", 'count("c") >= {n}', 1, n, Parameter("where", "str", "x")),
+            skill("none", 'not lit("a")', 1),
+            skill("words", 'Judged("nice")', 1),
+        ]
+    )
+    assert {(str(f), up): s.name for (f, up), s in found.items()} == {
+        ('count("a")', True): "cheap",
+        ('lit("a")', False): "none",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "up"),
+    [
+        ('open("a")', True),
+        ('not open("a")', False),
+        ('open("a") != True', False),
+        ('count("a") >= 1', True),
+        ('count("a") > 1', True),
+        ('count("a") <= 1', False),
+        ('count("a") == 1', None),
+    ],
+)
+def test_direction(text: str, up: bool | None) -> None:
+    assert direction(Atom.parse(text)) is up
+
+
+# ---------------------------------------------------------------------- against a solver that cannot be wrong
+
+_FACTS = "abcdef"
+_GRAPHS = st.lists(
+    st.tuples(st.lists(st.sampled_from(_FACTS), max_size=3, unique=True), st.sampled_from(_FACTS), st.integers(1, 9)),
+    max_size=12,
+)
+
+
+def _cost(needs: Sequence[float], own: float) -> float:
+    return own + sum(0.3 * n for n in needs)  # truth values are kept, and so serve many times
+
+
+def _cheapest(graph: list[tuple[list[str], str, int]]) -> dict[str, float]:
+    """Bellman's iteration to the fixed point."""
+    best: dict[str, float] = {}
+    for _ in range(60):
+        for needs, gives, own in graph:
+            if gives not in needs and all(n in best for n in needs):
+                best[gives] = min(best.get(gives, float("inf")), _cost([best[n] for n in needs], own))
+    return best
+
+
+@settings(max_examples=300, deadline=None)
+@given(graph=_GRAPHS, order=st.permutations(_FACTS))
+def test_against_brute_force(graph: list[tuple[list[str], str, int]], order: list[str]) -> None:
+    contracts = [contract(str(i), needs, gives, own) for i, (needs, gives, own) in enumerate(graph)]
+    known = regression(contracts)
+    best = _cheapest(graph)
+    for name in order:
+        choice = known.solve(have(name))
+        assert (choice is not None) == (name in best), name
+        if choice is None:
+            continue
+        assert_ends(choice)
+        assert choice.contract is not None
+        assert choice.cost == pytest.approx(_cost([c.cost for c in fallback_free(choice)], choice.contract.cost))
+        assert choice.cost >= best[name] - 1e-9
+        rank = {f: i for i, f in enumerate(_FACTS)}
+        if all(rank[n] < rank[g] for needs, g, _ in graph for n in needs):
+            assert choice.cost == pytest.approx(best[name])
+
+
+@settings(max_examples=200, deadline=None)
+@given(graph=_GRAPHS)
+def test_without_circles_the_cheapest_is_found(graph: list[tuple[list[str], str, int]]) -> None:
+    layered = [([n for n in needs if n < gives], gives, own) for needs, gives, own in graph]
+    known = regression([contract(str(i), n, g, c) for i, (n, g, c) in enumerate(layered)])
+    best = _cheapest(layered)
+    for name in reversed(_FACTS):
+        choice = known.solve(have(name))
+        assert (choice.cost if choice is not None else None) == (pytest.approx(best[name]) if name in best else None)
+    assert known.nodes <= len(_FACTS) * (1 + len(list(itertools.chain.from_iterable(n for n, _, _ in layered))))
