@@ -16,7 +16,10 @@ SCHEMA_VERSION = 1
 
 
 def save(world: CraftWorld) -> Json:
-    """Seen cells as runs along each row; of their contents only those that differ from the untouched land."""
+    """Seen cells as runs along each row; of their contents only those that differ from the untouched land.
+
+    What has an order that may show, in an outcome's changes say, is saved as pairs: JSON is stored with sorted keys.
+    """
     cells = sorted(world._seen.items(), key=lambda entry: (entry[0][2], entry[0][1], entry[0][0]))
     runs: list[list[int]] = []  # [depth, y, first x, last x]
     changed: list[Any] = []
@@ -26,7 +29,7 @@ def save(world: CraftWorld) -> Json:
         else:
             runs.append([depth, y, x, x])
         if cell != world._terrain.cell((x, y, depth)):
-            changed.append([x, y, depth, dict(cell)])
+            changed.append([x, y, depth, list(cell.items())])
     return {
         "schema_version": SCHEMA_VERSION,
         "fingerprint": world.spec.fingerprint,
@@ -37,11 +40,12 @@ def save(world: CraftWorld) -> Json:
         "depths": sorted(world._depths),
         "seconds": world._time,
         "heat": world._heat,
-        "bag": dict(world._inventory),
+        "bag": list(world._inventory.items()),
         "wear": dict(world._wear),
         "held": sorted(world._held),
         "seen": runs,
         "changed": changed,
+        "stations": [[*key, name] for key, name in world._stations],
     }
 
 
@@ -57,7 +61,9 @@ def load(world: CraftWorld, state: Json) -> None:
         )
     try:
         terrain = Terrain(int(state["land"]), {(int(i), int(j)): str(name) for i, j, name in state["biomes"]})
-        changed = {(int(x), int(y), int(z)): {str(k): int(n) for k, n in c.items()} for x, y, z, c in state["changed"]}
+        changed = {
+            (int(x), int(y), int(z)): {str(k): int(n) for k, n in dict(c).items()} for x, y, z, c in state["changed"]
+        }
         seen, stations = SeenMap(), []
         for depth, y, first, last in state["seen"]:
             for x in range(int(first), int(last) + 1):
@@ -65,11 +71,13 @@ def load(world: CraftWorld, state: Json) -> None:
                 seen.add(key, changed.get(key) or terrain.cell(key))
         for key, cell in changed.items():
             stations += [(key, name) for name in tables.STATIONS if name in cell]
+        placed = {((x, y, z), name): i for i, (x, y, z, name) in enumerate(state.get("stations", ()))}
+        stations.sort(key=lambda entry: placed.get(entry, len(placed)))
         x, y, depth = (int(v) for v in state["at"])
         here = seen.get((x, y, depth))
         if here is None:
             raise KeyError("at")
-        bag = {str(k): int(n) for k, n in state["bag"].items()}
+        bag = {str(k): int(n) for k, n in dict(state["bag"]).items()}
         wear = {str(k): int(n) for k, n in state["wear"].items()}
         held = frozenset(str(item) for item in state["held"])
         luck, seconds, heat = int(state["luck"]), float(state["seconds"]), float(state["heat"])
