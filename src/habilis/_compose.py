@@ -501,7 +501,7 @@ async def autonomous(parts: Assembly, tasks: int | None, settings: AgentSettings
     except BudgetExceeded as error:
         reason = str(error)
     except BaseException as error:
-        interrupted = isinstance(error, (KeyboardInterrupt, asyncio.CancelledError))
+        interrupted = not isinstance(error, Exception)  # Ctrl-C, a cancelled task, a reader of the output that left
         status = "stopped" if interrupted else "failed"
         reason = "interrupted" if interrupted else str(error) or type(error).__name__
         raise

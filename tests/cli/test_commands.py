@@ -187,7 +187,8 @@ def test_a_larger_number_goes_on_in_the_same_run(cli: Any, tmp_path: Path) -> No
     assert "already has 4 iterations" in again["reason"]
     assert cli("solve", "have 1 dirt", "--home", pieces).code in (0, 1)  # another run lies between
     assert cli(*run, pieces, "-n", "9").json["tried"] == 9
-    assert [(r["run"], r["episodes"]) for r in cli("runs", "--home", pieces, "--json").json][0] == (1, 9)
+    first = cli("runs", "--home", pieces, "--json").json[0]
+    assert (first["run"], first["episodes"]) == (1, 9)
 
 
 def test_another_seed_is_another_run(cli: Any, home: Path) -> None:

@@ -60,6 +60,10 @@ def add(
     with Home.open(home or default_home()) as opened:
         known = load_registrations(opened.journal)
         registry = ToolRegistry(known)
+        found = ToolRegistry().add_all(source)
+        if all(one.name in registry and registry.get(one.name).owner == one.owner for one in found):
+            print(f"{', '.join(one.name for one in found)} is registered already")
+            return
         added = registry.add_all(source)
         save_registrations(opened.journal, [*known, source])
     for one in added:
