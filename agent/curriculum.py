@@ -105,6 +105,7 @@ class Curriculum:
         self, iteration: int, context: Context, goals: Sequence[Goal], skills: Sequence[Skill], ledger: Ledger
     ) -> Proposal | None:
         """The next task, or None where nothing is left to try."""
+        self.spec = context.spec  # a world of plain functions learns its predicates as it goes
         rng = random.Random(f"{self.seed}:{iteration}")
         mastered = skills_by_fact(skills)
         with SearchMeter(ledger) as meter:
@@ -169,15 +170,19 @@ class Curriculum:
         found: list[tuple[Task, float, str]] = []
         for goal in dict.fromkeys(offered):
             task = Task(goal, self.spec.name, 0, words(goal, self.spec))
+            solved = _key(task) in self.solved
             if goal.judged is not None:
-                found.append((task, 0.3, "proposed"))
+                if not solved:
+                    found.append((task, 0.3, "proposed"))
                 continue
-            again = len(goal.atoms) > 1 or isinstance(goal.atoms[0].value, bool) or goal.atoms[0].value > 1
-            if _key(task) in self.solved and (again or all((a.fact, direction(a)) in mastered for a in goal.atoms)):
+            if not goal.atoms:
                 continue
-            if not again and all((a.fact, direction(a)) in mastered for a in goal.atoms):
-                continue
-            if not goal.unmet(snapshot) and all((a.fact, direction(a)) in mastered for a in goal.atoms):
+            able = all((a.fact, direction(a)) in mastered for a in goal.atoms)
+            one = goal.atoms[0].value
+            simple = len(goal.atoms) == 1 and (isinstance(one, bool) or one <= 1)  # the skill's own goal
+            if (able and (simple or solved or not goal.unmet(snapshot))) or (
+                solved and (not simple or isinstance(one, bool))
+            ):
                 continue
             novelty = 1.0 if goal.unmet(snapshot) else 0.5
             reach = min((self._reach(a, regression) for a in goal.atoms), default=0.0)

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from habilis.agent.admission import AdmissionSettings, Verified, affordable, candidate, observed, verify
+from habilis.agent.calls import needed
 from habilis.agent.curriculum import Curriculum, words
 from habilis.agent.regression import skills_by_fact
-from habilis.agent.writers.search import needed
 from habilis.core import (
     Action,
     Affording,
@@ -36,10 +36,12 @@ from habilis.core import (
     Goal,
     GoalGiving,
     Imaginable,
+    InputError,
     Json,
     Judge,
     Kind,
     Ledger,
+    NotFoundError,
     RunLimits,
     Runner,
     Skill,
@@ -112,15 +114,13 @@ class _Worked:
 
 
 class Loop:
-    """Works on one task after another. ``stop()`` ends it after the step in hand."""
+    """Works on one task after another."""
 
     def __init__(self, parts: Parts, run_id: int, settings: LoopSettings | None = None) -> None:
         self.parts = parts
         self.run_id = run_id
         self.settings = settings or LoopSettings()
         self.iteration = 0
-        self.stopping = False
-        self._solved = 0
 
     # ------------------------------------------------------------------ state that outlives a kill
 
@@ -132,10 +132,11 @@ class Loop:
         if state is None:
             return False
         self.iteration = int(state["iteration"])
-        p.book.version = int(state["book_version"])
         p.curriculum.load(state["curriculum"])
         if isinstance(p.world, Checkpointed) and state.get("world") is not None:
             p.world.load(state["world"])
+        self._declare()  # the uninterrupted run had heard this already, so it makes nothing new
+        p.book.version = int(state["book_version"])
         return True
 
     def _state(self) -> Json:
@@ -153,12 +154,11 @@ class Loop:
     async def step(self) -> Episode | None:
         """One iteration: propose, work, record. None when nothing is left to try."""
         p = self.parts
-        task_ledger = p.ledger.child(self.settings.task_budget)
-        before = task_ledger.spent
+        choosing = p.ledger.child()  # bounded by the run alone: a large library must not use up the task's own limit
         if not self.settings.keep_contracts:
             p.book.forget()
         context = self._context((), None)
-        await asyncio.to_thread(self._probe, context, task_ledger)
+        await asyncio.to_thread(self._probe, context, choosing)
         goals = p.world.goals() if isinstance(p.world, GoalGiving) else ()
         proposal = await asyncio.to_thread(
             p.curriculum.propose,
@@ -166,7 +166,7 @@ class Loop:
             context,
             goals,
             list(self._skills().values()),
-            task_ledger,
+            choosing,
         )
         if proposal is None:
             return None
@@ -178,19 +178,22 @@ class Loop:
             kind=proposal.task.kind,
             why=proposal.why,
         )
-        return await self.work(proposal.task, task_ledger, before)
+        return await self.work(proposal.task, choosing.spent)
 
-    async def work(self, task: Task, ledger: Ledger | None = None, before: Cost | None = None) -> Episode:
-        """Work on one task to its verdict, and record the episode."""
+    async def work(self, task: Task, chosen: Cost | None = None) -> Episode:
+        """Work on one task to its verdict, and record the episode. ``chosen``: what choosing it has cost."""
         p = self.parts
-        ledger = ledger or p.ledger.child(self.settings.task_budget)
-        before = before or ledger.spent
+        ledger = p.ledger.child(self.settings.task_budget)
         worked = await self._episode(task, ledger)
-        episode = replace(worked.episode, cost=ledger.spent.less(before))
+        episode = replace(worked.episode, cost=ledger.spent + (chosen or Cost()))
         kept: list[Skill] = []
         with p.journal.transaction():
             if self.settings.keep_skills:
-                kept = [p.library.admit(skill, f"solved {task.text!r}") for skill in worked.skills]
+                for skill in worked.skills:
+                    try:
+                        kept.append(p.library.admit(skill, f"solved {task.text!r}"))
+                    except (InputError, NotFoundError) as error:  # a circle of calls, or a callee retired since
+                        episode = replace(episode, reason=f"{skill.name} cannot be kept: {error}")
             if p.help is not None:
                 p.help.record(task, worked.picked, worked.tape, episode.solved)
             if kept:
