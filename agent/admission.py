@@ -131,7 +131,7 @@ def observed(skill: Skill, args: Mapping[str, Json], task: Task, trajectory: Tra
 def affordable(error: BudgetExceeded, ledger: Ledger) -> bool:
     """Whether the whole run could still pay what a task's own limit refused."""
     left = getattr(ledger.remaining, error.limit)
-    return left is None or left >= max(1.0, error.asked) or left > 0.05 * (getattr(ledger.limit, error.limit) or 0)
+    return left is None or left >= error.asked
 
 
 def _arguments(parameters: tuple[Parameter, ...]) -> list[dict[str, Json]]:

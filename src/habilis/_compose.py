@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from habilis._approval import approving
 from habilis._worlds import open_world, world_tools
 from habilis.agent.curriculum import Curriculum, CurriculumSettings, words
 from habilis.agent.helping import Helping
@@ -56,6 +57,10 @@ from habilis.worlds.verify import GoalJudge, WorldVerifier
 
 if TYPE_CHECKING:
     from habilis.run import AgentSettings, Summary
+
+
+_PROPOSE_EVERY = 5  # tasks between two requests for proposals to a chat model
+_PROPOSALS = 5  # asked for in each
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,7 @@ class Assembly:
     """An agent's parts, and the session that is going on."""
 
     world: World
+    given: World
     home: Home
     library: SkillLibrary
     runner: ConfinedRunner
@@ -339,6 +345,8 @@ def compose(
         fresh = fresh or make
     else:
         name = world.spec.name
+    fresh, given = _fresh(world, fresh, approve), world
+    world = approving(given, approve)
     with contextlib.ExitStack() as stack:
         opened = Home.open(Path(home) if home is not None else default_home())
         stack.callback(opened.close)
@@ -354,7 +362,7 @@ def compose(
         chat = _chat(model, base_url, prices) if model is not None else None
         judge = GoalJudge(_chat_judge(chat) if chat is not None else None)
         registry = ToolRegistry(approve=approve)
-        for one in [*world_tools(world), *tools, *load_registrations(journal)]:
+        for one in [*world_tools(given), *tools, *load_registrations(journal)]:
             if not (isinstance(one, str) and one in registry):
                 registry.add_all(one)
         registry.add_entry_points()
@@ -368,7 +376,6 @@ def compose(
             approve,
         )
         helping.learned(library.active().values())
-        fresh = _fresh(world, fresh)
         minds = Minds(opened, events, world.spec)
         parts = Parts(
             world=world,
@@ -388,6 +395,7 @@ def compose(
         )
         assembly = Assembly(
             world=world,
+            given=given,
             home=opened,
             library=library,
             runner=runner,
@@ -430,14 +438,15 @@ def home_embedder(home: Home, wanted: str) -> Embedder:
     return embedder
 
 
-def _fresh(world: World, given: Callable[[], World] | None) -> Callable[[], World] | None:
+def _fresh(world: World, given: Callable[[], World] | None, approve: Approve | None) -> Callable[[], World] | None:
     """How to make a world of the same rules, or None where that cannot be done."""
     capabilities = world.spec.capabilities
     if "live" in capabilities or "seed" not in capabilities:
         return None
     if given is None and isinstance(world, Cloneable) and "clone" in capabilities:
-        return world.clone
-    return given
+        given = world.clone
+    made = given
+    return None if made is None else lambda: approving(made(), approve)
 
 
 def _writer(writer: str | Writer, book: ContractBook, runner: ConfinedRunner, chat: Any, minds: Minds) -> Writer:
@@ -489,8 +498,13 @@ async def autonomous(parts: Assembly, tasks: int | None, settings: AgentSettings
                     if loop.iteration == first:
                         reason = f"this run already has {first} iterations; ask for more to continue it"
                     break
-                await _wishes(parts, loop)
+                trouble = None if loop.iteration % _PROPOSE_EVERY else await _wishes(parts, loop)
                 episode = await loop.step()
+                if episode is None and parts.proposer is not None and loop.iteration % _PROPOSE_EVERY:
+                    trouble = await _wishes(parts, loop)
+                    episode = await loop.step()
+                if episode is None and trouble is not None:
+                    raise trouble
                 if episode is None:
                     status, reason = "finished", "nothing is left to try"
                     break
@@ -539,10 +553,10 @@ def _signals(stop: threading.Event) -> Iterator[None]:
         signal.signal(signal.SIGINT, old)
 
 
-async def _wishes(parts: Assembly, loop: Loop) -> None:
-    """Every few tasks a chat model proposes too; what the world cannot check is dropped."""
-    if parts.proposer is None or loop.iteration % 5:
-        return
+async def _wishes(parts: Assembly, loop: Loop) -> HabilisError | None:
+    """A chat model proposes too; what the world cannot check is dropped. What went wrong, if anything."""
+    if parts.proposer is None:
+        return None
     curriculum = parts.loop_parts.curriculum
     snapshot = parts.world.observe()
     try:
@@ -551,15 +565,16 @@ async def _wishes(parts: Assembly, loop: Loop) -> None:
             snapshot.text,
             sorted(curriculum.solved),
             sorted(curriculum.failures),
-            5,
+            _PROPOSALS,
             parts.ledger,
         )
-    except (HabilisError, ValueError) as error:
-        if isinstance(error, BudgetExceeded):
-            raise
+    except BudgetExceeded:
+        raise
+    except HabilisError as error:
         parts.events.emit("warning", loop.iteration, message=f"no proposals from the model: {error}")
-        return
+        return error
     curriculum.wish(found.goals)
+    return None
 
 
 async def _distil_if_due(parts: Assembly, loop: Loop, settings: AgentSettings) -> None:

@@ -78,7 +78,8 @@ class Agent:
         model: for the chat writer: "provider:name", or a LangChain chat model.
         tools: functions marked `@tool`, LangChain tools, "module:function".
         budget: `Budget`, mapping, or text such as "usd=1,seconds=600"; default: no money, the rest only counted.
-        approve: asked before a tool with side effects; without it such tools are refused.
+        approve: asked before a tool or an action of the world with side effects, by name and arguments. Without it such
+            tools are refused, and such actions are done.
         fresh: makes a new world of the same rules for verification; found by itself for worlds that clone.
 
     Raises `HomeLockedError` when another process owns the home, `NotFoundError` for an unknown world or writer. Close
@@ -199,7 +200,7 @@ class Agent:
 
     @property
     def world(self) -> World:
-        return self._parts.world
+        return self._parts.given
 
     @property
     def spent(self) -> Cost:

@@ -70,8 +70,6 @@ def run(
 
     The same command again continues an interrupted run, and with a larger -n a finished one. Ctrl-C stops cleanly.
     """
-    from dataclasses import replace
-
     from habilis.live import LiveView
     from habilis.run import Agent, AgentSettings
 
@@ -99,7 +97,6 @@ def run(
         else:
             with LiveView().watch(agent.events) as view:
                 summary = agent.run_now(iterations)
-        summary = replace(summary, report=agent.report())
         if as_json:
             from habilis.cli._output import say_json
             from habilis.core import dump
