@@ -46,7 +46,7 @@ def _name(predicates: tuple[Predicate, ...], fact: Fact, up: bool) -> str:
     sure = (
         len(slug) <= _LONGEST
         and all(f"{{{i}}}" in phrase for i in words)
-        and all(isinstance(a, int) or _PLAIN.fullmatch(a.removeprefix("#")) for a in fact.args)
+        and all(a >= 0 if isinstance(a, int) else _PLAIN.fullmatch(a.removeprefix("#")) for a in fact.args)
         and len({m.groups() for lazy in (True, False) if (m := _pattern(phrase, lazy).fullmatch(slug))}) == 1
         and not any(_pattern(other, True).fullmatch(slug) for other in phrases.values())
     )

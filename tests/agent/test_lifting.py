@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.agent.conftest import Rule, RuleWorld, craft_like, household, make_world
 
@@ -146,6 +146,19 @@ def test_less_is_a_parameter_too(runner: ConfinedRunner) -> None:
     assert unmet(runner, world, draft, {"n": 2}, 'count("fig") <= 2') == ""
 
 
+def test_what_must_be_there_may_be_more_than_what_is_used(runner: ConfinedRunner) -> None:
+    world = make_world(
+        [
+            Rule.of('draw("water")', adds={'count("water")': 1}),
+            Rule.of('brew("tea")', 'count("water") >= 3', adds={'count("water")': -1, 'count("tea")': 1}),
+        ]
+    )
+    draft = drafted(world, 'count("tea") >= 1')
+    for n in (1, 2, 5):
+        world.reset(0)
+        assert unmet(runner, world, draft, {"n": n}, f'count("tea") >= {n}') == ""
+
+
 def test_what_no_contract_leads_to_gives_no_program() -> None:
     world = craft_like()
     known = Regression(knowing(world), world.spec)
@@ -184,6 +197,10 @@ _FACTS = st.one_of(
 
 @settings(max_examples=400, deadline=None)
 @given(one=_FACTS, other=_FACTS)
+@example(Fact("bare", (1,)), Fact("bare", (-1,)))
+@example(Fact("in", ("a", "b_c")), Fact("in", ("a_b", "c")))
+@example(Fact("in", ("red", "x")), Fact("in_red", ("x",)))
+@example(Fact("count", ("#oak",)), Fact("count", ("any_oak",)))
 def test_names_are_valid_and_no_two_facts_share_one(one: Fact, other: Fact) -> None:
     for fact in (one, other):
         for up in (True, False):

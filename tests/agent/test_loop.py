@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,19 @@ from tests.agent.conftest import Life, Rule, RuleWorld, craft_like, make_world
 from habilis.agent.loop import LoopSettings
 from habilis.agent.writers import Cascade
 from habilis.core import (
+    Action,
+    Atom,
     Budget,
     BudgetExceeded,
+    Condition,
     Context,
+    Contract,
     Cost,
     Draft,
+    Effect,
     Episode,
     EvidenceLevel,
+    Fact,
     Feedback,
     Goal,
     InputError,
@@ -88,19 +95,34 @@ def test_it_learns_a_toy_world_to_the_end(tmp_path: Path, runner: ConfinedRunner
         assert kinds.count("task_ended") == kinds.count("task_proposed") == len(episodes)
 
 
-@pytest.mark.parametrize("every", [1, 3])
-def test_a_run_that_is_killed_goes_on_as_one_that_is_not(tmp_path: Path, runner: ConfinedRunner, every: int) -> None:
-    with Life(tmp_path / "whole", craft_like(), runner) as life:
-        for _ in range(9):
+class Telling(RuleWorld):
+    """Says of gathering what it takes, for any thing."""
+
+    def contracts(self) -> list[Contract]:
+        here = Condition(Atom(Fact("here", ("$0",)), ">=", 1), known=True)
+        effect = Effect(Fact("count", ("$0",)), 1.0)
+        return [Contract(Action("gather", ("$0",)), self.spec.fingerprint, (here,), (effect,), source="declared")]
+
+
+def telling() -> RuleWorld:
+    world = craft_like()
+    spec = replace(world.spec, capabilities=world.spec.capabilities | {"contracts"})
+    return Telling(world.rules, world.start, spec, dict(world.facts))
+
+
+@pytest.mark.parametrize(("make", "every"), [(craft_like, 1), (craft_like, 3), (telling, 2)])
+def test_a_run_that_is_killed_goes_on_as_one_that_is_not(
+    tmp_path: Path, runner: ConfinedRunner, make: Callable[[], RuleWorld], every: int
+) -> None:
+    with Life(tmp_path / "whole", make(), runner) as life:
+        for _ in range(8):
             step(life)
         whole = outcome(life)
-    done = 0
-    while done < 9:
-        with Life(tmp_path / "parts", craft_like(), runner) as life:
+    for done in range(0, 8, every):
+        with Life(tmp_path / "parts", make(), runner) as life:
             assert life.resumed is (done > 0)
-            for _ in range(every):
+            for _ in range(min(every, 8 - done)):
                 step(life)
-            done += every
             parts = outcome(life)
     assert parts == whole
 
