@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 
 from habilis.agent.blind import BlindSearch, Prior
+from habilis.agent.calls import needed
 from habilis.agent.lifting import lift, lift_action
 from habilis.agent.meter import SearchMeter
 from habilis.agent.regression import Regression, direction, skills_by_fact
@@ -31,7 +32,6 @@ from habilis.core import (
     Program,
     RunLimits,
     Runner,
-    Skill,
     Task,
     ToolError,
     Trajectory,
@@ -83,30 +83,34 @@ class SearchWriter:
     async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
         """Yield programs until the task is solved and its skill verified, or no idea is left."""
         rehearse = self._settings.rehearse and context.simulator is not None
-        repeats, discovered, bought = 0, False, False
+        repeats, discovered, bought, searched_at = 0, False, False, -1
         explored: Counter[Action] = Counter()
         self.why = ""
         for attempt in range(self._settings.rounds):
             version = self._book.version
             draft = await asyncio.to_thread(self._plan, task, context, ledger)
             if draft is None:
-                if not bought and self._buy(task, context):
-                    bought = True
-                    continue
+                if not bought:
+                    bought = True  # once, whatever comes of it: each answer has its price
+                    if self._buy(task, context):
+                        continue
                 if context.simulator is None:
                     trial = self._explore(task, context, ledger, explored)
                     if trial is None:
                         return
                     yield trial
                     continue
-                if discovered or not await asyncio.to_thread(self._discover, task, context, ledger):
+                if discovered or not await asyncio.to_thread(self._discover, task, context, ledger, explored):
+                    if searched_at == version:  # nothing was learned from the last plan: it would be found again
+                        return
                     draft = await asyncio.to_thread(self._blind, task, context, ledger)
                     if draft is None:
                         return
+                    searched_at = self._book.version
                     yield draft
                     rehearse = False
                     continue
-                discovered = True
+                discovered = task.origin == "curriculum"  # which has other tasks; someone else's is worth more effort
                 continue
             if rehearse and not await asyncio.to_thread(self._rehearsed, draft, task, context, ledger, attempt):
                 if self._book.version != version:
@@ -188,8 +192,11 @@ class SearchWriter:
         self._book.learn(trajectory)
         return trajectory
 
-    def _discover(self, task: Task, context: Context, ledger: Ledger) -> bool:
-        """Try actions of unknown effect on the simulator, the never-tried first; whether anything was learned."""
+    def _discover(self, task: Task, context: Context, ledger: Ledger, explored: Counter[Action]) -> bool:
+        """Try actions of unknown effect on the simulator, the never-tried first; whether anything was learned.
+
+        What failed before is tried again, for a task that is not the curriculum's, once its conditions are in reach.
+        """
         if context.simulator is None:
             return False
         version = self._book.version
@@ -199,11 +206,15 @@ class SearchWriter:
         prior = self._prior() if unknown else None
         if prior is not None:
             unknown = list(prior(task.goal, context.snapshot, unknown))
+        if task.origin != "curriculum":
+            failed = [a for a in context.affordances if a in self._book and not self._book.tried(a)]
+            unknown += [a for a in failed if a.name not in seeking and explored[a] < self._settings.tries]
         for i, action in enumerate(unknown[: self._settings.discoveries]):
             with SearchMeter(ledger) as meter:
                 regression = self._regression(context, meter)
                 draft = lift_action(regression, action, writer=self.name)
             if draft is not None:
+                explored[action] += 1
                 self._simulate(draft.program, draft.args, context, ledger, task.seed * 1013 + i)
         return self._book.version != version
 
@@ -247,18 +258,6 @@ class SearchWriter:
             return None
         search = BlindSearch(self._book, self._runner, max_steps=self._settings.blind_steps, prior=self._prior())
         return search.draft(task, context, ledger)
-
-
-def needed(program: Program, skills: Mapping[str, Skill]) -> dict[str, Program]:
-    """The programs of all skills that a program calls, directly or through others."""
-    found: dict[str, Program] = {}
-    todo = list(program.calls)
-    while todo:
-        name = todo.pop()
-        if name in skills and name not in found:
-            found[name] = skills[name].program
-            todo += skills[name].program.calls
-    return found
 
 
 def _blocked(regression: Regression, goal: Goal) -> str:

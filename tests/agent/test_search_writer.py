@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from tests.agent.conftest import craft_like
 
-from habilis.agent.writers.search import SearchSettings, SearchWriter, needed
+from habilis.agent.calls import needed
+from habilis.agent.writers.search import SearchSettings, SearchWriter
 from habilis.core import (
     Augmentation,
     Budget,

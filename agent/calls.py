@@ -1,0 +1,19 @@
+"""Which skills a program rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from habilis.core import Program, Skill
+
+
+def needed(program: Program, skills: Mapping[str, Skill]) -> dict[str, Program]:
+    """The programs of all skills that a program calls, directly or through others."""
+    found: dict[str, Program] = {}
+    todo = list(program.calls)
+    while todo:
+        name = todo.pop()
+        if name in skills and name not in found:
+            found[name] = skills[name].program
+            todo += skills[name].program.calls
+    return found
