@@ -1,19 +1,23 @@
 """Blind search, for worlds that give no reasons: novelty on the belief simulator, then what depends on what.
 
-Breadth-first over actions and skills, keeping a state only if some fact takes a value not seen before (iterated width
-1: Lipovetzky & Geffner 2012). A plan that reaches the goal is minimised by deleting steps, and each step that is left
-out in turn shows which later action fails without it: what it had brought about is then a condition of that action.
+Breadth-first over actions and skills, keeping a state only if some fact takes a value not seen before, or two facts
+that skills bring about take values not seen together (iterated width, Lipovetzky & Geffner 2012: 1, and 2 for those).
+A plan that reaches the goal is minimised by deleting steps, and each step that is left out in turn shows which later
+action fails without it: what it had brought about is then a condition of that action.
 """
 
 from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import combinations
 
 from habilis.agent._names import skill_name
+from habilis.agent.calls import needed
 from habilis.agent.meter import SearchMeter
+from habilis.agent.regression import skills_by_fact
 from habilis.core import (
     Action,
     Affording,
@@ -37,6 +41,9 @@ from habilis.core import (
 from habilis.core.goal import Atom
 from habilis.memory.contracts import ContractBook
 
+_AMOUNTS = (8, 3, 1)  # of what a skill makes, tried as one step; plenty first, for the next step may use some up
+_MACRO_STEPS = 300  # world steps that one skill may take as a step of a plan
+_NARROW = 0.5  # share of the steps for actions about the goal or about what is at hand
 _VALUES = 8  # numbers above this count as no more novel
 
 
@@ -45,14 +52,19 @@ Prior = Callable[[Goal, Snapshot, Sequence[Action]], Sequence[Action]]  # the ac
 
 @dataclass(frozen=True)
 class _Move:
-    """One step of a plan: an action of the world, or a skill."""
+    """One step of a plan: an action of the world, or a skill, for ``n`` of what it makes where it takes an amount."""
 
     action: Action | None = None
     skill: Skill | None = None
+    n: int | None = None
+
+    @property
+    def args(self) -> dict[str, int]:
+        return {} if self.n is None else {"n": self.n}
 
     def text(self) -> str:
         if self.skill is not None:
-            return f"skills.{self.skill.name}()"
+            return f"skills.{self.skill.name}({'' if self.n is None else self.n})"
         assert self.action is not None
         return f"world.{self.action}"
 
@@ -81,21 +93,43 @@ class BlindSearch:
         return Draft(Program(f"{name}_once", f"def {name}_once():\n{body}\n", (), calls, "search"), {}, "")
 
     def _search(self, task: Task, root: Cloneable, context: Context, meter: SearchMeter) -> list[_Move] | None:
+        """First among what is close at hand, with a share of the steps; then among all that is afforded."""
+        whole = self._left
+        for share, narrow in ((_NARROW, True), (1.0, False)):
+            self._left = int(whole * share) - (whole - self._left)
+            plan = self._novelty(task, root, context, meter, narrow)
+            self._left += whole - int(whole * share)
+            if plan is not None:
+                return plan
+        return None
+
+    def _novelty(
+        self, task: Task, root: Cloneable, context: Context, meter: SearchMeter, narrow: bool
+    ) -> list[_Move] | None:
         rng = random.Random(task.seed)
-        seen = _atoms(root.observe())
+        paired = {fact for fact, _ in skills_by_fact(context.skills.values())}
+        seen = _atoms(root.observe(), paired)
         first: dict[Action, int] = {}
         if self._prior is not None:
             ordered = self._prior(task.goal, root.observe(), context.affordances)
             first = {action: i for i, action in enumerate(ordered)}
+        wanted = {a for atom in task.goal.atoms for a in atom.fact.args}
         queue: deque[tuple[Cloneable, tuple[_Move, ...]]] = deque([(root, ())])
-        macros = [_Move(skill=s) for s in sorted(context.skills.values(), key=lambda s: s.name)]
+        macros = [m for s in sorted(context.skills.values(), key=lambda s: s.name) for m in _macros(s)]
         while queue:
             world, path = queue.popleft()
             actions = world.affordances() if isinstance(world, Affording) else context.affordances
-            moves = [_Move(action=a) for a in actions] + [m for m in macros if _useful(m, world)]
+            if narrow:
+                at_hand = wanted | {a for f, v in world.observe().facts.items() if v for a in f.args}
+                actions = [a for a in actions if not a.args or set(a.args) & at_hand]
+            moves = [_Move(action=a) for a in actions]
             rng.shuffle(moves)
             if first:
                 moves.sort(key=lambda m: first.get(m.action, len(first)) if m.action is not None else -1)
+            # What is about the same thing as the goal comes first, then what is already known to do something.
+            moves.sort(key=lambda m: not (m.action is not None and set(m.action.args) & wanted))
+            direct = [m for m in moves if m.action is not None and set(m.action.args) & wanted]
+            moves = [*direct, *(m for m in macros if _useful(m, world)), *moves[len(direct) :]]
             for move in moves:
                 child = world.clone()
                 if self._left <= 0:
@@ -105,7 +139,7 @@ class BlindSearch:
                 after = child.observe()
                 if not task.goal.unmet(after):
                     return [*path, move]
-                atoms = _atoms(after)
+                atoms = _atoms(after, paired)
                 if not atoms <= seen:
                     seen |= atoms
                     queue.append((child, (*path, move)))
@@ -114,11 +148,10 @@ class BlindSearch:
     def _take(self, move: _Move, world: World, context: Context, meter: SearchMeter) -> bool:
         """Do one step on a clone; whether it worked."""
         if move.skill is not None:
-            programs = {n: s.program for n, s in context.skills.items()}
-            limit = min(300, max(1, self._left))
-            trajectory = self._runner.run(
-                move.skill.program, world, skills=programs, limits=RunLimits(world_steps=limit)
-            )
+            program = move.skill.program
+            limits = RunLimits(world_steps=min(_MACRO_STEPS, max(1, self._left)))
+            skills = needed(program, context.skills)
+            trajectory = self._runner.run(program, world, args=move.args, skills=skills, limits=limits)
             self._pay(trajectory.world_steps, meter)
             self._book.learn(trajectory)
             return trajectory.error is None
@@ -200,8 +233,11 @@ def _gained(before: Snapshot, after: Snapshot) -> dict[Fact, Change]:
     return found
 
 
-def _atoms(snapshot: Snapshot) -> set[tuple[Fact, int]]:
-    return {(fact, min(int(value), _VALUES)) for fact, value in snapshot.facts.items() if value}
+def _atoms(snapshot: Snapshot, paired: Set[Fact]) -> set[object]:
+    """What can be new about a state: the value of a fact, and the values of two facts that skills bring about."""
+    single = {(fact, min(int(value), _VALUES)) for fact, value in snapshot.facts.items() if value}
+    made = sorted((a for a in single if a[0] in paired or snapshot.facts[a[0]] is True), key=str)
+    return {*single, *combinations(made, 2)}
 
 
 def _useful(move: _Move, world: World) -> bool:
@@ -209,4 +245,10 @@ def _useful(move: _Move, world: World) -> bool:
     skill = move.skill
     if skill is None:
         return True
-    return bool(skill.goal_for({}).unmet(world.observe()))
+    return bool(skill.goal_for(move.args).unmet(world.observe()))
+
+
+def _macros(skill: Skill) -> list[_Move]:
+    """A skill as steps of a plan: for each of some amounts where it takes one."""
+    names = {p.name for p in skill.program.parameters}
+    return [_Move(skill=skill, n=n) for n in _AMOUNTS] if names == {"n"} else [_Move(skill=skill)] if not names else []

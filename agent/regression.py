@@ -190,6 +190,8 @@ class Regression:
                     found.append(choice)
         if not found:
             return None
+        # What was done before comes before what is only said to work: half of a contract may still be unknown.
+        found = [c for c in found if c.contract is None or c.contract.successes] or found
         found.sort(key=lambda c: (c.cost, c.wanted[0]))
         members = self.spec.tags.get(str(fact.args[0]), frozenset())
         # What is made of another member would only turn one into the other.
@@ -254,7 +256,10 @@ class Regression:
                 target = str(atom.fact.args[0]) if atom.fact.args else ""
                 found = Source(target, where) if choice.fallback is None else choice.source
                 if choice.kind == "seek":
-                    choice = replace(choice, seek=seek, source=found)
+                    cost = (
+                        choice.cost if choice.fallback is not None else _looking(self.book.contract(seek), _SEEK_COST)
+                    )
+                    choice = replace(choice, seek=seek, source=found, cost=cost)
                 needs.append((Condition(atom), choice))
                 continue
             up = direction(atom)
@@ -272,8 +277,7 @@ class Regression:
     def _seek(self, wanted: Wanted, seeker: Primitive, other: Choice | None) -> Choice:
         fact, _ = wanted
         seek = Action(seeker.name, fact.args)
-        known = self.book.contract(seek)
-        cost = known.cost if known.successes else (_NEAR_COST if other is not None else _SEEK_COST)
+        cost = _looking(self.book.contract(seek), _NEAR_COST if other is not None else _SEEK_COST)
         if other is not None:
             cost = min(cost, _NEAR_COST) + 0.3 * other.cost
         height = other.height + 1 if other is not None else 0
@@ -305,10 +309,16 @@ def direction(atom: Atom) -> bool | None:
     return None
 
 
+def _looking(contract: Contract, usual: float) -> float:
+    """World steps until something is found: what was walked in all, over how often it was found."""
+    tries = contract.successes + contract.failures
+    return (contract.cost * tries + usual) / (contract.successes + 1) if tries else usual
+
+
 def brings_about(contract: Contract, fact: Fact) -> bool:
     """Whether an action makes something come into reach by its own doing; moving about does so by chance."""
     effect = contract.effect_on(fact)
-    return effect is not None and effect.seen >= contract.successes and bool(set(contract.action.args) & set(fact.args))
+    return effect is not None and effect.seen > 0 and bool(set(contract.action.args) & set(fact.args))
 
 
 def skills_by_fact(skills: Iterable[Skill]) -> dict[Wanted, Skill]:

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from habilis.agent.calls import needed
 from habilis.agent.curriculum import Curriculum, CurriculumSettings, words
 from habilis.agent.loop import Loop, LoopSettings, Parts, describe
 from habilis.agent.regression import Regression
-from habilis.agent.writers.search import SearchSettings, SearchWriter, needed
+from habilis.agent.writers.search import SearchSettings, SearchWriter
 from habilis.core import (
     Action,
     Atom,

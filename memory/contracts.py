@@ -36,6 +36,7 @@ _VARIABLE = re.compile(r"\$\d+")
 _SHARED = 0.6  # share of siblings that must agree before a never-tried action is predicted to behave likewise
 _INSTANCES = 24  # actions that one lifted contract is instantiated to for one fact
 _BELIEVED = 8.0  # times that a told effect should have come by now; if it never did, it is false (e^-8)
+_SUSPECTS = 4  # how many facts at once are taken to be what a failure lacked
 _KEPT_BELOW = 0.5  # mean consumption under which a thing counts as kept (tools wear out now and then)
 
 
@@ -61,6 +62,7 @@ class _Entry:
     failures: int = 0
     steps: int = 0
     source: str = "induced"
+    held: frozenset[Fact] = frozenset()
 
 
 class ContractBook:
@@ -78,6 +80,7 @@ class ContractBook:
         self._lifted: dict[str, Contract] = {}
         self._contexts = {p.name for p in spec.predicates if p.context}
         self._sought = {p.seeks for p in spec.primitives if p.seeks}
+        self._reasons = "reasons" in spec.capabilities
         self._seeking = {p.name: p.seeks for p in spec.primitives if p.seeks}
         for contract in contracts:
             self._restore(contract)
@@ -250,6 +253,9 @@ class ContractBook:
         for change in outcome.changes:
             self._effect(action, entry, change.fact, change.before, change.after, used)
         self._weigh(action, entry, used)
+        if not self._reasons:
+            true = frozenset(f for f, v in before.facts.items() if v and f.predicate not in self._contexts)
+            entry.held = true if entry.successes == 1 else entry.held & true
         for fact, value in before.facts.items():
             if fact.predicate in self._contexts and not isinstance(value, bool):
                 entry.context[Atom(fact, "==", value)] += 1
@@ -320,6 +326,8 @@ class ContractBook:
 
     def _failure(self, action: Action, entry: _Entry, outcome: Outcome, before: Snapshot) -> None:
         entry.failures += 1
+        if outcome.unmet is None:
+            self._suspect(action, entry, before)
         if not outcome.unmet:
             return
         unmet = [a for a in outcome.unmet if a.fact.predicate != self._seeking.get(action.name)]
@@ -338,6 +346,24 @@ class ContractBook:
             if key not in listed and not before.holds(condition.atom):
                 del entry.conditions[key]
                 self._changed(action)
+
+    def _suspect(self, action: Action, entry: _Entry, before: Snapshot) -> None:
+        """A failure without reasons, of an action that has worked: what held at every success but does not now.
+
+        Facts about the same things as the action are suspected first; a success without a suspect clears it.
+        """
+        if not entry.held or any(not before.holds(c.atom) for c in entry.conditions.values()):
+            return
+        missing = [f for f in sorted(entry.held, key=str) if not before.value(f)]
+        own = [f for f in missing if set(f.args) & set(action.args)]
+        for fact in (own or missing)[:_SUSPECTS]:
+            atom = Atom(fact, ">=", 1) if self._is_numeric(fact) else Atom(fact)
+            entry.conditions[fact, atom.op] = _Condition(atom, 0.0, 0, 1)
+            self._changed(action)
+
+    def _is_numeric(self, fact: Fact) -> bool:
+        predicate = self.spec.predicate(fact.predicate)
+        return predicate is not None and predicate.numeric
 
     def _members(self, fact: Fact) -> list[Fact]:
         if fact.args and isinstance(fact.args[0], str) and fact.args[0].startswith("#"):
@@ -382,6 +408,7 @@ class ContractBook:
             entry.source,
             tuple(sorted(entry.context.items(), key=str)),
             _round(entry.steps / tries) if tries else 1.0,
+            tuple(sorted(entry.held, key=str)),
         )
 
     def _restore(self, contract: Contract) -> None:
@@ -405,6 +432,7 @@ class ContractBook:
             self._produces(contract.action, effect.fact, _rises(effect))
         entry.context.update(dict(contract.context))
         entry.steps = round(contract.cost * (contract.successes + contract.failures))
+        entry.held = frozenset(contract.held)
         self._entries[contract.action] = entry
 
     def _schema(self, name: str) -> Contract | None:

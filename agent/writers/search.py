@@ -20,10 +20,12 @@ from habilis.agent.meter import SearchMeter
 from habilis.agent.regression import Regression, direction, skills_by_fact
 from habilis.core import (
     Action,
+    Affording,
     BudgetExceeded,
     Context,
     Contract,
     Cost,
+    Declaring,
     Draft,
     Feedback,
     Goal,
@@ -79,6 +81,7 @@ class SearchWriter:
         self._settings = settings or SearchSettings()
         self._prior = prior or (lambda: None)
         self.why = ""
+        self._afforded: set[Action] = set()
 
     async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
         """Yield programs until the task is solved and its skill verified, or no idea is left."""
@@ -86,6 +89,7 @@ class SearchWriter:
         repeats, discovered, bought, searched_at = 0, False, False, -1
         explored: Counter[Action] = Counter()
         self.why = ""
+        self._afforded = set(context.affordances)
         for attempt in range(self._settings.rounds):
             version = self._book.version
             draft = await asyncio.to_thread(self._plan, task, context, ledger)
@@ -100,7 +104,9 @@ class SearchWriter:
                         return
                     yield trial
                     continue
-                if discovered or not await asyncio.to_thread(self._discover, task, context, ledger, explored):
+                if discovered >= self._settings.excursions or not await asyncio.to_thread(
+                    self._discover, task, context, ledger, explored
+                ):
                     if searched_at == version:  # nothing was learned from the last plan: it would be found again
                         return
                     draft = await asyncio.to_thread(self._blind, task, context, ledger)
@@ -150,7 +156,7 @@ class SearchWriter:
             self._book,
             context.spec,
             skills_by_fact(context.skills.values()),
-            context.affordances,
+            sorted(self._afforded, key=str),
             meter,
             facts=context.snapshot.facts,
         )
@@ -190,6 +196,10 @@ class SearchWriter:
             )
             held.commit(Cost(search_steps=min(limit, trajectory.world_steps)))
         self._book.learn(trajectory)
+        if isinstance(world, Declaring) and "contracts" in context.spec.capabilities:
+            self._book.declare(world.contracts())  # what the imagined success has unlocked
+        if isinstance(world, Affording) and "affordances" in context.spec.capabilities:
+            self._afforded |= set(world.affordances())
         return trajectory
 
     def _discover(self, task: Task, context: Context, ledger: Ledger, explored: Counter[Action]) -> bool:
@@ -201,7 +211,7 @@ class SearchWriter:
             return False
         version = self._book.version
         seeking = {p.name for p in context.spec.primitives if p.seeks}
-        unknown = [a for a in context.affordances if a not in self._book and a.name not in seeking]
+        unknown = [a for a in sorted(self._afforded, key=str) if a not in self._book and a.name not in seeking]
         random.Random(task.seed).shuffle(unknown)
         prior = self._prior() if unknown else None
         if prior is not None:
