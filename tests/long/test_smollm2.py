@@ -36,17 +36,17 @@ def test_smollm2_is_fetched_converted_and_writes_english() -> None:
     assert perplexity(model, tokenizer, dtype="float32") < 60
 
 
-def test_four_minutes_teach_what_goals_are_called(workshop: Any, tmp_path: Path) -> None:
+def test_ten_minutes_teach_what_goals_are_called(workshop: Any, tmp_path: Path) -> None:
     from habilis.agent.mind import open_mind, words_to_goal
     from habilis.core import Goal
     from habilis.trainer import distil, prepare_base
     from habilis.trainer.base import get_base
 
     prepare_base(get_base("smollm2"))
-    result = distil(workshop.make_episodes(120), [], workshop.CONTRACTS, workshop.SPEC, out=tmp_path / "m", seconds=240)
+    result = distil(workshop.make_episodes(120), [], workshop.CONTRACTS, workshop.SPEC, out=tmp_path / "m", seconds=600)
     goals = result.figures["tuned"]["families"]["goal"]
     assert goals["right"] > 0.5 * goals["asked"]
-    assert result.figures["seconds"]["total"] < 300
+    assert result.figures["seconds"]["total"] < 720
     if result.adopted:
         goal = words_to_goal(open_mind(result.path), "bring me 3 oak cups", workshop.SPEC, {"oak_cup"})
         assert goal == Goal.of('count("oak_cup") >= 3')
