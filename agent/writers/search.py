@@ -104,9 +104,7 @@ class SearchWriter:
                         return
                     yield trial
                     continue
-                if discovered >= self._settings.excursions or not await asyncio.to_thread(
-                    self._discover, task, context, ledger, explored
-                ):
+                if discovered or not await asyncio.to_thread(self._discover, task, context, ledger, explored):
                     if searched_at == version:  # nothing was learned from the last plan: it would be found again
                         return
                     draft = await asyncio.to_thread(self._blind, task, context, ledger)
