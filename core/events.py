@@ -21,7 +21,7 @@ class Event:
 
 KINDS: Mapping[str, str] = {
     "run_started": "run, world, writer, seed, iterations, budget",
-    "run_resumed": "run, iteration",
+    "run_resumed": "run, iteration, world, iterations, budget",
     "task_proposed": "text, goal, kind, why",
     "augmentations_picked": "names, cost",
     "attempt_ended": "writer, ok, feedback, world_steps, round",

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from habilis._approval import approving
 from habilis._worlds import open_world, world_tools
+from habilis.agent.calls import needed
 from habilis.agent.curriculum import Curriculum, CurriculumSettings, words
 from habilis.agent.helping import Helping
 from habilis.agent.loop import Loop, LoopSettings, Parts, describe
 from habilis.agent.words import check_goal, words_to_goal
 from habilis.agent.writers import Cascade
-from habilis.agent.writers.search import SearchWriter, needed
+from habilis.agent.writers.search import SearchWriter
 from habilis.core import (
     Action,
     Approve,
@@ -517,7 +518,7 @@ async def autonomous(parts: Assembly, tasks: int | None, settings: AgentSettings
     except BaseException as error:
         interrupted = not isinstance(error, Exception)  # Ctrl-C, a cancelled task, a reader of the output that left
         status = "stopped" if interrupted else "failed"
-        reason = "interrupted" if interrupted else str(error) or type(error).__name__
+        reason = "interrupted; run again to continue" if interrupted else str(error) or type(error).__name__
         raise
     finally:
         parts.end(status, reason)

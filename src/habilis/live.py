@@ -129,6 +129,9 @@ class LiveView:
         self._line(f"run {plain(data.get('run', ''), 40)}: {', '.join(told)}")
 
     def _on_run_resumed(self, data: Mapping[str, Json]) -> None:
+        self._run = {**self._run, **data}
+        limit = data.get("budget")
+        self._limit = limit if isinstance(limit, Mapping) else self._limit
         self._line(f"resuming run {plain(data.get('run', ''), 40)} at iteration {plain(data.get('iteration', ''), 20)}")
 
     def _on_task_proposed(self, data: Mapping[str, Json]) -> None:

@@ -101,17 +101,20 @@ def test_a_run_killed_twice_and_continued_in_two_steps(
     assert _memory(home) == uninterrupted
 
 
+@pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_stops_cleanly_and_the_same_command_continues(
-    cli: Any, tmp_path: Path, uninterrupted: tuple[Any, Any]
+    cli: Any, tmp_path: Path, uninterrupted: tuple[Any, Any], times: int
 ) -> None:
     home = tmp_path / "home"
     process = cli.start(*_run(home))
     _after_lines(process, 4)
-    process.send_signal(signal.SIGINT)
+    for _ in range(times):  # a second one does not wait for the task in hand
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
+    assert process.returncode in ((0,) if times == 1 else (0, 130)), err
     assert "Traceback" not in err
-    assert "run stopped: asked to stop" in out
+    assert "run stopped: " in out
     (run,) = cli("runs", "--home", home, "--json").json
     assert run["status"] == "stopped"
     assert 4 <= run["episodes"] < TASKS
