@@ -19,6 +19,8 @@ from habilis.core import (
 from habilis.memory.journal import Journal
 from habilis.tools import Catalogue, HostTools, ReplayTools, ToolRegistry, ToolResult, of_skill, of_tool
 
+_HANDFUL = 8  # registered tools up to which all that can be paid are offered, whatever the words of the task
+
 
 class Helping:
     """Picks augmentations under the remaining budget and keeps their track record. Satisfies `habilis.agent.loop.Help`.
@@ -45,8 +47,16 @@ class Helping:
         self.catalogue.put(*(of_skill(s) for s in skills))
 
     def pick(self, task: Task, ledger: Ledger) -> tuple[Augmentation, ...]:
-        """What to use for a task, within what is left."""
-        return self.catalogue.pick(task, ledger.remaining).taken
+        """What to use for a task, within what is left.
+
+        A handful of tools is offered as it is: someone put them there, and showing them costs next to nothing.
+        """
+        taken = self.catalogue.pick(task, ledger.remaining).taken
+        if len(self.registry) > _HANDFUL:
+            return taken
+        chosen = {a.id for a in taken}
+        tools = [self.catalogue.get(f"{Kind.TOOL.value}:{name}") for name in self.registry.names()]
+        return (*taken, *(a for a in tools if a.id not in chosen and ledger.affords(a.cost)))
 
     def caller(self, names: Sequence[str], ledger: Ledger, tape: list[ToolCall]) -> ToolCaller | None:
         """The tools of these names, for one run; what they do goes onto the tape."""

@@ -318,7 +318,7 @@ def _looking(contract: Contract, usual: float) -> float:
 def brings_about(contract: Contract, fact: Fact) -> bool:
     """Whether an action makes something come into reach by its own doing; moving about does so by chance."""
     effect = contract.effect_on(fact)
-    return effect is not None and effect.seen > 0 and bool(set(contract.action.args) & set(fact.args))
+    return effect is not None and bool(set(contract.action.args) & set(fact.args))
 
 
 def skills_by_fact(skills: Iterable[Skill]) -> dict[Wanted, Skill]:

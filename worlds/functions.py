@@ -19,6 +19,7 @@ import hashlib
 import inspect
 import itertools
 import json
+import keyword
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -310,6 +311,11 @@ class FunctionWorld:
         """Declare a predicate when it is first seen; an observation shows it only once something is true of it."""
         known = self.spec.predicate(fact.predicate)
         if known is None:
+            if not fact.predicate.isidentifier() or keyword.iskeyword(fact.predicate):
+                raise DefinitionError(
+                    f"observe of the world {self.spec.name!r} names a predicate {fact.predicate!r}; "
+                    "a predicate is a name as in Python, and none of its keywords"
+                )
             arguments = tuple(Parameter(f"argument{i}") for i in range(len(fact.args)))
             words = fact.predicate.replace("_", " ")
             shown = " ".join([words, *(f"{{{i}}}" for i in range(len(fact.args)))])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from habilis.core import (
     Kind,
     Ledger,
     Program,
+    ProgramError,
     RunLimits,
     Runner,
     Task,
@@ -40,6 +42,8 @@ from habilis.core import (
     load,
 )
 from habilis.memory.contracts import ContractBook
+
+_IN_SKILL = re.compile(r"in the skill (\w+), line")
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ class SearchWriter:
         self._prior = prior or (lambda: None)
         self.why = ""
         self._afforded: set[Action] = set()
+        self._avoided: set[str] = set()
 
     async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
         """Yield programs until the task is solved and its skill verified, or no idea is left."""
@@ -89,7 +94,7 @@ class SearchWriter:
         repeats, discovered, bought, searched_at = 0, False, False, -1
         explored: Counter[Action] = Counter()
         self.why = ""
-        self._afforded = set(context.affordances)
+        self._afforded, self._avoided = set(context.affordances), set()
         for attempt in range(self._settings.rounds):
             version = self._book.version
             draft = await asyncio.to_thread(self._plan, task, context, ledger)
@@ -124,6 +129,7 @@ class SearchWriter:
                     return
                 continue
             feedback = yield draft
+            self._blame(feedback.trajectory.error, context)
             if feedback.verifying:
                 rehearse = False
             if self._book.version == version:
@@ -153,7 +159,7 @@ class SearchWriter:
         return Regression(
             self._book,
             context.spec,
-            skills_by_fact(context.skills.values()),
+            skills_by_fact(s for s in context.skills.values() if s.name not in self._avoided),
             sorted(self._afforded, key=str),
             meter,
             facts=context.snapshot.facts,
@@ -164,12 +170,19 @@ class SearchWriter:
         if trajectory is None:
             return False
         error = trajectory.error
+        self._blame(error, context)
         if error is None and _achieved(task, draft, trajectory):
             return True
         self.why = (
             f"rehearsed in vain: {error.message}" if error is not None else "rehearsed in vain: the goal stays unmet"
         )
         return False
+
+    def _blame(self, error: ProgramError | None, context: Context) -> None:
+        """A skill that failed inside a program is left aside for this task: today's contracts may do better."""
+        within = _IN_SKILL.match(error.where) if error is not None else None
+        if within is not None and within[1] in context.skills:
+            self._avoided.add(within[1])
 
     def _simulate(
         self, program: Program, args: Mapping[str, object], context: Context, ledger: Ledger, seed: int

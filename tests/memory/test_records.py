@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import keyword
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +44,7 @@ from habilis.core import (
 from habilis.memory.journal import Journal, ModelRecord
 from habilis.testing.journal import example_skill
 
-names = st.from_regex(r"[a-z][a-z_]{0,6}", fullmatch=True)
+names = st.from_regex(r"[a-z][a-z_]{0,6}", fullmatch=True).filter(lambda n: not keyword.iskeyword(n))
 texts = st.text(max_size=12)
 values = st.one_of(st.booleans(), st.integers(-(2**40), 2**40), st.floats(allow_nan=False, allow_infinity=False))
 json_values = st.recursive(

@@ -29,7 +29,7 @@ def save(world: CraftWorld) -> Json:
         else:
             runs.append([depth, y, x, x])
         if cell != world._terrain.cell((x, y, depth)):
-            changed.append([x, y, depth, list(cell.items())])
+            changed.append([x, y, depth, [[k, n] for k, n in cell.items()]])
     return {
         "schema_version": SCHEMA_VERSION,
         "fingerprint": world.spec.fingerprint,
@@ -40,7 +40,7 @@ def save(world: CraftWorld) -> Json:
         "depths": sorted(world._depths),
         "seconds": world._time,
         "heat": world._heat,
-        "bag": list(world._inventory.items()),
+        "bag": [[k, n] for k, n in world._inventory.items()],
         "wear": dict(world._wear),
         "held": sorted(world._held),
         "seen": runs,
