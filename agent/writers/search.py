@@ -28,6 +28,7 @@ from habilis.core import (
     Cost,
     Declaring,
     Draft,
+    Fact,
     Feedback,
     Goal,
     Kind,
@@ -228,8 +229,8 @@ class SearchWriter:
         if prior is not None:
             unknown = list(prior(task.goal, context.snapshot, unknown))
         if task.origin != "curriculum":
-            failed = [a for a in context.affordances if a in self._book and not self._book.tried(a)]
-            unknown += [a for a in failed if a.name not in seeking and explored[a] < self._settings.tries]
+            with SearchMeter(ledger) as meter:
+                unknown += self._failed(task, self._regression(context, meter), explored)
         for i, action in enumerate(unknown[: self._settings.discoveries]):
             with SearchMeter(ledger) as meter:
                 regression = self._regression(context, meter)
@@ -238,6 +239,24 @@ class SearchWriter:
                 explored[action] += 1
                 self._simulate(draft.program, draft.args, context, ledger, task.seed * 1013 + i)
         return self._book.version != version
+
+    def _failed(self, task: Task, regression: Regression, explored: Counter[Action]) -> list[Action]:
+        """Actions that never succeeded but are in reach now; first those that bring about what stands in the way."""
+        seeking = {p.name for p in regression.spec.primitives if p.seeks}
+        blocked: set[Fact] = set()
+        for atom in task.goal.atoms:
+            for fact in regression.blockers(atom.fact, direction(atom) is not False, limit=8):
+                members = regression.spec.tags.get(str(fact.args[0]), frozenset()) if fact.args else frozenset()
+                blocked |= {fact} | {Fact(fact.predicate, (m, *fact.args[1:])) for m in members}
+        found: list[tuple[int, bool, str, Action]] = []
+        for action in self._afforded:
+            if action.name in seeking or action not in self._book or self._book.tried(action):
+                continue
+            contract = self._book.contract(action)
+            if explored[action] < self._settings.tries and regression.conditions(contract) is not None:
+                useless = not any(e.fact in blocked for e in contract.effects)
+                found.append((explored[action], useless, str(action), action))
+        return [action for *_, action in sorted(found, key=lambda f: f[:3])]
 
     def _explore(self, task: Task, context: Context, ledger: Ledger, explored: Counter[Action]) -> Draft | None:
         """Without a simulator the only way to find out is to do: the action of unknown effect that was tried least.

@@ -29,7 +29,7 @@ from habilis.memory.journal import ModelRecord
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from habilis._compose import Assembly
+    from habilis._assembly import Assembly
     from habilis.agent.loop import Loop
     from habilis.run import AgentSettings
 

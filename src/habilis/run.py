@@ -30,7 +30,7 @@ from habilis.core import (
 )
 
 if TYPE_CHECKING:
-    from habilis._compose import Answer
+    from habilis._assembly import Answer
 
 WRITERS = ("search", "chat", "cascade")
 
@@ -150,7 +150,7 @@ class Agent:
         where it has that many tasks already, nothing is done. In the main thread Ctrl-C ends it after the task in
         hand. Raises `InputError` for less than one task, `ModelError` when a chat model fails.
         """
-        from habilis._compose import autonomous
+        from habilis._autonomous import autonomous
 
         self._parts.stop.clear()
         return await autonomous(self._parts, tasks, self.settings)
@@ -216,7 +216,7 @@ class Agent:
 
     def report(self, path: Path | None = None) -> Path:
         """Write the HTML report of this agent's latest run, else of the home's; returns its path."""
-        from habilis._compose import report
+        from habilis._autonomous import report
 
         return report(self._parts, path)
 

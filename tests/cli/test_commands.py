@@ -159,10 +159,10 @@ def test_a_goal_in_words_or_as_an_expression_is_solved(cli: Any, home: Path, goa
     assert "def " in data["program"]
 
 
-def test_a_goal_beyond_what_is_known_fails_and_says_what_helps(cli: Any, home: Path) -> None:
+def test_a_goal_beyond_what_is_known_stops_at_the_limit_and_says_what_helps(cli: Any, home: Path) -> None:
     told = cli("solve", "have 1 netherite ingot", "--max-search-steps", "200", "--home", home)
     assert told.code == 1
-    assert told.out.startswith('failed: count("netherite_ingot") >= 1')
+    assert told.out.startswith('stopped: count("netherite_ingot") >= 1 (the limit search_steps=200 is reached')
     assert "habilis run" in told.out
 
 
@@ -237,3 +237,20 @@ def test_the_plain_output_has_one_line_a_task_and_no_escapes(cli: Any, tmp_path:
 def test_json_of_a_run_is_all_that_is_printed(cli: Any, tmp_path: Path) -> None:
     told = cli.apart("run", "-n", "2", "--distil-every", "0", "--json", "--home", tmp_path / "home")
     assert json.loads(told.out)["tried"] == 2
+
+
+def test_a_first_goal_in_a_new_home_is_found_out_and_solved(cli: Any, tmp_path: Path) -> None:
+    done = cli("solve", "have 3 sticks", "--home", tmp_path / "new", "--json")
+    assert done.code == 0, done.err
+    assert done.json["status"] == "solved"
+    assert done.json["skill"] == "have_stick"
+    assert cli("skills", "list", "--home", tmp_path / "new", "--json").json[0]["evidence"].startswith("verified")
+
+
+def test_questions_are_answered_by_contracts_where_no_model_is_adopted(cli: Any, home: Path) -> None:
+    known = cli("ask", "yields", 'count("dirt")', "--home", home, "--json").json
+    assert known["model"] is None
+    assert 'gather("dirt")' in known["contracts"]
+    refused = cli("ask", "wants", 'count("dirt")', "--home", home)
+    assert refused.code != 0
+    assert "needs, yields" in refused.err

@@ -198,6 +198,28 @@ def distil(
 
 
 @app.command()
+def ask(
+    kind: Annotated[str, typer.Argument(help="needs (of an action) or yields (of a fact)")],
+    about: Annotated[str, typer.Argument(help='craft("stick"), or count("stick")')],
+    world: WorldOption = "craft",
+    option: OptOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask about the world: what the adopted local model says, and what the learned contracts say."""
+    from habilis.cli._output import say_json
+    from habilis.run import Agent
+
+    with Agent(world, home=home, world_options=_options(option)) as agent:
+        answer = agent.ask(kind, about)
+    if as_json:
+        say_json({"about": answer.about, "model": answer.said, "contracts": answer.known})
+        return
+    print(f"model      {answer.said if answer.said is not None else 'no model is adopted'}")
+    print(f"contracts  {answer.known or 'nothing is known yet'}")
+
+
+@app.command()
 def report(
     home: HomeOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="where to write it [in the home]")] = None,

@@ -1,0 +1,307 @@
+"""An agent's parts, put together: its sessions, its words, its calls, and the adopted local model."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from habilis.agent.calls import needed
+from habilis.agent.curriculum import Curriculum, CurriculumSettings, words
+from habilis.agent.helping import Helping
+from habilis.agent.loop import Loop, LoopSettings, Parts, describe
+from habilis.agent.words import check_goal, words_to_goal
+from habilis.core import (
+    Action,
+    Embedder,
+    EventStream,
+    Fact,
+    Goal,
+    GoalSyntaxError,
+    HabilisError,
+    InputError,
+    Json,
+    Ledger,
+    Mind,
+    NotFoundError,
+    RunLimits,
+    Skill,
+    SkillError,
+    Snapshot,
+    Verdict,
+    World,
+    WorldSpec,
+    dump,
+)
+from habilis.memory.home import Home
+from habilis.memory.library import SkillLibrary
+from habilis.tools import ToolRegistry
+from habilis.worlds.runner import ConfinedRunner
+
+if TYPE_CHECKING:
+    from habilis.run import AgentSettings
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``said``: by the adopted local model, None where there is none; ``known``: by the learned contracts."""
+
+    about: str
+    said: str | None
+    known: str
+
+
+class Minds:
+    """The adopted local model of a home, opened when first asked for."""
+
+    def __init__(self, home: Home, events: EventStream, spec: WorldSpec) -> None:
+        self._home, self._events, self._spec = home, events, spec
+        self._open: tuple[str, Mind | None] = ("", None)
+
+    def adopted(self) -> Mind | None:
+        """The model in use, or None; one that cannot be opened is left aside with a warning."""
+        record = self._home.journal.adopted_model()
+        if record is None:
+            return None
+        if self._open[0] != record.name:
+            from habilis.agent.mind import open_mind
+
+            try:
+                found: Mind | None = open_mind({"name": record.name, "path": str(self._home.path / record.path)})
+            except HabilisError as error:
+                found = None
+                self._events.emit("warning", None, message=f"the local model is left aside: {error}")
+            self._open = (record.name, found)
+        return self._open[1]
+
+    def prior(self) -> Callable[[Goal, Snapshot, Sequence[Action]], Sequence[Action]] | None:
+        """The adopted model as what orders the things to try, where there is one."""
+        mind = self.adopted()
+        if mind is None:
+            return None
+        from habilis.agent.mind import rank_actions
+        from habilis.memory.prompts import state_text
+
+        return lambda goal, state, actions: rank_actions(mind, goal, state_text(state, self._spec), actions)
+
+
+@dataclass
+class Assembly:
+    """An agent's parts, and the session that is going on."""
+
+    world: World
+    given: World
+    home: Home
+    library: SkillLibrary
+    runner: ConfinedRunner
+    account: Ledger
+    events: EventStream
+    settings: AgentSettings
+    registry: ToolRegistry
+    helping: Helping
+    embedder: Embedder
+    loop_parts: Parts
+    minds: Minds
+    world_name: str
+    world_options: Mapping[str, Any]
+    writer_name: str
+    chat: Any = None
+    proposer: Any = None
+    current: Loop | None = None
+    current_kind: str = ""
+    ended: bool = False
+    last_run: int | None = None
+    closed: bool = False
+    fresh: Callable[[], World] | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+    distillations: list[Mapping[str, Json]] = field(default_factory=list)
+
+    # ------------------------------------------------------------------ sessions
+
+    def config(self, kind: str) -> dict[str, Json]:
+        """What a run is made of; see `_same` for what a continued one must agree in."""
+        return {
+            "schema_version": 1,
+            "kind": kind,
+            "world": self.world_name,
+            "world_options": dict(self.world_options),
+            "fingerprint": self.world.spec.fingerprint,
+            "writer": self.writer_name,
+            "seed": self.settings.seed,
+            "curriculum": self.settings.curriculum,
+            "distil_every": self.settings.distil_every,
+            "embedder": self.embedder.fingerprint,
+            "tier": self.runner.tier,
+        }
+
+    def session(self, kind: str, tasks: int | None = None) -> Loop:
+        """The loop of the run in hand; else of the latest run that agrees in its configuration; else of a new one.
+
+        The goals that a user gives to one agent make a run of their own, in a world and on an account of its own.
+        """
+        if self.current is not None and self.current_kind == kind:
+            return self.current
+        self.leave()
+        journal, config = self.home.journal, self.config(kind)
+        past = journal.runs()
+        for run in past:
+            if run.status == "running":  # this process owns the home, so whoever ran it is gone
+                journal.update_run(run.id, status="stopped", note="its process ended without a word")
+        known = next((r for r in reversed(past) if kind == "run" and _same(r.config, config)), None)
+        run_id = known.id if known is not None else journal.start_run(config)
+        if known is not None:
+            journal.update_run(run_id, status="running")
+        spec, book = self.world.spec, self.loop_parts.book
+        self.loop_parts = replace(
+            self.loop_parts,
+            # What the run spent before counts against its limit again; the agent's own account is charged besides.
+            ledger=Ledger(self.account.limit, spent=known.spent if known is not None else None, parent=self.account),
+            curriculum=Curriculum(
+                spec, book, CurriculumSettings(strategy=self.settings.curriculum), seed=self.settings.seed
+            ),
+        )
+        settings = LoopSettings(keep_skills=self.settings.keep_skills, keep_contracts=self.settings.keep_contracts)
+        loop = Loop(self.loop_parts, run_id, settings)
+        resumed = loop.begin(self.settings.seed if self.fresh_life(run_id) else self.settings.seed + run_id)
+        self.current, self.current_kind, self.last_run = loop, kind, run_id
+        limit = dump(self.ledger.limit)
+        if resumed:
+            told = {"world": self.world_name, "iterations": tasks, "budget": limit}
+            self.events.emit("run_resumed", loop.iteration, run=run_id, iteration=loop.iteration, **told)
+        else:
+            self.events.emit("run_started", None, run=run_id, iterations=tasks, budget=limit, **config)
+        return loop
+
+    @property
+    def ledger(self) -> Ledger:
+        """The account of the run in hand, or the agent's own before there is one."""
+        return self.loop_parts.ledger
+
+    def leave(self) -> None:
+        """Put the run in hand away: a user's goals are done, the autonomous run can be continued."""
+        if self.current is not None and self.current_kind == "solve":
+            self.end("finished", f"{self.current.iteration} goals worked on")
+        elif self.current is not None and not self.ended:
+            self.end("stopped", "closed")
+        self.current = None
+
+    def fresh_life(self, run_id: int) -> bool:
+        """Whether this is the home's first run; later ones begin elsewhere, so that they see something new."""
+        return run_id <= 1
+
+    def end(self, status: str, reason: str) -> None:
+        """Close the run in hand: "finished" (all that was asked for), "stopped" (by a limit or the user), "failed"."""
+        if self.current is None:
+            return
+        self.ended = True
+        self.home.journal.update_run(self.current.run_id, status=status, spent=self.ledger.spent, note=reason)
+        self.events.emit("run_ended", self.current.iteration, run=self.current.run_id, status=status, reason=reason)
+
+    def seed_for(self, iteration: int) -> int:
+        return random.Random(f"solve:{self.settings.seed}:{iteration}").getrandbits(31)
+
+    # ------------------------------------------------------------------ words, calls
+
+    def words(self, goal: Goal) -> str:
+        return words(goal, self.world.spec)
+
+    async def goal(self, text: str) -> Goal:
+        """The goal that the text asks for. Where the world tells the names that it knows, others are refused."""
+        snapshot = self.world.observe()
+        tell = getattr(self.world, "names", None)
+        names = set(tell()) if callable(tell) else set()
+        if not names:
+            # What is not there yet may be wanted too, and an expression leaves no doubt about what is meant.
+            with contextlib.suppress(GoalSyntaxError):
+                wanted = Goal.parse(text)
+                check_goal(wanted, self.world.spec, snapshot)
+                return wanted
+        known = sorted(
+            {str(a) for f in (*snapshot.facts, *self.loop_parts.book.produced()) for a in f.args}
+            | set(self.world.spec.tags)
+            | names
+        )
+        return await asyncio.to_thread(
+            words_to_goal,
+            text,
+            self.world.spec,
+            snapshot,
+            known=known,
+            chat=self.chat,
+            mind_parse=self._mind_parse(frozenset(known)),
+            ledger=self.ledger,
+        )
+
+    def _mind_parse(self, known: frozenset[str]) -> Callable[[str], Goal | None] | None:
+        """The adopted model as a reader of words, where there is one."""
+        mind = self.minds.adopted()
+        if mind is None:
+            return None
+        from habilis.agent.mind import words_to_goal as read
+
+        return lambda text: read(mind, text, self.world.spec, known)
+
+    def ask(self, kind: str, about: str) -> Answer:
+        """A question about the world to the adopted model, and what the contracts say. Raises `HabilisError`."""
+        from habilis.memory import prompts
+
+        known: str
+        if kind == "yields":
+            fact = Fact.parse(about)
+            known = ", ".join(str(c.action) for c in self.loop_parts.book.producers(fact))
+            prompt = prompts.yields_prompt(fact)
+        elif kind == "needs":
+            action = Action.parse(about)
+            known = " and ".join(str(c.atom) for c in self.loop_parts.book.contract(action).conditions)
+            prompt = prompts.needs_prompt(action)
+        else:
+            raise NotFoundError.of("question", kind, ("needs", "yields"))
+        mind = self.minds.adopted()
+        return Answer(about, mind.complete([prompt])[0] if mind is not None else None, known)
+
+    def call(self, skill: Skill, args: Mapping[str, Json]) -> Json:
+        known = {p.name for p in skill.program.parameters}
+        for name in args:
+            if name not in known:
+                raise NotFoundError.of(f"parameter of {skill.name}", name, known)
+        values = {p.name: p.default for p in skill.program.parameters if not p.required} | dict(args)
+        missing = sorted(known - set(values))
+        if missing:
+            raise InputError(f"{skill.name} needs {', '.join(missing)}")
+        trajectory = self.runner.run(
+            skill.program,
+            self.world,
+            args=values,
+            skills=needed(skill.program, self.library.active()),
+            tools=self.helping.caller(skill.tools, self.ledger, []),
+            limits=RunLimits(),
+            ledger=self.ledger,
+        )
+        self.loop_parts.book.learn(trajectory)
+        unmet = skill.goal_for(values).unmet(trajectory.after)
+        if trajectory.error is not None or unmet:
+            raise SkillError(f"{skill.name} failed: {describe(trajectory, Verdict(False, unmet))}")
+        return trajectory.returned
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        try:
+            self.leave()
+        finally:
+            self.library.close()
+            self.runner.close()
+            self.home.close()
+
+
+def _same(one: Mapping[str, Json], other: Mapping[str, Json]) -> bool:
+    """Whether two configurations are of one run. How often it distils may change on the way, as its limits may."""
+    return {**one, "distil_every": None} == {**other, "distil_every": None}
+
+
+__all__ = ["Answer", "Assembly", "Minds"]

@@ -1,0 +1,157 @@
+"""The autonomous run: one task after another, proposals, distillation, and a clean end with a report."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from habilis._assembly import Assembly
+from habilis.agent.loop import Loop
+from habilis.core import (
+    BudgetExceeded,
+    HabilisError,
+    InputError,
+)
+
+if TYPE_CHECKING:
+    from habilis.run import AgentSettings, Summary
+
+
+_PROPOSE_EVERY = 5  # tasks between two requests for proposals to a chat model
+_PROPOSALS = 5  # asked for in each
+
+
+async def autonomous(parts: Assembly, tasks: int | None, settings: AgentSettings) -> Summary:
+    """The autonomous run: iterations, proposals of a chat model, distillation, and a clean end."""
+    if tasks is not None and tasks < 1:
+        raise InputError(f"{tasks} iterations were asked for; ask for at least 1")
+    stop = parts.stop
+    loop = parts.session("run", tasks)
+    parts.ended, first = False, loop.iteration
+    status, reason = "stopped", "asked to stop; run again to continue"
+    try:
+        with _signals(stop):
+            while not stop.is_set():
+                if tasks is not None and loop.iteration >= tasks:
+                    status, reason = "finished", f"all {tasks} iterations done"
+                    if loop.iteration == first:
+                        reason = f"this run already has {first} iterations; ask for more to continue it"
+                    break
+                trouble = None if loop.iteration % _PROPOSE_EVERY else await _wishes(parts, loop)
+                episode = await loop.step()
+                if episode is None and parts.proposer is not None and loop.iteration % _PROPOSE_EVERY:
+                    trouble = await _wishes(parts, loop)
+                    episode = await loop.step()
+                if episode is None and trouble is not None:
+                    raise trouble
+                if episode is None:
+                    status, reason = "finished", "nothing is left to try"
+                    break
+                if episode.status == "stopped":
+                    status, reason = "stopped", episode.reason
+                    break
+                await _distil_if_due(parts, loop, settings)
+    except BudgetExceeded as error:
+        reason = str(error)
+    except BaseException as error:
+        interrupted = not isinstance(error, Exception)  # Ctrl-C, a cancelled task, a reader of the output that left
+        status = "stopped" if interrupted else "failed"
+        reason = "interrupted; run again to continue" if interrupted else str(error) or type(error).__name__
+        raise
+    finally:
+        parts.end(status, reason)
+        if status == "finished":
+            parts.current = None
+    return replace(summary(parts, loop, status, reason), report=_written(parts))
+
+
+def _written(parts: Assembly) -> Path | None:
+    """The report of the run that ended; a full disk costs the report, not the run."""
+    try:
+        return report(parts, None)
+    except HabilisError as error:
+        parts.events.emit("warning", None, message=str(error))
+        return None
+
+
+@contextlib.contextmanager
+def _signals(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C ends the run after the task in hand; a second one ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def first(number: int, frame: Any) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, old)
+
+    old = signal.signal(signal.SIGINT, first)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, old)
+
+
+async def _wishes(parts: Assembly, loop: Loop) -> HabilisError | None:
+    """A chat model proposes too; what the world cannot check is dropped. What went wrong, if anything."""
+    if parts.proposer is None:
+        return None
+    curriculum = parts.loop_parts.curriculum
+    snapshot = parts.world.observe()
+    try:
+        found = await parts.proposer.propose(
+            parts.world.spec,
+            snapshot.text,
+            sorted(curriculum.solved),
+            sorted(curriculum.failures),
+            _PROPOSALS,
+            parts.ledger,
+        )
+    except BudgetExceeded:
+        raise
+    except HabilisError as error:
+        parts.events.emit("warning", loop.iteration, message=f"no proposals from the model: {error}")
+        return error
+    curriculum.wish(found.goals)
+    return None
+
+
+async def _distil_if_due(parts: Assembly, loop: Loop, settings: AgentSettings) -> None:
+    from habilis._distil import distil_if_due
+
+    await distil_if_due(parts, loop, settings)
+
+
+def summary(parts: Assembly, loop: Loop, status: str, reason: str) -> Summary:
+    from habilis.run import Summary
+
+    episodes = list(parts.home.journal.episodes(loop.run_id, with_trajectories=False))
+    skills = parts.library.active()
+    return Summary(
+        run_id=loop.run_id,
+        status=status,
+        reason=reason,
+        tried=len(episodes),
+        solved=sum(e.solved for e in episodes),
+        skills=len(skills),
+        calling=sum(bool(s.program.calls) for s in skills.values()),
+        spent=parts.ledger.spent,
+        distillations=tuple(parts.distillations),
+    )
+
+
+def report(parts: Assembly, path: Path | None) -> Path:
+    """The HTML report of this agent's latest run, else of the home's."""
+    from habilis._reporting import write
+
+    if parts.last_run is None:
+        return write(parts.home, path)
+    return write(parts.home, path, run_id=parts.last_run, spent=parts.ledger.spent, limit=parts.ledger.limit)
+
+
+__all__ = ["autonomous", "report", "summary"]
