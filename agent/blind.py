@@ -9,7 +9,7 @@ action fails without it: what it had brought about is then a condition of that a
 from __future__ import annotations
 
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations
@@ -43,6 +43,7 @@ from habilis.memory.contracts import ContractBook
 
 _AMOUNTS = (8, 3, 1)  # of what a skill makes, tried as one step; plenty first, for the next step may use some up
 _MACRO_STEPS = 300  # world steps that one skill may take as a step of a plan
+_FEW = 8  # afforded actions of one primitive that are few enough to try them all
 _NARROW = 0.5  # share of the steps for actions about the goal or about what is at hand
 _VALUES = 8  # numbers above this count as no more novel
 
@@ -121,7 +122,8 @@ class BlindSearch:
             actions = world.affordances() if isinstance(world, Affording) else context.affordances
             if narrow:
                 at_hand = wanted | {a for f, v in world.observe().facts.items() if v for a in f.args}
-                actions = [a for a in actions if not a.args or set(a.args) & at_hand]
+                sizes = Counter(a.name for a in actions)
+                actions = [a for a in actions if sizes[a.name] <= _FEW or set(a.args) & at_hand]
             moves = [_Move(action=a) for a in actions]
             rng.shuffle(moves)
             if first:
