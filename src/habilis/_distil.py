@@ -88,7 +88,7 @@ async def distil_now(
     *,
     run_id: int | None = None,
     iteration: int | None = None,
-    seconds: float = 240.0,
+    seconds: float = 420.0,
     base: str = "smollm2",
 ) -> Mapping[str, Json]:
     """Turn the home's episodes into a model, judge it and record it. Raises `HabilisError`.

@@ -44,7 +44,7 @@ class AgentSettings:
 
     seed: int = 0
     distil_every: int | None = None
-    distil_seconds: float = 240.0
+    distil_seconds: float = 420.0
     curriculum: str = "demand"
     embedder: str = "auto"
     unsafe_no_isolation: bool = False

@@ -173,7 +173,7 @@ def distil(
     home: HomeOption = None,
     world: WorldOption = "craft",
     option: OptOption = None,
-    seconds: Annotated[float, typer.Option("--seconds", help="for everything together")] = 240.0,
+    seconds: Annotated[float, typer.Option("--seconds", help="for everything together")] = 420.0,
     base: Annotated[str, typer.Option("--base", help="smollm2, a folder, or a Hugging Face id")] = "smollm2",
     as_json: JsonOption = False,
 ) -> None:
