@@ -11,9 +11,8 @@ action's arguments with variables and keeping what most siblings share (least ge
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from habilis.core import (
@@ -31,10 +30,9 @@ from habilis.core import (
     Value,
     WorldSpec,
 )
+from habilis.memory._binding import bind, bind_atom, complete, unify, variables
 
-_VARIABLE = re.compile(r"\$\d+")
 _SHARED = 0.6  # share of siblings that must agree before a never-tried action is predicted to behave likewise
-_INSTANCES = 24  # actions that one lifted contract is instantiated to for one fact
 _BELIEVED = 8.0  # times that a told effect should have come by now; if it never did, it is false (e^-8)
 _SUSPECTS = 4  # how many facts at once are taken to be what a failure lacked
 _KEPT_BELOW = 0.5  # mean consumption under which a thing counts as kept (tools wear out now and then)
@@ -133,10 +131,10 @@ class ContractBook:
                 continue
             size = len(schema.action.args)
             for effect in schema.effects:
-                binding = _unify(effect.fact, fact, {}) if _rises(effect) is up else None
+                binding = unify(effect.fact, fact, {}) if _rises(effect) is up else None
                 if binding is None:
                     continue
-                for full in _complete(binding, size, schema, facts):
+                for full in complete(binding, size, schema, facts):
                     action = Action(primitive.name, tuple(full[f"${i}"] for i in range(size)))
                     if action not in self._entries:
                         found[action] = self._bound(schema, action)
@@ -158,8 +156,8 @@ class ContractBook:
         return Contract(
             action,
             self.spec.fingerprint,
-            tuple(Condition(_bind_atom(c.atom, binding), c.consumed) for c in schema.conditions),
-            tuple(Effect(_bind(e.fact, binding), e.amount, e.value) for e in schema.effects),
+            tuple(Condition(bind_atom(c.atom, binding), c.consumed) for c in schema.conditions),
+            tuple(Effect(bind(e.fact, binding), e.amount, e.value) for e in schema.effects),
         )
 
     def take_dirty(self) -> list[Contract]:
@@ -451,13 +449,13 @@ class ContractBook:
         effects: Counter[tuple[Fact, Value | None]] = Counter()
         amounts: dict[Fact, list[float]] = {}
         for contract in siblings:
-            names = _variables(contract.action)
+            names = variables(contract.action)
             for c in contract.conditions:
-                shared = _bind_atom(c.atom, names)
+                shared = bind_atom(c.atom, names)
                 conditions[shared] += 1
                 consumed[shared] = consumed.get(shared, 0.0) + c.consumed
             for e in contract.effects:
-                lifted = _bind(e.fact, names)
+                lifted = bind(e.fact, names)
                 effects[lifted, e.value] += 1
                 amounts.setdefault(lifted, []).append(e.amount)
         enough = max(2, _SHARED * len(siblings))
@@ -489,59 +487,3 @@ def _rises(effect: Effect) -> bool:
 def _round(number: float) -> float:
     """Enough digits to plan with; few enough that a stored contract reads back equal."""
     return round(number, 6)
-
-
-def _unify(pattern: Fact, fact: Fact, binding: Mapping[Term, Term]) -> dict[Term, Term] | None:
-    """The binding, extended so that the pattern becomes the fact; None where it cannot."""
-    if pattern.predicate != fact.predicate or len(pattern.args) != len(fact.args):
-        return None
-    found = dict(binding)
-    for wanted, given in zip(_bind(pattern, binding).args, fact.args, strict=True):
-        if isinstance(wanted, str) and _VARIABLE.fullmatch(wanted):
-            if found.setdefault(wanted, given) != given:
-                return None
-        elif wanted != given:
-            return None
-    return found
-
-
-def _complete(binding: Mapping[Term, Term], size: int, schema: Contract, facts: Facts) -> list[dict[Term, Term]]:
-    """All ways to fill the open arguments from observed facts that the conditions mention; a bounded number."""
-    found = [dict(binding)]
-    for condition in schema.conditions:
-        atom = condition.atom
-        wider: list[dict[Term, Term]] = []
-        for partial in found:
-            if all(not str(a).startswith("$") or a in partial for a in atom.fact.args) or atom.value is False:
-                wider.append(partial)
-                continue
-            matches = [
-                extended
-                for fact in sorted(facts, key=str)
-                if atom.holds_for(facts[fact]) and (extended := _unify(atom.fact, fact, partial)) is not None
-            ]
-            wider += matches[:_INSTANCES] or [partial]
-        found = wider[:_INSTANCES]
-    return [f for f in found if all(f"${i}" in f for i in range(size))]
-
-
-def _variables(action: Action) -> Mapping[Term, Term]:
-    names: dict[Term, Term] = {}
-    for i, arg in enumerate(action.args):
-        names.setdefault(arg, f"${i}")
-    return names
-
-
-def _bind(fact: Fact, names: Mapping[Term, Term]) -> Fact:
-    return Fact(fact.predicate, tuple(_bound_term(a, names) for a in fact.args))
-
-
-def _bound_term(term: Term, names: Mapping[Term, Term]) -> Term:
-    """A variable by its value, also where it is a part of a name: ``$0/$1``."""
-    if term in names or not isinstance(term, str) or "$" not in term:
-        return names.get(term, term)
-    return _VARIABLE.sub(lambda m: str(names.get(m[0], m[0])), term)
-
-
-def _bind_atom(atom: Atom, names: Mapping[Term, Term]) -> Atom:
-    return Atom(_bind(atom.fact, names), atom.op, atom.value)
