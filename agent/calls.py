@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from habilis.core import Program, Skill
@@ -17,3 +18,12 @@ def needed(program: Program, skills: Mapping[str, Skill]) -> dict[str, Program]:
             found[name] = skills[name].program
             todo += skills[name].program.calls
     return found
+
+
+def called_tools(program: Program, skills: Mapping[str, Skill]) -> tuple[str, ...]:
+    """The tools that a program, or a skill it rests on, calls by name."""
+    sources = [program.source, *(p.source for p in needed(program, skills).values())]
+    return tuple(sorted({name for source in sources for name in _TOOL.findall(source)}))
+
+
+_TOOL = re.compile(r"\btools\.([A-Za-z_]\w*)")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import replace
 
 from habilis.core import (
     Approve,
     Augmentation,
     Cost,
+    Event,
     EventStream,
     Kind,
     Ledger,
@@ -73,10 +75,12 @@ class Helping:
         fallback = HostTools(self.registry, ledger, allowed=names, approve=self._approve, on_call=self._called)
         return ReplayTools(tape, fallback)
 
-    def record(self, task: Task, picked: Sequence[Augmentation], tape: Sequence[ToolCall], ok: bool) -> None:
-        """Credit what was used: tools that were called, and the rest that was picked."""
+    def record(
+        self, task: Task, picked: Sequence[Augmentation], tape: Sequence[ToolCall], skills: Set[str], ok: bool
+    ) -> None:
+        """Credit what was used of the picked: tools that were called, skills that the last program rests on."""
         called = {c.tool for c in tape}
-        used = [a for a in picked if a.kind is not Kind.TOOL or a.name in called]
+        used = [a for a in picked if a.name in (called if a.kind is Kind.TOOL else skills)]
         known = set(self.catalogue.ids())
         self.catalogue.credit((a.id for a in used if a.id in known), ok)
         if used:
@@ -87,6 +91,13 @@ class Helping:
             )
 
     def _called(self, call: ToolCall, result: ToolResult) -> None:
+        tool = self.registry.get(call.tool) if call.tool in self.registry else None
+        if tool is not None:  # its price may have been learned from an overrun
+            self.catalogue.put(replace(of_tool(tool), cost=self.registry.stats(tool.name).most))
+        self._journal.append_event(
+            self._run_id(),
+            Event("tool_called", {"tool": call.tool, "args": dict(call.args), "ok": result.error is None}),
+        )
         self._events.emit(
             "tool_called",
             None,

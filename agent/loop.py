@@ -9,12 +9,12 @@ uninterrupted one would.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from habilis.agent.admission import AdmissionSettings, Verified, affordable, candidate, observed, verify
-from habilis.agent.calls import needed
+from habilis.agent.calls import called_tools, needed
 from habilis.agent.curriculum import Curriculum, words
 from habilis.agent.regression import skills_by_fact
 from habilis.core import (
@@ -41,6 +41,7 @@ from habilis.core import (
     Judge,
     Kind,
     Ledger,
+    ModelError,
     NotFoundError,
     RunLimits,
     Runner,
@@ -52,6 +53,7 @@ from habilis.core import (
     Verdict,
     Verifier,
     World,
+    WorldError,
     Writer,
     dump,
 )
@@ -84,7 +86,9 @@ class Help(Protocol):
     def pick(self, task: Task, ledger: Ledger) -> tuple[Augmentation, ...]: ...
     def caller(self, names: Sequence[str], ledger: Ledger, tape: list[ToolCall]) -> ToolCaller | None: ...
     def replay(self, names: Sequence[str], tape: Sequence[ToolCall], ledger: Ledger) -> ToolCaller | None: ...
-    def record(self, task: Task, picked: Sequence[Augmentation], tape: Sequence[ToolCall], ok: bool) -> None: ...
+    def record(
+        self, task: Task, picked: Sequence[Augmentation], tape: Sequence[ToolCall], skills: Set[str], ok: bool
+    ) -> None: ...
 
 
 @dataclass
@@ -111,6 +115,7 @@ class _Worked:
     skills: Sequence[Skill]
     picked: tuple[Augmentation, ...]
     tape: Sequence[ToolCall]
+    raised: ModelError | None = None  # ends the run, once the episode is recorded
 
 
 class Loop:
@@ -195,7 +200,8 @@ class Loop:
                     except (InputError, NotFoundError) as error:  # a circle of calls, or a callee retired since
                         episode = replace(episode, reason=f"{skill.name} cannot be kept: {error}")
             if p.help is not None:
-                p.help.record(task, worked.picked, worked.tape, episode.solved)
+                used = {name for a in episode.attempts[-1:] for name in needed(a.program, self._skills())}
+                p.help.record(task, worked.picked, worked.tape, used, episode.solved)
             if kept:
                 episode = replace(episode, skill=kept[0].name, skills=tuple(s.name for s in kept))
             p.curriculum.record(episode)
@@ -218,6 +224,8 @@ class Loop:
             cost=episode.cost.nonzero(),
         )
         p.events.emit("budget", episode.index, spent=dump(p.ledger.spent), limit=dump(p.ledger.limit))
+        if worked.raised is not None:
+            raise worked.raised
         return episode
 
     # ------------------------------------------------------------------ inside
@@ -234,6 +242,7 @@ class Loop:
         context = self._context(picked, caller)
         drafts = p.writer.drafts(task, context, ledger)
         skills: list[Skill] = []
+        raised: ModelError | None = None
         solved, reason, writer = False, "", ""
         status = "failed"
         try:
@@ -246,6 +255,12 @@ class Loop:
             solved = any(a.ok for a in attempts)
             status = "solved" if solved else "failed" if affordable(error, p.ledger) else "stopped"
             reason = str(error)
+            writer = attempts[-1].program.writer if attempts else ""
+        except (InputError, ModelError, WorldError) as error:
+            # What was spent and done until here is recorded all the same; the next task may fare better.
+            solved = any(a.ok for a in attempts)
+            status, reason = "solved" if solved else "failed", f"{type(error).__name__}: {error}"
+            raised = error if isinstance(error, ModelError) else None
             writer = attempts[-1].program.writer if attempts else ""
         finally:
             await drafts.aclose()
@@ -260,7 +275,7 @@ class Loop:
             writer,
             tuple(a.id for a in picked),
         )
-        return _Worked(episode, skills, picked, tape)
+        return _Worked(episode, skills, picked, tape, raised)
 
     async def _lift_effects(
         self, task: Task, ledger: Ledger, attempts: list[Attempt], tape: list[ToolCall], skills: list[Skill]
@@ -328,7 +343,7 @@ class Loop:
                 reason = "the program is not general: it has no goal of its own"
                 feedback = Feedback(attempts[-1].trajectory, Verdict(False, (), reason), True, draft.args)
                 continue
-            new = candidate(draft, task, context.spec, self.iteration, _used(tape))
+            new = candidate(draft, task, context.spec, self.iteration, called_tools(draft.program, self._skills()))
             result = await asyncio.to_thread(self._verify, new, ledger, task, tape)
             for trajectory in result.trajectories:
                 self.parts.book.learn(trajectory)
@@ -356,6 +371,7 @@ class Loop:
             seed=task.seed,
             ledger=ledger,
         )
+        p.journal.update_run(self.run_id, spent=p.ledger.spent)  # a kill from here on forgets no spending
         p.book.learn(trajectory)
         self._declare()
         verdict = await asyncio.to_thread(self._judge, task, trajectory, ledger)
@@ -393,7 +409,8 @@ class Loop:
     def _seen(self, draft: Draft, task: Task, attempt: Attempt, verdict: Verdict, tape: Sequence[ToolCall]) -> Skill:
         template = draft.goal_template or str(task.goal)
         spec = self.parts.world.spec
-        new = candidate(replace(draft, goal_template=template), task, spec, self.iteration, _used(tape))
+        tools = called_tools(draft.program, self._skills())
+        new = candidate(replace(draft, goal_template=template), task, spec, self.iteration, tools)
         return observed(new, attempt.args, task, attempt.trajectory, verdict.judge)
 
     def _already(self, draft: Draft) -> bool:
@@ -423,6 +440,7 @@ class Loop:
 
     def _context(self, picked: tuple[Augmentation, ...], caller: ToolCaller | None) -> Context:
         world = self.parts.world
+        self.parts.book.spec = world.spec  # a world of functions learns its predicates as it goes
         self._declare()
         capabilities = world.spec.capabilities
         affordances: tuple[Action, ...] = ()
@@ -466,7 +484,3 @@ def describe(trajectory: Trajectory, verdict: Verdict) -> str:
     if verdict.unmet:
         return "not yet: " + " and ".join(map(str, verdict.unmet))[:480]
     return (verdict.reason or "the goal is not met")[:500]
-
-
-def _used(tape: Sequence[ToolCall]) -> tuple[str, ...]:
-    return tuple(sorted({c.tool for c in tape}))

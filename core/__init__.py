@@ -45,7 +45,7 @@ from habilis.core.protocols import (
     Writer,
 )
 from habilis.core.serial import dump, load
-from habilis.core.skill import Evidence, EvidenceLevel, Skill, Trial
+from habilis.core.skill import Evidence, EvidenceLevel, Skill, Trial, fill
 from habilis.core.task import Attempt, Episode, Task
 from habilis.core.world import (
     Action,
@@ -154,6 +154,7 @@ __all__ = [
     "Writer",
     "as_budget",
     "dump",
+    "fill",
     "judged",
     "load",
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from habilis.core.errors import InputError
 from habilis.core.goal import Goal
 from habilis.core.program import Program
 from habilis.core.world import Json
@@ -75,7 +77,30 @@ class Skill:
     def goal_for(self, args: Mapping[str, Json]) -> Goal:
         """The goal with the arguments (and the parameters' defaults) filled in."""
         values = {p.name: p.default for p in self.program.parameters} | dict(args)
-        text = self.goal_template
-        for name, value in values.items():
-            text = text.replace("{" + name + "}", str(value))
-        return Goal.parse(text)
+        return Goal.parse(fill(self.goal_template, values))
+
+
+def fill(template: str, values: Mapping[str, Json]) -> str:
+    """A goal's template with its ``{parameter}`` filled in.
+
+    A text keeps to its quotation marks, whatever it holds; outside of them only numbers and truth values may stand.
+    Raises `InputError`.
+    """
+
+    def put(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in values:
+            return match[0]
+        value = values[name]
+        quoted = template[: match.start()].replace('\\"', "").count('"') % 2 == 1
+        if quoted:
+            return str(value).translate(_ESCAPED)
+        if isinstance(value, str):
+            raise InputError(f"the goal {template!r} takes a number for {name}, not the text {value[:80]!r}")
+        return str(value)
+
+    return _PARAMETER.sub(put, template)
+
+
+_PARAMETER = re.compile(r"\{(\w+)\}")
+_ESCAPED = {ord("\\"): "\\\\", ord('"'): '\\"', ord("\n"): "\\n", ord("\r"): "\\r"}

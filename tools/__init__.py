@@ -5,6 +5,7 @@ and the choice of what to use for a task under a budget (`BudgetSelector`, `Cata
 `habilis.memory`.
 """
 
+from habilis.tools._loading import full_source
 from habilis.tools.augmentations import Catalogue, of_document, of_episode, of_model, of_skill, of_tool
 from habilis.tools.caller import HostTools, Inconclusive, OnCall, ReplayTools
 from habilis.tools.registrations import StateStore, load_registrations, save_registrations
@@ -26,6 +27,7 @@ __all__ = [
     "ToolResult",
     "ToolStats",
     "exact_pick",
+    "full_source",
     "load_registrations",
     "of_document",
     "of_episode",

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from habilis.core import Contract, Episode, InputError, Json, Skill, WorldSpec
+from habilis.core import Contract, Episode, InputError, Json, ModelError, Skill, WorldSpec
 from habilis.memory.wheels import cache_dir
 from habilis.trainer._lazy import need
 from habilis.trainer._lm import self_generated, start_token
@@ -121,7 +121,7 @@ def distil(
         raise InputError(
             f"of {seconds:.0f} s, {time.monotonic() - began:.0f} s went into corpus, Fisher and evaluating the base "
             f"model and {reserve:.0f} s are kept for judging the new one: nothing is left for training. Give it more "
-            "time (--max-seconds), or prepare the base model beforehand: habilis models get"
+            "time (--seconds, or --distil-seconds of a run), or prepare the base model beforehand: habilis models get"
         )
     work = out.with_name(f"{out.name}.work")
     trained = train(
@@ -139,6 +139,8 @@ def distil(
         stop=stop,
     )
     clock.lap("train")
+    if trained.stopped == "asked":
+        raise ModelError(f"stopped after step {trained.steps}; the work is kept and goes on when it is called again")
 
     _save(trained.model, tokenizer, out)
     clock.lap("save")

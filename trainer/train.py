@@ -284,7 +284,8 @@ def _plan(
         if fitting < 1:
             raise InputError(
                 f"one training step takes {step:.1f} s and {max(0.0, left):.1f} s are left, so no step fits; "
-                f"give the distillation more time (--max-seconds) or use a smaller batch (now {settings.batch})"
+                "give the distillation more time (--seconds, --distil-seconds of a run) or use a smaller batch "
+                f"(now {settings.batch})"
             )
         planned = min(planned, fitting)
     if planned < 1:

@@ -144,8 +144,11 @@ class Assembly:
         The goals that a user gives to one agent make a run of their own, in a world and on an account of its own.
         """
         if self.current is not None and self.current_kind == kind:
+            if self.ended:  # it was stopped, and goes on in the same agent
+                self.home.journal.update_run(self.current.run_id, status="running")
             return self.current
         self.leave()
+        self.registry.begin_run()
         journal, config = self.home.journal, self.config(kind)
         past = journal.runs()
         for run in past:

@@ -65,7 +65,8 @@ def compose(
         name = world
         make = open_world(world, world_options)
         world = make()
-        fresh = fresh or make
+        if {"seed"} <= world.spec.capabilities and "live" not in world.spec.capabilities:
+            fresh = fresh or make
     else:
         name = world.spec.name
     fresh, given = _fresh(world, fresh, approve), world
@@ -85,9 +86,12 @@ def compose(
         chat = _chat(model, base_url, prices) if model is not None else None
         judge = GoalJudge(_chat_judge(chat) if chat is not None else None)
         registry = ToolRegistry(approve=approve)
-        for one in [*world_tools(given), *tools, *load_registrations(journal)]:
-            if not (isinstance(one, str) and one in registry):
-                registry.add_all(one)
+        for one in [*world_tools(given), *tools]:
+            registry.add_all(one)
+        for source in load_registrations(journal):
+            for one in ToolRegistry().add_all(source):
+                if one.name not in registry or registry.get(one.name).owner != one.owner:
+                    registry.add(one)
         registry.add_entry_points()
         holder: list[Assembly] = []
         helping = Helping(
@@ -160,6 +164,10 @@ def _fresh(world: World, given: Callable[[], World] | None, approve: Approve | N
     """How to make a world of the same rules, or None where that cannot be done."""
     capabilities = world.spec.capabilities
     if "live" in capabilities or "seed" not in capabilities:
+        if given is not None:
+            raise InputError(
+                "fresh= needs a world that resets to a seed and is not live; give it reset=, or leave fresh="
+            )
         return None
     if given is None and isinstance(world, Cloneable) and "clone" in capabilities:
         given = world.clone

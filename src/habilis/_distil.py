@@ -71,16 +71,16 @@ async def distil_if_due(parts: Assembly, loop: Loop, settings: AgentSettings) ->
     kept = len(journal.skills(status=None))
     if kept - int(state["skills"]) < every:
         return
-    journal.put_state("distil", {**state, "skills": kept})
     if not can_train():
+        journal.put_state("distil", {**state, "skills": kept})
         parts.events.emit("warning", loop.iteration, message="not distilled: pip install 'habilis[train]'")
         return
     try:
         await distil_now(parts, run_id=loop.run_id, iteration=loop.iteration, seconds=settings.distil_seconds)
-    except BudgetExceeded as error:
-        parts.events.emit("warning", loop.iteration, message=f"not distilled: {error}")
     except HabilisError as error:
         parts.events.emit("warning", loop.iteration, message=f"not distilled: {error}")
+    if not parts.stop.is_set():  # what was interrupted goes on when the run does
+        journal.put_state("distil", {**state, "skills": kept})
 
 
 async def distil_now(
@@ -101,7 +101,9 @@ async def distil_now(
 
     journal = parts.home.journal
     episodes = list(journal.episodes())
-    name = f"{base.rsplit('/', 1)[-1]}-{len(episodes)}"
+    # A name of its own for every result: nothing is ever written over a model that is in use. Until a result is
+    # recorded the name stays, so that interrupted work is found again.
+    name = f"{base.rsplit('/', 1)[-1]}-{len(journal.models()) + 1}"
     out = parts.home.models_path / name
     parts.events.emit("distil_started", iteration, episodes=len(episodes), model=name)
     last = [0.0]

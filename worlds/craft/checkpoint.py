@@ -68,7 +68,7 @@ def load(world: CraftWorld, state: Json) -> None:
         for depth, y, first, last in state["seen"]:
             for x in range(int(first), int(last) + 1):
                 key: Key = (x, int(y), int(depth))
-                seen.add(key, changed.get(key) or terrain.cell(key))
+                seen.add(key, changed[key] if key in changed else terrain.cell(key))
         for key, cell in changed.items():
             stations += [(key, name) for name in tables.STATIONS if name in cell]
         placed = {((x, y, z), name): i for i, (x, y, z, name) in enumerate(state.get("stations", ()))}

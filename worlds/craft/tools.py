@@ -61,7 +61,14 @@ def tools(world: CraftWorld) -> tuple[PricedFunction, PricedFunction]:
         PricedFunction(
             "recipe_book", recipe_book, recipe_book.__doc__ or "", Cost(usd=0.01, calls=1), provides="contracts"
         ),
-        PricedFunction("telescope", telescope, telescope.__doc__ or "", Cost(usd=0.005, calls=1)),
+        PricedFunction(
+            # It shows the land of this world alone, so it cannot stand in for a look elsewhere.
+            "telescope",
+            telescope,
+            telescope.__doc__ or "",
+            Cost(usd=0.005, calls=1),
+            safe_to_retry=False,
+        ),
     )
 
 

@@ -129,6 +129,7 @@ def solve(
     as_json: JsonOption = False,
 ) -> None:
     """Work on one goal of yours."""
+    from habilis._text import plain
     from habilis.cli._output import say_json
     from habilis.core import dump
     from habilis.run import Agent, AgentSettings
@@ -160,7 +161,7 @@ def solve(
         else:
             print(f"{episode.status}: {episode.task.goal}" + (f" ({episode.reason})" if episode.reason else ""))
             if episode.attempts:
-                print(f"\n{episode.attempts[-1].program.source}")
+                print("\n" + plain(episode.attempts[-1].program.source, 100_000, lines=True))
             if episode.skill:
                 print(f"kept as the skill {episode.skill}; habilis skills show {episode.skill}")
             elif not episode.attempts:

@@ -87,7 +87,7 @@ def show(
     e = skill.evidence
     print(f"{skill.name}  version {skill.version}, {skill.status}, by {skill.origin}, world {skill.world}")
     print(f"  {plain(skill.doc)}")
-    print(f"  goal      {skill.goal_template}")
+    print(f"  goal      {plain(skill.goal_template)}")
     print(f"  evidence  {e.level.value}: {e.successes} of {e.successes + e.failures} trials, mean {e.mean:.2f}")
     for trial in e.trials:
         verdict = "ok" if trial.ok else plain(trial.why)

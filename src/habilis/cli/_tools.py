@@ -75,11 +75,11 @@ def remove(source: Annotated[str, typer.Argument(help="as it was added")], home:
     """Take a registration back."""
     from habilis.core import NotFoundError
     from habilis.memory.home import Home, default_home
-    from habilis.tools import load_registrations, save_registrations
+    from habilis.tools import full_source, load_registrations, save_registrations
 
     with Home.open(home or default_home(), create=False) as opened:
         known = load_registrations(opened.journal)
-        kept = [s for s in known if s != source and not s.endswith(source)]
+        kept = [s for s in known if s not in (source, full_source(source))]
         if len(kept) == len(known):
             raise NotFoundError.of("registration", source, known)
         save_registrations(opened.journal, kept)
