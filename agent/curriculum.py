@@ -117,7 +117,6 @@ class Curriculum:
             return None
         demand = self._demand(context.snapshot)
         kin = Counter(_kin(fact) for fact, _ in mastered)
-        kin.update(_kin(Fact("", c.action.args)) for c in self.book if c.successes and c.action.args)
         best: tuple[float, str, Task, str] | None = None
         for task, weight, why in candidates:
             if self.settings.strategy == "random":
@@ -231,9 +230,7 @@ class Curriculum:
         self, task: Task, weight: float, why: str, demand: Mapping[Fact, float], kin: Counter[str]
     ) -> tuple[float, str]:
         if task.kind == "try":
-            action = Action.parse(task.action or "")
-            family = kin[_kin(Fact("", action.args))] if action.args else 0
-            return weight * 0.8 / (1 + 0.35 * family), why
+            return weight * 0.8, why
         if not task.goal.atoms:
             return weight, why
         fact = task.goal.atoms[0].fact

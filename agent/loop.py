@@ -29,6 +29,7 @@ from habilis.core import (
     Context,
     Cost,
     Declaring,
+    DefinitionError,
     Draft,
     Episode,
     EventStream,
@@ -43,12 +44,14 @@ from habilis.core import (
     Ledger,
     ModelError,
     NotFoundError,
+    Program,
     RunLimits,
     Runner,
     Skill,
     Task,
     ToolCall,
     ToolCaller,
+    ToolError,
     Trajectory,
     Verdict,
     Verifier,
@@ -204,10 +207,12 @@ class Loop:
                 p.help.record(task, worked.picked, worked.tape, used, episode.solved)
             if kept:
                 episode = replace(episode, skill=kept[0].name, skills=tuple(s.name for s in kept))
-            p.curriculum.record(episode)
-            p.journal.append_episode(self.run_id, episode)
             p.journal.put_contracts(p.book.take_dirty())
-            self.iteration += 1
+            # What a limit of the run cut short is taken up again when the run goes on.
+            if episode.status != "stopped" or task.origin == "user":
+                p.curriculum.record(episode)
+                p.journal.append_episode(self.run_id, episode)
+                self.iteration += 1
             p.journal.put_state(f"run:{self.run_id}", self._state())
             p.journal.update_run(self.run_id, spent=p.ledger.spent)
         for skill in kept:
@@ -234,6 +239,9 @@ class Loop:
         p = self.parts
         attempts: list[Attempt] = []
         tape: list[ToolCall] = []
+        if task.origin == "user" and task.goal.atoms and not task.goal.unmet(p.world.observe()):
+            done = Episode(self.iteration, task, "solved", reason="it was already true; nothing was done")
+            return _Worked(done, (), (), ())
         picked = p.help.pick(task, ledger) if p.help is not None else ()
         if picked:
             p.events.emit("augmentations_picked", self.iteration, names=[a.id for a in picked], cost={})
@@ -256,7 +264,7 @@ class Loop:
             status = "solved" if solved else "failed" if affordable(error, p.ledger) else "stopped"
             reason = str(error)
             writer = attempts[-1].program.writer if attempts else ""
-        except (InputError, ModelError, WorldError) as error:
+        except (DefinitionError, InputError, ModelError, ToolError, WorldError) as error:
             # What was spent and done until here is recorded all the same; the next task may fare better.
             solved = any(a.ok for a in attempts)
             status, reason = "solved" if solved else "failed", f"{type(error).__name__}: {error}"
@@ -275,6 +283,8 @@ class Loop:
             writer,
             tuple(a.id for a in picked),
         )
+        if solved and not skills and attempts and self._already(attempts[-1].program):
+            episode = replace(episode, skill=attempts[-1].program.name)
         return _Worked(episode, skills, picked, tape, raised)
 
     async def _lift_effects(
@@ -333,7 +343,7 @@ class Loop:
                     feedback = Feedback(attempt.trajectory, verdict, False, draft.args)
                     continue
                 solved, reason = True, ""
-                if task.kind == "try" or self._already(draft):
+                if task.kind == "try" or self._already(draft.program):
                     return True, "", writer, None
                 if self.parts.verifier is None and draft.program.name.startswith("try_"):
                     return True, "it came true while finding out; no program was proven", writer, None
@@ -413,10 +423,10 @@ class Loop:
         new = candidate(replace(draft, goal_template=template), task, spec, self.iteration, tools)
         return observed(new, attempt.args, task, attempt.trajectory, verdict.judge)
 
-    def _already(self, draft: Draft) -> bool:
-        """The draft is a known skill, called as it is."""
-        known = self._skills().get(draft.program.name)
-        return known is not None and known.program == draft.program
+    def _already(self, program: Program) -> bool:
+        """The program is a known skill, called as it is."""
+        known = self._skills().get(program.name)
+        return known is not None and known.program == program
 
     def _announce(self, skill: Skill, iteration: int) -> None:
         self.parts.events.emit(

@@ -242,8 +242,9 @@ class Ledger:
         for node, spent in zip(path, sums, strict=True):
             node._spent = spent
             node._held -= 1
-            # Sums of fractions leave crumbs; with nothing held, nothing is reserved.
-            node._reserved = node._reserved.less(held) if node._held else Cost()
+            # Sums of fractions leave crumbs; with nothing held, nothing is reserved, and a crumb is nothing.
+            rest = node._reserved.less(held) if node._held else Cost()
+            node._reserved = replace(rest, usd=round(rest.usd, 12), seconds=round(rest.seconds, 9))
 
 
 def as_budget(value: Budget | Mapping[str, float | None] | str | None) -> Budget:

@@ -45,8 +45,7 @@ class NotFoundError(HabilisError, LookupError):
         names = sorted(map(str, known))
         close = get_close_matches(name, names, n=1)
         text = f"there is no {kind} {name!r}"
-        if close:
-            text += f"; did you mean {close[0]!r}?"
+        text += f"; did you mean {close[0]!r}?" if close else "."
         shown = ", ".join(names[:12]) + (f", … ({len(names)} in all)" if len(names) > 12 else "")
         text += f" Known: {shown}." if names else f" No {kind} is known yet."
         return cls(text + (f" {hint}" if hint else ""))

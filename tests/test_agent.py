@@ -6,14 +6,26 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from habilis import Agent, AgentSettings, Goal, HabilisError, tool
-from habilis.core import InputError, ModelError, NotFoundError, SkillError, judged
+from habilis import Agent, AgentSettings, Goal, HabilisError, World, tool
+from habilis.core import (
+    Context,
+    Draft,
+    Feedback,
+    InputError,
+    Ledger,
+    ModelError,
+    NotFoundError,
+    Program,
+    SkillError,
+    Task,
+    judged,
+)
 from habilis.memory import Home
 from habilis.testing.chat import Response, Server, serve_openai
 from habilis.worlds import FunctionWorld, action, from_functions
@@ -597,3 +609,31 @@ def tidy(name: str = "a.txt"):
     assert episode.attempts[-1].trajectory.tape[0].tool == "topic_of"
     assert episode.cost.usd > 0.001
     assert agent.skill("tidy").skill.evidence.level == "model_judged"
+
+
+def test_what_was_spent_before_the_model_failed_is_in_the_journal(tmp_path: Path) -> None:
+    """The first program ran and cost world steps; then the model was gone."""
+
+    class Breaks:
+        name = "breaks"
+
+        async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
+            source = "def look():\n    world.boil()\n"
+            yield Draft(Program("look", source, (), (), "breaks"))
+            raise ModelError("the model is gone")
+
+    stock = {"water": 3, "hot_water": 0}
+
+    def boil() -> None:
+        """Boil one water."""
+        stock["water"] -= 1
+        stock["hot_water"] += 1
+
+    world = World.from_functions([boil], observe=lambda: {"count": stock})
+    with Agent(world, home=tmp_path / "home", writer=Breaks()) as agent:
+        with pytest.raises(ModelError, match="gone"):
+            asyncio.run(agent.solve('count("hot_water") >= 3'))
+        episodes = list(agent._parts.home.journal.episodes())
+    assert [e.status for e in episodes] == ["failed"]
+    assert episodes[0].cost.world_steps == 1
+    assert "the model is gone" in episodes[0].reason

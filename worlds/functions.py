@@ -45,6 +45,7 @@ from habilis.core import (
     Snapshot,
     Term,
     Value,
+    WorldError,
     WorldSpec,
 )
 from habilis.worlds._declare import Declared, Signature, read_signature
@@ -207,8 +208,12 @@ class FunctionWorld:
         self.observe()
 
     def reset(self, seed: int) -> Observation:
+        """Raises `WorldError` where the user's ``reset`` did."""
         if self._reset is not None:
-            _call(self._reset, (seed,) if self._seeded else ())
+            try:
+                _call(self._reset, (seed,) if self._seeded else ())
+            except Exception as error:
+                raise self._broken("reset", error) from error
         return self.observe()
 
     def observe(self) -> Observation:
@@ -281,10 +286,19 @@ class FunctionWorld:
         return [Goal.parse(g) if isinstance(g, str) else g for g in given]
 
     def clone(self) -> FunctionWorld:
-        """Raises `InputError` when the world was given no ``clone``."""
+        """Raises `InputError` when the world was given no ``clone``, `WorldError` when that gave no world."""
         if self._clone is None:
             raise InputError(f"the world {self.spec.name!r} cannot be cloned; give from_functions a clone= function")
-        return self._clone()
+        try:
+            made = self._clone()
+        except Exception as error:
+            raise self._broken("clone", error) from error
+        if not isinstance(made, FunctionWorld):
+            raise WorldError(f"clone of the world {self.spec.name!r} gave {type(made).__name__}, not a world")
+        return made
+
+    def _broken(self, what: str, error: Exception) -> WorldError:
+        return WorldError(f"{what} of the world {self.spec.name!r} raised {type(error).__name__}: {str(error)[:500]}")
 
     # -- facts ---------------------------------------------------------------------------------------------------------
 
@@ -311,7 +325,11 @@ class FunctionWorld:
         """Declare a predicate when it is first seen; an observation shows it only once something is true of it."""
         known = self.spec.predicate(fact.predicate)
         if known is None:
-            if not fact.predicate.isidentifier() or keyword.iskeyword(fact.predicate):
+            if (
+                not isinstance(fact.predicate, str)
+                or not fact.predicate.isidentifier()
+                or keyword.iskeyword(fact.predicate)
+            ):
                 raise DefinitionError(
                     f"observe of the world {self.spec.name!r} names a predicate {fact.predicate!r}; "
                     "a predicate is a name as in Python, and none of its keywords"

@@ -191,9 +191,11 @@ class Agent:
         """The active skills by name, each callable in this agent's world."""
         return {name: BoundSkill(skill, self) for name, skill in sorted(self._parts.library.active().items())}
 
-    def skill(self, name: str) -> BoundSkill:
+    def skill(self, name: str | None) -> BoundSkill:
         """One active skill. Raises `NotFoundError`."""
         known = self.skills
+        if not name:
+            raise InputError("no skill is named: an episode keeps none where no program was proven; see Episode.reason")
         if name not in known:
             raise NotFoundError.of("skill", name, known)
         return known[name]

@@ -52,8 +52,8 @@ def step(life: Life) -> Episode | None:
     return asyncio.run(life.loop.step())
 
 
-def work(life: Life, goal: str, seed: int = 5) -> Episode:
-    task = Task(Goal.parse(goal), life.world.spec.name, seed, goal, origin="user")
+def work(life: Life, goal: str, seed: int = 5, origin: str = "user") -> Episode:
+    task = Task(Goal.parse(goal), life.world.spec.name, seed, goal, origin=origin)
     return asyncio.run(life.loop.work(task))
 
 
@@ -218,7 +218,7 @@ def test_a_twin_is_not_kept_twice(tmp_path: Path, runner: ConfinedRunner) -> Non
     with written(tmp_path, runner, Scripted(LOOP)) as life:
         assert work(life, FIG).skill == "have_fig"
     with written(tmp_path, runner, Scripted(twin)) as life:
-        assert work(life, FIG, seed=6).skill == "have_fig"
+        assert work(life, FIG, seed=6, origin="curriculum").skill == "have_fig"
         assert list(life.library.active()) == ["have_fig"]
         assert life.library.get("have_fig").evidence.successes == 6
 

@@ -124,16 +124,16 @@ def test_a_taken_name_is_refused_naming_both_owners(cli: Any, home: Path, write:
     assert (again.code, again.out) == (0, "weigh is registered already\n")
 
 
-def test_a_name_that_the_world_has_taken_is_told_before_a_run_is_lost(
+def test_a_name_that_the_world_has_taken_is_refused_when_it_is_added(
     cli: Any, home: Path, write: Callable[[str, str], Path]
 ) -> None:
     text = 'from habilis import tool\n@tool\ndef telescope(x: str) -> str:\n    "Look."\n    return x\n'
     write("own.py", text)
-    told = [cli("tools", "add", "own.py:telescope", "--home", home), cli("run", "-n", "17", "--home", home)]
-    assert told[-1].code == 1
-    assert "telescope" in told[-1].err
-    assert "Traceback" not in told[-1].err
-    assert cli("tools", "remove", "own.py:telescope", "--home", home).code == 0
+    told = cli("tools", "add", "own.py:telescope", "--home", home)
+    assert told.code == 1
+    assert "telescope" in told.err
+    assert "own.py" in told.err
+    assert "Traceback" not in told.err
     assert cli("run", "-n", "17", "--distil-every", "0", "--home", home).code == 0
 
 

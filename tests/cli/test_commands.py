@@ -254,3 +254,11 @@ def test_questions_are_answered_by_contracts_where_no_model_is_adopted(cli: Any,
     refused = cli("ask", "wants", 'count("dirt")', "--home", home)
     assert refused.code != 0
     assert "needs, yields" in refused.err
+
+
+def test_a_registration_is_removed_by_its_whole_name(cli: Any, home: Path, write: Callable[[str, str], Path]) -> None:
+    file = write("scales.py", TOOLS)
+    assert cli("tools", "add", f"{file}:weigh", "--home", home).code == 0
+    refused = cli("tools", "remove", "weigh", "--home", home)
+    assert refused.code != 0
+    assert cli("tools", "remove", f"{file}:weigh", "--home", home).code == 0

@@ -428,3 +428,17 @@ def test_any_run_replays_from_its_changes_and_from_a_checkpoint_in_its_midst(see
     again.load(saved)
     assert [(action, again.act(action)) for action, _ in later] == later
     assert again.observe() == world.observe()
+
+
+def test_an_emptied_cell_stays_empty_after_a_checkpoint() -> None:
+    world = CraftWorld()
+    world.reset(1)
+    while any(f.predicate == "here" and v for f, v in world.observe().facts.items()):
+        thing = next(str(f.args[0]) for f, v in world.observe().facts.items() if f.predicate == "here" and v)
+        taken = world.act(Action("gather", (thing,))).ok or world.act(Action("attack", (thing,))).ok
+        if not taken:
+            break
+    before = dict(world.observe().facts)
+    other = CraftWorld()
+    other.load(json.loads(json.dumps(world.save())))
+    assert dict(other.observe().facts) == before

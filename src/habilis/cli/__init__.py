@@ -9,12 +9,15 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line; an error of ours is one clear message and exit status 1."""
-    from habilis.cli._app import app
-    from habilis.cli._output import fail
-    from habilis.core import HabilisError
-
+    try:
+        from habilis.cli._app import app
+        from habilis.cli._output import fail
+        from habilis.core import HabilisError
+    except KeyboardInterrupt:
+        sys.exit(130)
     try:
         app()
+        sys.stdout.flush()
     except HabilisError as error:
         fail(error)
         sys.exit(1)
@@ -23,3 +26,6 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:
+        print(f"error: {error}; what was learned is kept", file=sys.stderr)
+        sys.exit(1)

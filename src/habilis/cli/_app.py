@@ -209,8 +209,11 @@ def ask(
 ) -> None:
     """Ask about the world: what the adopted local model says, and what the learned contracts say."""
     from habilis.cli._output import say_json
+    from habilis.memory.home import Home, default_home
     from habilis.run import Agent
 
+    with Home.open(home or default_home(), create=False, read_only=True):
+        pass  # a question makes no home
     with Agent(world, home=home, world_options=_options(option)) as agent:
         answer = agent.ask(kind, about)
     if as_json:

@@ -54,12 +54,15 @@ def add(
     source: Annotated[str, typer.Argument(help="module:function, or file.py:function")], home: HomeOption = None
 ) -> None:
     """Register a tool with a home."""
+    from habilis._worlds import open_world, world_tools
     from habilis.memory.home import Home, default_home
     from habilis.tools import ToolRegistry, load_registrations, save_registrations
 
     with Home.open(home or default_home()) as opened:
         known = load_registrations(opened.journal)
-        registry = ToolRegistry(known)
+        registry = ToolRegistry(world_tools(open_world("craft", {})()))  # the aids of the world that comes with us
+        for other in known:
+            registry.add_all(other)
         found = ToolRegistry().add_all(source)
         if all(one.name in registry and registry.get(one.name).owner == one.owner for one in found):
             print(f"{', '.join(one.name for one in found)} is registered already")
