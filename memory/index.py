@@ -6,16 +6,17 @@ truth, so whatever is damaged is thrown away and made again by `sync_index`.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import shutil
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 from habilis.core.augmentation import Kind
-from habilis.core.errors import HomeError, InputError, MissingExtraError
+from habilis.core.errors import HabilisError, HomeError, InputError, MissingExtraError
 from habilis.core.protocols import Embedder, Neighbour, VectorIndex
 
 if TYPE_CHECKING:
@@ -97,6 +98,28 @@ class MemoryIndex:
         """Nothing to give back."""
 
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _told(work: Callable[_P, _R]) -> Callable[_P, _R]:
+    """What Chroma raises (a full disk, say) as an error of ours. Nothing is lost by it: the index is derived."""
+
+    @functools.wraps(work)
+    def told(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return work(*args, **kwargs)
+        except (HabilisError, ValueError):
+            raise
+        except Exception as error:
+            raise HomeError(
+                f"the index cannot be used ({type(error).__name__}: {str(error)[:200]}); free some space or fix the "
+                "rights, and run again: it is rebuilt from the journal"
+            ) from error
+
+    return told
+
+
 class ChromaIndex:
     """Vectors in a Chroma folder, one collection per kind (a metadata filter would scan everything), cosine.
 
@@ -134,6 +157,7 @@ class ChromaIndex:
                 f"cannot write the index {self.path}: {error}; free some space or fix the rights"
             ) from error
 
+    @_told
     def upsert(self, kind: Kind, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """``vectors``: (n, dim) float32 unit rows; an id that is there gets the new vector."""
         rows = _checked(ids, vectors, self.dim)
@@ -146,6 +170,7 @@ class ChromaIndex:
                 part = unique[start : start + _BATCH]
                 self._collection(kind).upsert(ids=part, embeddings=rows[[last[i] for i in part]])
 
+    @_told
     def delete(self, kind: Kind, ids: Sequence[str]) -> None:
         """Ids that are not there are ignored."""
         with self._lock:
@@ -154,6 +179,7 @@ class ChromaIndex:
             for start in range(0, len(gone), _BATCH):
                 self._collection(kind).delete(ids=gone[start : start + _BATCH])
 
+    @_told
     def query(self, kinds: Set[Kind], vector: NDArray[np.float32], k: int) -> list[Neighbour]:
         """The ``k`` nearest of these kinds, best first; ``score`` is the cosine similarity."""
         found: list[Neighbour] = []
@@ -168,6 +194,7 @@ class ChromaIndex:
                     found += [Neighbour(kind, id, 1.0 - float(distance)) for id, distance in pairs]
         return _best(found, k)
 
+    @_told
     def ids(self, kind: Kind) -> set[str]:
         with self._lock:
             return set(self._collection(kind).get(include=[])["ids"])

@@ -140,3 +140,14 @@ def test_damage_that_ends_the_process_does_so_once(tmp_path: Path) -> None:
     second = _open(path)
     assert sync_index(second, wanted, EMBEDDER) == Synced(1200, 0)
     second.close()
+
+
+def test_what_chroma_raises_is_told_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = ChromaIndex(tmp_path / "index", "hash:1", 8)
+
+    def full(kind: Kind) -> None:
+        raise RuntimeError("database or disk is full")
+
+    monkeypatch.setattr(index, "_collection", full)
+    with pytest.raises(HomeError, match=r"disk is full.*rebuilt from the journal"):
+        index.ids(Kind.SKILL)
