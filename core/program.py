@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 from habilis.core.budget import Ledger
+from habilis.core.errors import InputError
 from habilis.core.goal import Snapshot
 from habilis.core.world import Action, Json, Outcome, Parameter, World
 
@@ -48,7 +49,8 @@ class ToolCall:
 @dataclass(frozen=True, slots=True)
 class ProgramError:
     """Why a program ended early. ``kind``: the exception's name, or "time", "memory", "output", "steps", "calls",
-    "protocol", "died". ``line`` is the line of the program's own source, ``source_line`` its text."""
+    "protocol", "forged" (a simulated trace that repeating does not confirm), "died". ``line`` is the line of the
+    program's own source, ``source_line`` its text."""
 
     kind: str
     message: str
@@ -73,22 +75,39 @@ class Trajectory:
     tier: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+_MOST = 10**12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunLimits:
     """What one run may use. All finite by default; None means off.
 
-    ``seconds`` wall clock (a program that hangs must end while a person still watches), ``cpu_seconds``,
-    ``memory_mb`` address space (a warm worker takes about 60), ``output_bytes`` printed, ``world_steps`` taken by the
-    world, ``calls`` requests to the host, ``tool_calls`` to tools.
+    ``seconds`` wall clock (a program that hangs must end while a person still watches), ``idle_seconds`` without a word
+    to the host (who only computes has this long), ``cpu_seconds``, ``memory_mb`` address space (a warm worker takes
+    about 60), ``output_bytes`` printed, ``world_steps`` taken by the world, ``calls`` requests to the host, each action
+    of a batch counted, ``tool_calls`` to tools.
     """
 
     seconds: float | None = 20.0
+    idle_seconds: float | None = 10.0
     cpu_seconds: int | None = 20
     memory_mb: int | None = 512
     output_bytes: int | None = 64_000
     world_steps: int | None = 2_500
     calls: int | None = 20_000
     tool_calls: int | None = 50
+
+    def __post_init__(self) -> None:
+        """Raises `InputError` for a limit that is no number, or not one that a system can keep."""
+        for name in (limit.name for limit in fields(self)):
+            value, whole = getattr(self, name), name not in ("seconds", "idle_seconds")
+            if value is None:
+                continue
+            least = 0 if name in ("output_bytes", "world_steps", "calls", "tool_calls") else 1 if whole else 1e-3
+            fits = not isinstance(value, bool) and isinstance(value, int if whole else (int, float))
+            if not fits or not least <= value <= _MOST:
+                kind = "whole number" if whole else "number"
+                raise InputError(f"{name}={value!r} is no {kind} from {least} to {_MOST}; None means no limit")
 
 
 class ToolCaller(Protocol):

@@ -119,7 +119,8 @@ class WorldSpec:
     """What a world offers. ``fingerprint`` changes whenever the rules do; skills and contracts carry it.
 
     ``capabilities`` is a subset of: "seed" (reset takes a seed and repeats itself), "clone", "simulator",
-    "checkpoint", "affordances", "goals", "reasons" (failures list all unmet atoms), "contracts" (declares them),
+    "checkpoint", "portable" (programs may run beside a copy of it), "affordances", "goals", "reasons" (failures list
+    all unmet atoms), "contracts" (declares them),
     "recipes" (a document per thing can be bought), "live" (real side effects: verified only by watching).
     """
 
@@ -162,6 +163,19 @@ class Checkpointed(World, Protocol):
 
     def save(self) -> Json: ...
     def load(self, state: Json) -> None: ...
+
+
+@runtime_checkable
+class Portable(Checkpointed, Protocol):
+    """``portable``: nothing of its state is secret, and it can be made again elsewhere.
+
+    Programs then run beside a copy, and the host repeats in the world what they did in the copy: faster by far, and as
+    sound. A world that hides anything from the agent must not announce this: a program can read all of the copy.
+    """
+
+    def maker(self) -> tuple[str, Mapping[str, Json]]:
+        """What makes such a world anywhere: "module:name" and keyword arguments as JSON; ``load`` does the rest."""
+        ...
 
 
 @runtime_checkable

@@ -77,7 +77,11 @@ def compose(
         embedder = home_embedder(opened, settings.embedder)
         library = SkillLibrary.open(opened, embedder=embedder)
         stack.callback(library.close)
-        runner = ConfinedRunner(unsafe_no_isolation=settings.unsafe_no_isolation)
+        runner = ConfinedRunner(
+            isolation=settings.isolation,
+            unsafe_no_isolation=settings.unsafe_no_isolation,
+            modules=("numpy",) if settings.numpy else (),
+        )
         stack.callback(runner.close)
         assert runner.tier >= 0  # refuses here, before anything is spent, where programs cannot be confined
         journal = opened.journal

@@ -39,7 +39,9 @@ WRITERS = ("search", "chat", "cascade")
 class AgentSettings:
     """How an agent works. ``seed``: of everything random. ``distil_every``: new skills between two distillations, None
     for never. ``curriculum``: "demand", "reach" or "random". ``embedder``: "auto" takes what was fetched.
-    ``unsafe_no_isolation``: run programs unconfined where the system cannot confine them; recorded with every result.
+    ``isolation``: "auto" (the highest tier that holds here), "bubblewrap", "landlock", "seccomp", "docker:IMAGE",
+    "gvisor:IMAGE". ``unsafe_no_isolation``: run programs unconfined; recorded with every result. ``numpy``: programs
+    may import numpy.
     """
 
     seed: int = 0
@@ -47,7 +49,9 @@ class AgentSettings:
     distil_seconds: float = 420.0
     curriculum: str = "demand"
     embedder: str = "auto"
+    isolation: str = "auto"
     unsafe_no_isolation: bool = False
+    numpy: bool = False
     keep_skills: bool = True
     keep_contracts: bool = True
 

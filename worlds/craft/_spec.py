@@ -79,7 +79,8 @@ Read the state with `count("stick")` (items held), `here("stone")` (in reach), `
 Recipes become known when one of their ingredients is first held."""
 _VIEWS = {
     "partial": "\nOnly cells next to where you have been are known.",
-    "full": "\nAll cells within 12 cells of the start are known at every depth; beyond, those next to where you were.",
+    "full": "\nAll cells within 12 cells of the start are known at every depth; beyond, those next to where you were. "
+    "Nothing is secret: programs may run beside a copy of the whole land, luck included.",
 }
 
 
@@ -91,6 +92,8 @@ def spec(view: str, reasons: str, recipes: str, shuffled: int | None) -> WorldSp
         capabilities.add("reasons")
     if recipes != "hidden":
         capabilities.add("contracts")
+    if view == "full":
+        capabilities.add("portable")
     mixed = "" if shuffled is None else "\nThe recipes here are NOT the game's: their ingredients were exchanged."
     return WorldSpec(
         name="craft",

@@ -53,7 +53,8 @@ class CraftWorld(Body):
     """Gathering and crafting with the facts of Minecraft 1.19, on a seeded, partly seen land; not Minecraft.
 
     Args:
-        view: "partial" (cells next to where the agent has been) or "full" (all within 12 cells of the start).
+        view: "partial" (cells next to where the agent has been) or "full" (all within 12 cells of the start, and
+            nothing kept secret: ``portable``).
         reasons: "all" (a failed action answers its complete list of unmet atoms) or "none".
         recipes: "declared" (`contracts` gives every recipe), "unlocked" (what unlocked recipes make, not what they
             take) or "hidden".
@@ -144,6 +145,11 @@ class CraftWorld(Body):
         from habilis.worlds.craft.checkpoint import load
 
         load(self, state)
+
+    def maker(self) -> tuple[str, dict[str, Json]]:
+        view, reasons, recipes, shuffled = self._options
+        options = {"view": view, "reasons": reasons, "recipes": recipes, "shuffled": shuffled}
+        return "habilis.worlds.craft:CraftWorld", options
 
     def affordances(self) -> Sequence[Action]:
         """Gather or attack whatever is known anywhere, craft what is unlocked, smelt and place what is held, move."""

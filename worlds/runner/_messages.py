@@ -6,14 +6,17 @@ import json
 import re
 from typing import Any, NoReturn
 
-from habilis.worlds.runner import _wire
+from habilis.worlds.runner.worker import wire
 
-_DEPTH = 32  # of nested lists in a message
-_CONTROL = re.compile(r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Control characters, and those that turn text around, break lines or cannot be seen.
+_CONTROL = re.compile(
+    r"[^\t\n\x20-\x7e\xa0-\u200a\u200c\u200d\u2010-\u2027\u202f-\u205f\u2070-\ud7ff\ue000-\ufefe\uff00-\ufff8"
+    r"\ufffc\ufffd\U00010000-\U000dffff]"
+)
 
 
 def clean(text: str) -> str:
-    """Text from a program without control characters, so that it can be shown on a terminal."""
+    """Text from a program as a terminal or a page can show it without being led astray: odd characters become "?"."""
     return _CONTROL.sub("?", text)
 
 
@@ -37,16 +40,10 @@ _decode = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse).decode
 
 def read_message(raw: bytes) -> list[Any]:
     """A message from the worker, checked for size, depth, numbers and text. Raises `Malformed`."""
-    if len(raw) > _wire.MESSAGE:
-        raise Malformed(f"a message is longer than {_wire.MESSAGE} bytes")
-    if raw.count(b"[") + raw.count(b"{") > _DEPTH:
-        depth = deepest = 0
-        for byte in raw:
-            depth += (byte in b"[{") - (byte in b"]}")
-            deepest = max(deepest, depth)
-        # Brackets inside texts count too; only a text of more than thirty unbalanced ones is wrongly refused.
-        if deepest > _DEPTH:
-            raise Malformed(f"a message is nested deeper than {_DEPTH}")
+    if len(raw) > wire.MESSAGE:
+        raise Malformed(f"a message is longer than {wire.MESSAGE} bytes")
+    if wire.too_deep(raw):
+        raise Malformed(f"a message is nested deeper than {wire.DEPTH}")
     try:
         text = str(raw, "utf-8")
         message = _decode(text)

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import select
-import signal
-import socket
-import struct
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -18,18 +13,18 @@ from habilis.core.errors import BudgetExceeded, InputError, IsolationError, Tool
 from habilis.core.goal import Snapshot
 from habilis.core.program import Program, ProgramError, RunLimits, Step, ToolCall, ToolCaller
 from habilis.core.world import Action, Json, Outcome, Primitive, World
-from habilis.worlds.runner import _wire
-from habilis.worlds.runner._host import Server
 from habilis.worlds.runner._messages import Malformed, clean, read_message
+from habilis.worlds.runner._worker import SIGKILL, SIGNALS, SIGUSR1, SIGXCPU, Line
+from habilis.worlds.runner.worker import wire
+from habilis.worlds.runner.worker.simulate import digest, seen
 
-_TICK = 0.02  # seconds between looks at clock and output while the program is silent
+_TICK = 0.02  # seconds between looks at clock and output while the program does not read
 _GRACE = 0.1  # seconds a program has to show its line before it is killed
-_REAP = 5.0  # seconds the kernel has to end a killed process
+_START = 30.0  # seconds a run's process has to confine itself
 _ARGUMENTS = 64
-_TEXT = 1_000  # characters in one argument of an action
+_BATCH = 1_000  # actions in one request
 _BLOCK = 64  # world steps reserved at once: the ledger is asked rarely, others are hardly kept waiting
-_SETUP_FAILED = 97
-_FRAME = re.compile(r'File "<skill (\w+)>", line (\d+) in (\w+|<\w+>)')
+_FRAME = re.compile(r'File "<skill (\w{1,200})>", line (\d{1,7}) in (\w{1,200}|<\w{1,200}>)')
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -40,6 +35,10 @@ class Stop(Exception):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind, self.message = kind, message
+
+
+class _Dumped(Exception):
+    """The interpreter wrote down its line unasked. The kernel's SIGXCPU makes it do so, or the program pretends it."""
 
 
 class _Steps:
@@ -85,7 +84,11 @@ class _Steps:
 
 
 class Session:
-    """Drives one run to its end. ``steps``, ``tape``, ``returned`` and ``error`` are its record."""
+    """Drives one run to its end. ``steps``, ``tape``, ``returned`` and ``error`` are its record.
+
+    ``simulated``: the worker does the actions in a world of its own and tells of them in traces, which are repeated in
+    ``world``; the record is of ``world`` all the same.
+    """
 
     def __init__(
         self,
@@ -95,6 +98,8 @@ class Session:
         tools: ToolCaller | None,
         limits: RunLimits,
         ledger: Ledger | None,
+        *,
+        simulated: bool = False,
     ) -> None:
         self.steps: list[Step] = []
         self.tape: list[ToolCall] = []
@@ -104,10 +109,10 @@ class Session:
         self._tools, self._tool_names = tools, frozenset(tools.names() if tools is not None else ())
         self._limits, self._account = limits, _Steps(limits.world_steps, ledger)
         self._primitives = {p.name: p for p in world.spec.primitives}
-        self._calls = self._seen = self._tool_calls = 0
+        self._calls = self._printed = self._tool_calls = 0
         self._output = bytearray()
         self._said = b""
-        self._ready = False
+        self._simulated = simulated
 
     @property
     def world_steps(self) -> int:
@@ -118,43 +123,50 @@ class Session:
         limit = self._limits.output_bytes
         return clean(self._output[:limit].decode("utf-8", "replace"))
 
-    def run(self, server: Server, tier: int, job: bytes) -> None:
-        """Start the worker's run, serve it, and see it end. Raises `WorldError`, `BudgetExceeded`, `IsolationError`."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._out, out = os.pipe()
-        self._dump, dump = os.pipe()
-        self._socket, self._server = ours, server
+    def run(self, line: Line, job: bytes) -> None:
+        """Serve the run on this line, and see it end.
+
+        Raises `WorldError`, `BudgetExceeded`, `IsolationError`; `ConnectionError` if it ended before it had begun.
+        """
+        self._peer = line
         try:
-            for fd in (self._out, self._dump):
-                os.set_blocking(fd, False)
-            # A receive that gives up after a tick costs one system call; Python's own timeouts cost two.
-            ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, int(_TICK * 1e6)))
-            try:
-                fds = (theirs.fileno(), out, dump)
-                self._number = server.start(tier, self._limits.memory_mb, self._limits.cpu_seconds, fds)
-            finally:
-                theirs.close()
-                os.close(out)
-                os.close(dump)
-            self._started = time.monotonic()
-            seconds = self._limits.seconds
-            self._deadline = self._started + seconds if seconds is not None else float("inf")
-            try:
-                self._drive(job)
-            finally:
-                server.signal(self._number, signal.SIGKILL)
+            self._begin()
+            self._drive(job)
         finally:
-            ours.close()
-            os.close(self._out)
-            os.close(self._dump)
+            line.close()
             self._account.settle()
 
+    def _begin(self) -> None:
+        """Wait until the run's process says that it is confined. Only then is the program sent."""
+        until = time.monotonic() + _START
+        while True:
+            try:
+                raw = self._peer.receive(wire.MESSAGE + 1)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise ConnectionResetError(f"the run's process said nothing for {_START:g} s") from None
+        if raw == b'["ready"]':
+            return
+        why = clean(self._peer.dump(0).decode("utf-8", "replace"))
+        if why:
+            raise IsolationError(f"a run could not be confined: {why}; see `habilis doctor`")
+        raise ConnectionResetError("the run's process ended before the run began")
+
     def _drive(self, job: bytes) -> None:
+        now = time.monotonic()
+        seconds, idle = self._limits.seconds, self._limits.idle_seconds
+        self._deadline = now + seconds if seconds is not None else float("inf")
+        self._idle = idle if idle is not None else float("inf")
+        self._heard = now
         try:
             self._send(job)
-            if not self._serve():
-                self._died()
+            ended = self._serve()
             self._drain()
+            if not ended:
+                self._died()
+        except _Dumped:
+            self._died()
         except Stop as stop:
             self.error = self._with_line(stop.kind, stop.message)
         except Malformed as error:
@@ -164,16 +176,13 @@ class Session:
 
     def _serve(self) -> bool:
         """Answer until the program ends; False if its process ended without a word."""
-        receive, deadline, most = self._socket.recv, self._deadline, self._limits.calls
-        act = self._act
+        receive, monotonic = self._peer.receive, time.monotonic
         while True:
             try:
-                raw = receive(_wire.MESSAGE + 1)
+                raw = receive(wire.MESSAGE + 1)
             except BlockingIOError:
                 self._drain()
                 self._check_time()
-                if not self._server.alive:  # without confinement, a child of the program can hold the socket open
-                    return False
                 continue
             except ConnectionError:
                 return False
@@ -181,47 +190,77 @@ class Session:
                 return False
             message = read_message(raw)
             kind = message[0]
-            if not self._ready:
-                if message != ["ready"]:
-                    raise Malformed("the first message is not 'ready'")
-                self._ready = True
-                continue
             if kind in ("done", "error"):
                 self._finish(message)
                 return True
-            if time.monotonic() > deadline:
+            self._heard = now = monotonic()
+            if now > self._deadline:
                 self._check_time()
-                deadline = self._deadline
-            self._calls += 1
-            if most is not None and self._calls > most:
-                raise Stop("calls", f"the limit calls={most} of requests to the host is reached; ask less often")
+            self._count()
             if not self._calls & 255:
                 self._drain()
             if kind == "act":
-                act(message)
+                self._one(message)
+            elif kind == "steps":
+                self._several(message)
             elif kind == "tool":
                 self._tool(message)
-                deadline = self._deadline
             elif message == ["observe"]:
                 snapshot = observed(self._world)
-                self._send(_encode([facts_of(snapshot), tags_of(self._world, snapshot)]).encode())
+                self._reply([facts_of(snapshot), tags_of(self._world, snapshot)])
+            elif self._simulated and kind == "trace":
+                self._repeat(message)
+            elif self._simulated and kind == "state":
+                self._compare(message)
             else:
                 raise Malformed(f"unknown request {clean(str(kind))[:40]!r}")
 
-    def _act(self, message: list[Any]) -> None:
-        if len(message) != 3 or type(message[1]) is not str or type(message[2]) is not list:
+    def _count(self) -> None:
+        self._calls += 1
+        most = self._limits.calls
+        if most is not None and self._calls > most:
+            raise Stop("calls", f"the limit calls={most} of requests to the host is reached; ask less often")
+
+    # -- actions -------------------------------------------------------------------------------------------------------
+
+    def _one(self, message: list[Any]) -> None:
+        if len(message) != 3:
             raise Malformed("an action is not a name with a list of arguments")
-        _, name, args = message
+        action, outcome = self._act(message[1], message[2])
+        self._reply(_told(outcome), action)
+
+    def _several(self, message: list[Any]) -> None:
+        """Actions one after the other, up to the first that fails; one reply."""
+        asked = message[1] if len(message) == 2 else None
+        if type(asked) is not list or not 0 < len(asked) <= _BATCH:
+            raise Malformed(f"a batch is not a list of 1 to {_BATCH} actions")
+        replies: list[Any] = []
+        for i, one in enumerate(asked):
+            if type(one) is not list or len(one) != 2:
+                raise Malformed("an action is not a name with a list of arguments")
+            if i:
+                self._count()
+                self._check_time()
+            action, outcome = self._act(*one)
+            replies.append(_told(outcome))
+            if not outcome.ok:
+                break
+        self._reply(replies, action)
+
+    def _act(self, name: Any, args: Any) -> tuple[Action, Outcome]:
+        """Check an action, pay for it, do it, record it."""
+        if type(name) is not str or type(args) is not list:
+            raise Malformed("an action is not a name with a list of arguments")
         primitive = self._primitives.get(name)
         if primitive is None:
             raise Malformed(f"the world has no action {clean(name)[:40]!r}")
         if len(args) > _ARGUMENTS:
             raise Malformed(f"an action has more than {_ARGUMENTS} arguments")
         for value in args:
-            if not (type(value) is str and len(value) <= _TEXT) and not (
-                type(value) is int and -(2**53) < value < 2**53
+            if not (type(value) is str and len(value) <= wire.TEXT) and not (
+                type(value) is int and -wire.WHOLE < value < wire.WHOLE
             ):
-                raise Malformed(f"an argument of {name} is no text of at most {_TEXT} characters or whole number")
+                raise Malformed(f"an argument of {name} is no text of at most {wire.TEXT} characters or whole number")
         self._account.before(primitive)
         action = Action(name, tuple(args))
         try:
@@ -236,16 +275,48 @@ class Session:
             )
         self.steps.append(Step(action, outcome))
         self._account.took(outcome.steps)
-        if outcome.ok:
-            reply: tuple[Any, ...] = (1, outcome.value, outcome.changes, outcome.message)
-        else:
-            unmet = None if outcome.unmet is None else [str(a) for a in outcome.unmet]
-            reply = (0, unmet, outcome.changes, outcome.message)
+        return action, outcome
+
+    def _reply(self, reply: Any, action: Action | None = None) -> None:
         try:
             data = _encode(reply).encode()
         except (TypeError, ValueError) as error:
-            raise WorldError(f"the outcome of {action} has no JSON form: {error}") from error
+            what = f"the outcome of {action}" if action is not None else f"what {self._world.spec.name} shows"
+            raise WorldError(f"{what} has no JSON form: {error}") from error
         self._send(data)
+
+    # -- the fast path -------------------------------------------------------------------------------------------------
+
+    def _repeat(self, message: list[Any]) -> None:
+        """Do in the world what the worker did in its own, and hold what came of it against what it told."""
+        told = message[1] if len(message) == 2 else None
+        if type(told) is not list or len(told) > _BATCH:
+            raise Malformed(f"a trace is not a list of at most {_BATCH} actions")
+        for i, one in enumerate(told):
+            if type(one) is not list or len(one) != 3 or type(one[2]) is not list:
+                raise Malformed("a trace is not a list of names with arguments and what was seen")
+            if i:
+                self._count()
+            if not i & 31:
+                self._check_time()
+            action, outcome = self._act(one[0], one[1])
+            if seen(outcome) != one[2]:
+                raise Stop(
+                    "forged",
+                    f"forged trace: step {len(self.steps)}, {action}, is told to have come to {_short(one[2])}, and "
+                    f"repeating it came to {_short(seen(outcome))}",
+                )
+
+    def _compare(self, message: list[Any]) -> None:
+        told = message[1] if len(message) == 2 else None
+        if told != digest(self._world):
+            raise Stop(
+                "forged",
+                f"forged trace: after step {len(self.steps)}, the last, the worker's world is in another state than "
+                "this one",
+            )
+
+    # -- tools ---------------------------------------------------------------------------------------------------------
 
     def _tool(self, message: list[Any]) -> None:
         if len(message) != 4 or type(message[2]) is not list or type(message[3]) is not dict:
@@ -258,20 +329,27 @@ class Session:
             raise Stop("calls", f"the limit tool_calls={most} is reached; call fewer tools, or raise the limit")
         self._tool_calls += 1
         shown = {**{str(i): value for i, value in enumerate(args)}, **kwargs}
+        state = digest(self._world) if self._simulated else ""
         began = time.monotonic()
         try:
             value = self._tools.call(name, tuple(args), kwargs)
         except ToolError as error:
             self.tape.append(ToolCall(name, shown, error=str(error)))
-            data = _encode([0, str(error)[:4_000]])
+            reply: list[Any] = [0, str(error)[:4_000]]
         else:
             self.tape.append(ToolCall(name, shown, value))
-            try:
-                data = _encode([1, value])
-            except (TypeError, ValueError) as error:
-                raise ToolError(f"the result of the tool {name} has no JSON form: {error}") from error
-        self._deadline += time.monotonic() - began  # a slow tool is not a hanging program
+            reply = [1, value]
+        self._heard = time.monotonic()
+        self._deadline += self._heard - began  # a slow tool is not a hanging program
+        if self._simulated:  # a tool may have changed the world
+            reply.append(self._world.save() if digest(self._world) != state else None)  # type: ignore[attr-defined]
+        try:
+            data = _encode(reply)
+        except (TypeError, ValueError) as error:
+            raise ToolError(f"the result of the tool {name} has no JSON form: {error}") from error
         self._send(data.encode())
+
+    # -- endings -------------------------------------------------------------------------------------------------------
 
     def _finish(self, message: list[Any]) -> None:
         if message[0] == "done" and len(message) == 2:
@@ -292,7 +370,8 @@ class Session:
 
     def _located(self, kind: str, message: str, frames: list[tuple[str, int, str]]) -> ProgramError:
         """An error at the innermost line of the program's own source; ``where`` tells a skill's line beneath it."""
-        known = [f for f in frames if f[0] in self._sources]
+        # What a program forged may name lines that there are not.
+        known = [f for f in frames if 0 < f[1] <= len(self._lines(f[0])) + 1]
         own = next((f for f in reversed(known) if f[0] == self._program.name), None)
         where = ""
         if known and known[-1][0] != self._program.name:
@@ -304,94 +383,100 @@ class Session:
             return ProgramError(kind, message, where=where)
         return ProgramError(kind, message, own[1], self._line(*own[:2]), where)
 
+    def _lines(self, name: str) -> list[str]:
+        return self._sources.get(name, "").splitlines()
+
     def _line(self, name: str, number: int) -> str:
-        lines = self._sources[name].splitlines()
-        return clean(lines[number - 1])[:400] if 0 < number <= len(lines) else ""
+        return next((clean(line)[:400] for line in self._lines(name)[number - 1 : number]), "")
 
     def _with_line(self, kind: str, message: str) -> ProgramError:
         """The error with the line the program is at now, asked of the interpreter by a signal."""
-        self._server.signal(self._number, signal.SIGUSR1)
+        self._peer.signal(SIGUSR1)
         return self._located(kind, message, self._read_dump(_GRACE))
 
     def _read_dump(self, wait: float) -> list[tuple[str, int, str]]:
         until = time.monotonic() + wait
-        while b"_server.py" not in self._said:  # the outermost frame: all that matters has been written
-            left = max(0.0, until - time.monotonic())
-            if not select.select([self._dump], [], [], left)[0] or not self._heard_dump():
+        while b"server.py" not in self._said:  # the outermost frame: all that matters has been written
+            if not self._heard_dump(max(0.0, until - time.monotonic())):
                 break
         return [(n, int(line), f) for n, line, f in reversed(_FRAME.findall(self._said.decode("utf-8", "replace")))]
 
-    def _heard_dump(self) -> bool:
+    def _heard_dump(self, wait: float = 0.0) -> bool:
         """Read what faulthandler has written; False if that is nothing, or more than it ever writes."""
-        try:
-            piece = os.read(self._dump, 65_536)
-        except BlockingIOError:
-            return False
+        piece = self._peer.dump(wait)
         self._said += piece
-        return bool(piece) and len(self._said) < _wire.MESSAGE
+        return bool(piece) and len(self._said) < wire.MESSAGE
 
     def _died(self) -> None:
-        ended = self._server.ended(self._number, _REAP)
-        self._drain()
         frames = self._read_dump(0)
-        if ended is None and not self._ready:
-            raise ConnectionResetError("the worker ended before the run began")  # nothing happened: it can be repeated
+        ended = self._peer.ended()
         if ended is None:
             self.error = self._located("died", "the worker that ran the program was ended from outside", frames)
             return
         limit = self._limits.cpu_seconds
-        if os.WIFSIGNALED(ended.status):
-            number = os.WTERMSIG(ended.status)
-            if limit is not None and number in (signal.SIGKILL, signal.SIGXCPU) and ended.cpu >= limit:
-                self.error = self._located(
-                    "time", f"the limit cpu_seconds={limit} is reached: {ended.cpu:.1f} s used", frames
-                )
-                return
-            name = signal.Signals(number).name if number in signal.Signals.__members__.values() else str(number)
-            self.error = self._located("died", f"the program's process was ended by {name}", frames)
+        if ended.signal is None:
+            how = f"exited with {ended.code} before its function returned"
+        # The kernel's two ways to count differ on a busy machine, by up to a third of a second seen.
+        elif limit is not None and ended.signal in (SIGKILL, SIGXCPU) and ended.cpu >= limit / 2:
+            text = f"the limit cpu_seconds={limit} is reached: {ended.cpu:.1f} s used; compute less"
+            self.error = self._located("time", text, frames)
             return
-        code = os.WEXITSTATUS(ended.status)
-        if not self._ready:
-            why = clean(self._said.decode("utf-8", "replace")) or f"its process exited with {code}"
-            raise IsolationError(f"a run could not be confined: {why}; see what probe() finds on this system")
-        self.error = self._located(
-            "died", f"the program's process exited with {code} before its function returned", frames
-        )
+        else:
+            how = f"was ended by {SIGNALS.get(ended.signal, f'signal {ended.signal}')}"
+        self.error = self._located("died", f"the program's process {how}", frames)
 
     def _check_time(self) -> None:
-        if time.monotonic() > self._deadline:
+        now = time.monotonic()
+        if now > self._deadline:
             raise Stop("time", f"the limit seconds={self._limits.seconds:g} is reached; the program was still running")
-        if self._heard_dump():  # SIGXCPU, from the kernel
-            raise Stop("time", f"the limit cpu_seconds={self._limits.cpu_seconds} is reached; compute less")
+        if now - self._heard > self._idle:
+            raise Stop(
+                "time",
+                f"the limit idle_seconds={self._limits.idle_seconds:g} is reached: the program neither acted nor ended "
+                "for so long",
+            )
+        if self._heard_dump():
+            raise _Dumped
 
     def _drain(self) -> None:
         limit = self._limits.output_bytes
         while True:
             try:
-                piece = os.read(self._out, 65_536)
+                piece = self._peer.output()
             except BlockingIOError:
                 return
             if not piece:
                 return
-            self._seen += len(piece)
+            self._printed += len(piece)
             if limit is None or len(self._output) < limit:
                 self._output += piece
-            if limit is not None and self._seen > limit:
+            if limit is not None and self._printed > limit:
                 raise Stop("output", f"the limit output_bytes={limit} is reached; print less")
 
     def _send(self, message: bytes) -> None:
         """Send without ever waiting on the program beyond its time."""
-        for packet in _wire.packets(message):
+        for packet in wire.packets(message):
             while True:
                 try:
-                    self._socket.send(packet, socket.MSG_DONTWAIT)
+                    self._peer.send(packet)
                     break
                 except BlockingIOError:
                     self._check_time()
                     self._drain()
-                    select.select([], [self._socket], [], _TICK)
+                    self._peer.wait_to_send(_TICK)
                 except (BrokenPipeError, ConnectionError):
                     return  # the process ended; what it was told no longer matters, and its end is read next
+
+
+def _told(outcome: Outcome) -> tuple[Any, ...]:
+    """An outcome, as a program is told of it."""
+    if outcome.ok:
+        return 1, outcome.value, outcome.changes, outcome.message
+    return 0, None if outcome.unmet is None else [str(a) for a in outcome.unmet], outcome.changes, outcome.message
+
+
+def _short(seen: list[Any]) -> str:
+    return clean(repr(seen))[:200]
 
 
 def observed(world: World) -> Snapshot:

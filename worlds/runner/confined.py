@@ -1,70 +1,83 @@
-"""`ConfinedRunner`: runs programs in a warm worker, confined by the kernel. `probe`: what this system can do."""
+"""`ConfinedRunner`: runs programs in a warm worker, confined by the kernel before their source arrives."""
 
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 from habilis.core.budget import Cost, Ledger
 from habilis.core.errors import InputError, IsolationError
 from habilis.core.program import Program, ProgramError, RunLimits, ToolCaller, Trajectory
-from habilis.core.world import Json, World, WorldSpec
-from habilis.worlds.runner import _session
-from habilis.worlds.runner._host import Server
+from habilis.core.world import Json, Portable, World, WorldSpec
+from habilis.worlds.runner import isolation as isolations
+from habilis.worlds.runner._local import LocalWorker
+from habilis.worlds.runner._session import Session, facts_of, observed, tags_of
+from habilis.worlds.runner._worker import Order, Setup, Worker
+from habilis.worlds.runner.isolation import Isolation, UnconfinedWarning
 
 _SOURCE = 1_000_000  # bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Isolation:
-    """What this system can do. ``tier``: 2 seccomp and Landlock, 1 seccomp alone, 0 nothing that confines.
-    ``missing``: what did not work, and why."""
-
-    tier: int
-    missing: tuple[str, ...] = ()
-
-
-def probe() -> Isolation:
-    """Try each kernel feature in a throw-away process and say what holds. Raises `IsolationError` if none can start."""
-    server = Server()
-    try:
-        return _isolation(server)
-    finally:
-        server.close()
-
-
-def _isolation(server: Server) -> Isolation:
-    missing = tuple(problem for _, problem in sorted(server.problems.items()) if problem)
-    tier = 0 if server.problems["seccomp"] else 1 if server.problems["landlock"] else 2
-    return Isolation(tier, missing)
+_TRIES = 3
+_LONG = 1_000  # steps of a program that is worth a copy of the world: about 30 ms, with the one that is made
+_NAMES = 10_000
 
 
 class ConfinedRunner:
     """Runs programs one at a time, each in a fork of one warm worker, confined before the source arrives.
 
     The worker starts with the first run and again if it dies. Safe under threads (runs queue) and after a fork of the
-    host. Where the kernel cannot confine, running raises `IsolationError`; ``unsafe_no_isolation=True`` runs programs
-    unconfined instead, with tier 0 on every trajectory. A context manager; `close` ends the worker.
+    host. A context manager; `close` ends the worker.
+
+    Args:
+        isolation: "auto" (the highest tier that holds here), "bubblewrap", "landlock", "seccomp", "docker:IMAGE",
+            "gvisor:IMAGE" (just this, or an error).
+        unsafe_no_isolation: run programs unconfined, with tier 0 on every trajectory. The only way around a refusal.
+        modules: what programs may import beyond the standard list, such as "numpy"; imported before confinement.
+        fast: whether programs in worlds that are ``portable`` run beside a copy, the host repeating their actions.
+            What comes of a run is the same either way. None: when the program's last run was long enough for a copy to
+            be worth its making.
+
+    Raises `InputError` for an isolation that does not exist; running raises `IsolationError` where the kernel cannot
+    confine.
     """
 
-    def __init__(self, *, unsafe_no_isolation: bool = False) -> None:
-        self._unsafe = unsafe_no_isolation
-        self._server: Server | None = None
-        self._tier: int | None = None
+    def __init__(
+        self,
+        *,
+        isolation: str = "auto",
+        unsafe_no_isolation: bool = False,
+        modules: tuple[str, ...] = (),
+        fast: bool | None = None,
+    ) -> None:
+        self._wanted = isolations.check(isolation)
+        self._unsafe, self._modules, self._fast = unsafe_no_isolation, modules, fast
+        # By what is simulated in them: None is the live path's worker.
+        self._workers: dict[str | None, tuple[Worker, Isolation]] = {}
         self._lock = threading.RLock()
         self._spec: tuple[WorldSpec, dict[str, Any]] | None = None
+        self._lengths: dict[str, int] = {}  # steps of each program's last run
+
+    @property
+    def isolation(self) -> Isolation:
+        """What confines the runs. Starts the worker if need be. Raises `IsolationError`."""
+        with self._lock:
+            return self._ready(None)[1]
 
     @property
     def tier(self) -> int:
-        """What confines the runs: 2, 1, or 0 for nothing. Starts the worker if need be. Raises `IsolationError`."""
+        """What confines the runs: 3, 2, 1, or 0 for nothing. Starts the worker if need be. Raises `IsolationError`."""
+        return self.isolation.tier
+
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """The process ids of the warm workers that were started, to watch them by."""
         with self._lock:
-            self._ready()
-            return self._tier or 0
+            return tuple(worker.pid for worker, _ in self._workers.values())
 
     def run(
         self,
@@ -88,26 +101,26 @@ class ConfinedRunner:
         limits = limits if limits is not None else RunLimits()
         programs = {**(skills or {}), program.name: program}
         with self._lock:
-            before = _session.observed(world)
+            before = observed(world)
             wrong = next((e for e in map(_unreadable, programs.values()) if e is not None), None)
             if wrong is not None:
                 return Trajectory(error=wrong, before=before, after=before, tier=self.tier)
             if ledger is not None:
                 ledger.reserve(Cost(world_steps=1)).release()
-            session = _session.Session(
-                program, world, {n: p.source for n, p in programs.items()}, tools, limits, ledger
+            portable = _maker(world) if self._worth_a_copy(program) else None
+            job = self._job(program, world, before, args or {}, programs, tools, seed, limits, portable)
+            session = Session(
+                program,
+                world,
+                {n: p.source for n, p in programs.items()},
+                tools,
+                limits,
+                ledger,
+                simulated=portable is not None,
             )
-            job = self._job(program, world, before, args or {}, programs, tools, seed)
             began = time.perf_counter()
-            server = self._ready()
-            try:
-                session.run(server, self._tier or 0, job)
-            except ConnectionError:  # the worker died between two runs
-                self._drop()
-                try:
-                    session.run(self._ready(), self._tier or 0, job)
-                except ConnectionError as error:
-                    raise IsolationError("the worker ended twice before a run began; is memory short?") from error
+            tier = self._start(session, portable, limits, job)
+            self._lengths[program.name] = len(session.steps)
             return Trajectory(
                 steps=tuple(session.steps),
                 tape=tuple(session.tape),
@@ -115,16 +128,18 @@ class ConfinedRunner:
                 returned=session.returned,
                 error=session.error,
                 before=before,
-                after=_session.observed(world),
+                after=observed(world),
                 world_steps=session.world_steps,
                 seconds=time.perf_counter() - began,
-                tier=self._tier or 0,
+                tier=tier,
             )
 
     def close(self) -> None:
-        """End the worker. A later run starts a new one."""
+        """End the workers. A later run starts new ones."""
         with self._lock:
-            self._drop()
+            for worker, _ in self._workers.values():
+                worker.close()
+            self._workers.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -132,25 +147,60 @@ class ConfinedRunner:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def _ready(self) -> Server:
-        if self._server is not None and not self._server.alive:
-            self._drop()
-        if self._server is None:
-            server = Server()
-            found = _isolation(server)
-            if not self._unsafe and found.tier == 0:
-                server.close()
-                raise IsolationError(
-                    f"this system cannot confine programs ({'; '.join(found.missing)}); run in a container or machine "
-                    "that allows seccomp, or accept that programs may do anything you may: --unsafe-no-isolation"
-                )
-            self._server, self._tier = server, 0 if self._unsafe else found.tier
-        return self._server
+    def _worth_a_copy(self, program: Program) -> bool:
+        if len(self._lengths) > _NAMES:
+            self._lengths.clear()
+        return self._lengths.get(program.name, 0) >= _LONG if self._fast is None else self._fast
 
-    def _drop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+    def _start(
+        self, session: Session, portable: tuple[str, Mapping[str, Json]] | None, limits: RunLimits, job: bytes
+    ) -> int:
+        """Run the session in a worker, a new one if the worker has ended between two runs. Returns the tier."""
+        key = None if portable is None else json.dumps(portable, sort_keys=True)
+        for left in reversed(range(_TRIES)):
+            worker, found = self._ready(key, portable)
+            order = Order(found.tier, limits.memory_mb, limits.cpu_seconds)
+            try:
+                session.run(worker.start(order), job)
+                return found.tier
+            except ConnectionError as error:  # nothing has happened yet, so it can be repeated
+                if not worker.alive or not left:
+                    worker.close()
+                    self._workers.pop(key, None)
+                if not left:
+                    raise IsolationError(
+                        f"the worker ended {_TRIES} times before a run began; is memory short? ({error})"
+                    ) from error
+        raise AssertionError("unreachable")
+
+    def _ready(
+        self, key: str | None, portable: tuple[str, Mapping[str, Json]] | None = None
+    ) -> tuple[Worker, Isolation]:
+        held = self._workers.get(key)
+        if held is not None and held[0].alive:
+            return held
+        if held is not None:
+            held[0].close()
+            del self._workers[key]
+        setup = Setup(self._modules, portable, _path() if portable is not None or self._modules else ())
+        if self._unsafe:
+            worker: Worker = LocalWorker(setup, bubblewrap=False)
+            found = Isolation(0, "", ("confinement was switched off: --unsafe-no-isolation",))
+            warnings.warn(
+                "programs run unconfined and may do anything that you may (unsafe_no_isolation)",
+                UnconfinedWarning,
+                stacklevel=4,
+            )
+        else:
+            worker, found = isolations.open_worker(self._wanted, setup)
+            if found.tier == 0:
+                worker.close()
+                raise IsolationError(
+                    f"this system cannot confine programs ({'; '.join(found.missing)}). {found.fix}; or accept that "
+                    "programs may do anything you may: --unsafe-no-isolation"
+                )
+        self._workers[key] = worker, found
+        return worker, found
 
     def _job(
         self,
@@ -161,6 +211,8 @@ class ConfinedRunner:
         programs: Mapping[str, Program],
         tools: ToolCaller | None,
         seed: int,
+        limits: RunLimits,
+        portable: tuple[str, Mapping[str, Json]] | None,
     ) -> bytes:
         spec = world.spec
         if self._spec is None or self._spec[0] is not spec:
@@ -172,13 +224,30 @@ class ConfinedRunner:
             "seed": seed,
             "skills": {name: programs[name].source for name in sorted(programs)},
             "tools": sorted(tools.names()) if tools is not None else [],
-            "facts": _session.facts_of(before),
-            "tags": _session.tags_of(world, before),
+            "facts": facts_of(before),
+            "tags": tags_of(world, before),
         }
+        if portable is not None:
+            assert isinstance(world, Portable)  # by `_maker`
+            job |= {"state": world.save(), "left": (limits.world_steps, limits.calls)}
         try:
             return json.dumps(job).encode()
         except (TypeError, ValueError) as error:
             raise InputError(f"the arguments {dict(args)!r:.200} have no JSON form: {error}") from error
+
+
+def _maker(world: World) -> tuple[str, Mapping[str, Json]] | None:
+    """How a worker makes such a world; None where the host alone may have it."""
+    if "portable" not in world.spec.capabilities or not isinstance(world, Portable):
+        return None
+    return world.maker()
+
+
+def _path() -> tuple[str, ...]:
+    """Where this Python finds its modules, as the worker is to find them."""
+    import os
+
+    return tuple(path for path in sys.path if path and os.path.isabs(path) and os.path.isdir(path))
 
 
 def _described(spec: WorldSpec) -> dict[str, Any]:
@@ -191,6 +260,7 @@ def _described(spec: WorldSpec) -> dict[str, Any]:
                 [q.required for q in p.parameters],
                 [q.default for q in p.parameters],
                 p.variadic,
+                p.max_steps,
             ]
             for p in spec.primitives
         ],
@@ -205,15 +275,21 @@ def _unreadable(program: Program) -> ProgramError | None:
         return ProgramError("syntax", f"the source of {program.name!r} is {type(source).__name__}, not text")
     if not program.name.isidentifier() or not program.name.isascii():
         return ProgramError("syntax", f"{program.name!r} is not a function name; use letters, digits and _")
-    lines = source.split("\n")
-    for number, line in enumerate(lines, 1):
-        if "\0" in line:
-            return ProgramError("syntax", "the source contains a null byte; remove it", number)
+    if len(source) > _SOURCE:
+        return ProgramError(
+            "syntax", f"the source has {len(source)} characters; the limit is {_SOURCE} bytes; {_SHORTER}"
+        )
+    if "\0" in source:
+        number = source.count("\n", 0, source.index("\0")) + 1
+        return ProgramError("syntax", "the source contains a null byte; remove it", number)
     try:
         size = len(source.encode())
     except UnicodeEncodeError as error:
         number = source.count("\n", 0, error.start) + 1
         return ProgramError("syntax", "the source contains half of a surrogate pair; remove it", number)
     if size > _SOURCE:
-        return ProgramError("syntax", f"the source has {size} bytes; the limit is {_SOURCE}; write a shorter program")
+        return ProgramError("syntax", f"the source has {size} bytes; the limit is {_SOURCE}; {_SHORTER}")
     return None
+
+
+_SHORTER = "write a shorter program"

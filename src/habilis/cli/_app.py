@@ -39,6 +39,10 @@ TokensOption = Annotated[int | None, typer.Option("--max-tokens", min=0, help="r
 CallsOption = Annotated[int | None, typer.Option("--max-calls", min=0, help="of models and tools")]
 SeedOption = Annotated[int, typer.Option("--seed", help="of everything random")]
 UnsafeOption = Annotated[bool, typer.Option("--unsafe-no-isolation", help="run programs unconfined; recorded")]
+IsolationOption = Annotated[
+    str, typer.Option("--isolation", help="auto, bubblewrap, landlock, seccomp, docker:IMAGE or gvisor:IMAGE")
+]
+NumpyOption = Annotated[bool, typer.Option("--numpy", help="programs may import numpy")]
 
 
 @app.command()
@@ -63,7 +67,9 @@ def run(
     seed: SeedOption = 0,
     distil_every: Annotated[int, typer.Option("--distil-every", min=0, help="new skills between two; 0: never")] = 100,
     distil_seconds: Annotated[float, typer.Option("--distil-seconds", min=1, help="of one distillation")] = 420.0,
+    isolation: IsolationOption = "auto",
     unsafe_no_isolation: UnsafeOption = False,
+    numpy: NumpyOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Learn: let the curriculum propose, work, keep what is proven.
@@ -78,8 +84,11 @@ def run(
         seed=seed,
         distil_every=distil_every or None,
         distil_seconds=distil_seconds,
+        isolation=isolation,
         unsafe_no_isolation=unsafe_no_isolation,
+        numpy=numpy,
     )
+    _warn_if(unsafe_no_isolation)
     with Agent(
         world,
         home=home,
@@ -125,7 +134,9 @@ def solve(
     max_tokens: TokensOption = None,
     max_calls: CallsOption = None,
     seed: SeedOption = 0,
+    isolation: IsolationOption = "auto",
     unsafe_no_isolation: UnsafeOption = False,
+    numpy: NumpyOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Work on one goal of yours."""
@@ -134,6 +145,7 @@ def solve(
     from habilis.core import dump
     from habilis.run import Agent, AgentSettings
 
+    _warn_if(unsafe_no_isolation)
     with Agent(
         world,
         home=home,
@@ -142,7 +154,7 @@ def solve(
         base_url=base_url,
         prices=_prices(price_in, price_out),
         budget=_budget(max_usd, max_seconds, max_world_steps, max_search_steps, max_tokens, max_calls),
-        settings=AgentSettings(seed=seed, unsafe_no_isolation=unsafe_no_isolation),
+        settings=AgentSettings(seed=seed, isolation=isolation, unsafe_no_isolation=unsafe_no_isolation, numpy=numpy),
         world_options=_options(option),
         approve=_ask,
     ) as agent:
@@ -270,24 +282,24 @@ def worlds(as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def doctor(as_json: JsonOption = False) -> None:
-    """Say what this system can do: confinement, models, extras."""
+def doctor(isolation: IsolationOption = "auto", as_json: JsonOption = False) -> None:
+    """Say what this system can do: confinement, models, extras. Confinement is found out by attacking it."""
     from habilis._distil import can_train
     from habilis.cli._output import say_json
     from habilis.core import IsolationError
     from habilis.memory.wheels import cache_dir
-    from habilis.worlds.runner import probe
+    from habilis.worlds.runner import TIERS, Isolation, probe
 
     try:
-        found = probe()
-        tier, missing = found.tier, list(found.missing)
+        found = probe(isolation)
     except IsolationError as error:
-        tier, missing = 0, [str(error)]
+        found = Isolation(0, missing=(str(error),))
     data = {
         "isolation": {
-            "tier": tier,
-            "missing": missing,
-            "fix": None if tier else _FIX,
+            "tier": found.tier,
+            "backend": found.backend,
+            "missing": list(found.missing),
+            "fix": found.fix,
         },
         "train": can_train(),
         "cache": str(cache_dir()),
@@ -295,17 +307,29 @@ def doctor(as_json: JsonOption = False) -> None:
     if as_json:
         say_json(data)
         return
-    words = {2: "seccomp and Landlock", 1: "seccomp", 0: "none: programs are refused"}
-    print(f"confinement: tier {tier}, {words.get(tier, '')}")
-    for one in missing:
+    print(f"confinement: tier {found.tier}, {TIERS[found.tier]}{f' ({found.backend})' if found.backend else ''}")
+    for one in found.missing:
         print(f"  missing: {one}")
-    if not tier:
-        print(f"  {data['isolation']['fix']}")  # type: ignore[index]
+    if found.fix:
+        print(f"  for more: {found.fix}")
     print(f"training: {'installed' if data['train'] else 'not installed: pip install habilis[train]'}")
     print(f"model cache: {data['cache']}")
 
 
-_FIX = "allow seccomp for this process (Docker's default profile does), or accept --unsafe-no-isolation"
+def _warn_if(unconfined: bool) -> None:
+    """Say loudly that programs may do anything; the journal keeps it with every attempt."""
+    if unconfined:
+        import warnings
+
+        from habilis.worlds.runner import UnconfinedWarning
+
+        warnings.simplefilter("ignore", UnconfinedWarning)  # said here, in words for this place
+        typer.secho(
+            "WARNING: --unsafe-no-isolation: programs run unconfined and may do anything that you may.",
+            fg="red",
+            bold=True,
+            err=True,
+        )
 
 
 def _options(pairs: list[str] | None) -> dict[str, Any]:

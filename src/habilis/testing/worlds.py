@@ -11,7 +11,9 @@ server).
 
 from __future__ import annotations
 
+import importlib
 import json
+import operator
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -30,6 +32,7 @@ from habilis.core import (
     Imaginable,
     InputError,
     Outcome,
+    Portable,
     Snapshot,
     Value,
     World,
@@ -43,6 +46,7 @@ _CAPABILITIES: dict[str, type | None] = {
     "clone": Cloneable,
     "simulator": Imaginable,
     "checkpoint": Checkpointed,
+    "portable": Portable,
     "affordances": Affording,
     "goals": GoalGiving,
     "reasons": None,
@@ -71,6 +75,8 @@ def check_world(make_world: Callable[[], World], *, seeds: Sequence[int] = (0, 1
             _check_clone(_replayed(make_world, seed, done), seed, steps)
         if "checkpoint" in capabilities:
             _check_checkpoint(make_world, seed, done, steps)
+        if "portable" in capabilities:
+            _check_portable(make_world, seed, done, steps)
         if "simulator" in capabilities:
             _check_simulator(_replayed(make_world, seed, done), seed, steps)
 
@@ -361,6 +367,29 @@ def _check_checkpoint(make_world: Callable[[], World], seed: int, done: Sequence
             break
         here, there = _run(world, [action]), _run(other, [action])
         _same(world, here, there, [action], "a world loaded from a checkpoint parts from the saved one")
+
+
+def _check_portable(make_world: Callable[[], World], seed: int, done: Sequence[Action], steps: int) -> None:
+    world = _replayed(make_world, seed, done)
+    assert isinstance(world, Portable)
+    maker, options = world.maker()
+    _json(world, dict(options), "the options of its maker")
+    module, _, name = maker.partition(":")
+    try:
+        other = operator.attrgetter(name)(importlib.import_module(module))(**json.loads(json.dumps(dict(options))))
+    except Exception as error:
+        _require(False, world, f"its maker {maker!r} cannot be called with {dict(options)!r}: {error!r}")
+    _require(other.spec.fingerprint == world.spec.fingerprint, world, "its maker makes a world of another fingerprint")
+    other.load(json.loads(json.dumps(world.save())))
+    rng = random.Random(seed + 4)
+    for _ in range(steps):
+        action = _choose(world, rng)
+        if action is None:
+            break
+        here, there = _run(world, [action]), _run(other, [action])
+        _same(world, here, there, [action], "a world made elsewhere and loaded parts from this one")
+    same = json.dumps(world.save(), sort_keys=True) == json.dumps(other.save(), sort_keys=True)
+    _require(same, world, "a world made elsewhere saves another state than this one after the same actions")
 
 
 def _check_simulator(world: World, seed: int, steps: int) -> None:

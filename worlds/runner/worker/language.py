@@ -10,13 +10,14 @@ import builtins
 import importlib
 import json
 import os
-import random
 import sys
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FrameType, TracebackType
 from typing import Any
 
-from habilis.worlds.runner import _wire
+from habilis.worlds.runner.worker import repeatable, wire
+from habilis.worlds.runner.worker.simulate import Simulation
 
 ALLOWED = [
     "bisect",
@@ -37,28 +38,42 @@ ALLOWED = [
     "statistics",
     "string",
     "textwrap",
+    "time",
     "typing",
+    "uuid",
 ]
 # What these import only when first used; nothing can be opened once confined.
 _BEHIND = ["collections.abc", "encodings.ascii", "encodings.latin_1", "encodings.utf_16", "unicodedata"]
 RECURSION = 300
+# Looks at the bell, about 80 us. The numbers are small enough for Python to keep: watching leaves the memory as it was.
+_TURNS, _LOOKS = range(8), range(250)
 _MESSAGE = 2_000
 
 for _name in (*ALLOWED, *_BEHIND):
     importlib.import_module(_name)
 
+
+_BATCH, _BATCH_SIZE = 500, 24_000  # actions, and characters of them, handed over at once
+
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _decode = json.JSONDecoder().decode
 
 
+def allow(modules: Sequence[str]) -> None:
+    """Let programs import these too; they are loaded already."""
+    ALLOWED.extend(name for name in modules if name not in ALLOWED)
+
+
 class ActionFailed(Exception):
     """An action did not do what it is for. ``action``: its text; ``unmet``: the atoms it lacked, as texts, or None
-    where the world gives no reasons; ``message``: what the world said."""
+    where the world gives no reasons; ``message``: what the world said; ``results``: of the actions before it in the
+    same `World.steps`."""
 
     def __init__(self, action: str, unmet: list[str] | None, message: str) -> None:
         why = f"unmet: {', '.join(unmet)}" if unmet else ""
         super().__init__(f"{action} failed" + "".join(f"; {part}" for part in (why, message) if part))
         self.action, self.unmet, self.message = action, unmet, message
+        self.results: list[Result] = []
 
 
 class ToolFailed(Exception):
@@ -83,61 +98,102 @@ class Result:
 
 
 class Host:
-    """The other end of the socket."""
+    """The other end of the socket. ``bell``: a byte that the host changes after each reply, to be watched for a moment
+    before sleeping: waking a sleeping processor takes longer than most steps do. Nothing but speed depends on it."""
 
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
+    def __init__(self, fd: int, bell: Any = None) -> None:
+        self._fd, self._bell = fd, bell
 
     def ask(self, request: str) -> Any:
         data = request.encode()
-        if len(data) > _wire.MESSAGE:
-            raise ValueError(f"a request of {len(data)} bytes is too long; the limit is {_wire.MESSAGE}")
-        os.write(self._fd, data)
-        return _decode(_wire.receive(self._fd).decode())
+        if len(data) > wire.MESSAGE:
+            raise ValueError(f"a request of {len(data)} bytes is too long; the limit is {wire.MESSAGE}")
+        bell = self._bell
+        if bell is None:
+            os.write(self._fd, data)
+        else:
+            before = bell[0]
+            os.write(self._fd, data)
+            _watch(bell, before)
+        return _decode(wire.receive(self._fd).decode())
 
-    def say(self, message: list[Any]) -> None:
-        os.write(self._fd, _encode(message).encode())
+    def say(self, message: str) -> None:
+        os.write(self._fd, message.encode())
+
+
+def _watch(bell: Any, before: int) -> None:
+    for _ in _TURNS:
+        for _ in _LOOKS:
+            if bell[0] != before:
+                return
 
 
 def _term(value: Any, action: str) -> str | int:
-    if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, (str, int)):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    raise TypeError(f"{action}() takes texts and whole numbers, not {type(value).__name__}")
+    """An argument of an action, as the host will take it."""
+    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
+        value = int(value)
+    if isinstance(value, int):
+        if -wire.WHOLE < value < wire.WHOLE:
+            return int(value)
+        raise ValueError(f"{action}() takes whole numbers of at most 53 bits, not one of {value.bit_length()}")
+    if not isinstance(value, str):
+        raise TypeError(f"{action}() takes texts and whole numbers, not {type(value).__name__}")
+    if len(value) > wire.TEXT:
+        raise ValueError(f"{action}() takes texts of at most {wire.TEXT} characters, not {len(value)}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{action}() takes texts without halves of surrogate pairs") from None
+    return str(value)
+
+
+def _plain(args: tuple[Any, ...]) -> bool:
+    """Whether arguments can go as they are; `_term` has a closer look at others."""
+    for value in args:
+        if type(value) is str:
+            if len(value) > wire.TEXT or not value.isascii():
+                return False
+        elif type(value) is not int or not -wire.WHOLE < value < wire.WHOLE:
+            return False
+    return True
 
 
 class _Primitive:
     """One action of the world, as a function."""
 
-    __slots__ = ("_defaults", "_fixed", "_head", "_host", "_names", "_required", "_tables", "_variadic", "name")
+    __slots__ = ("_defaults", "_fixed", "_head", "_names", "_required", "_variadic", "_ways", "name")
 
-    def __init__(self, host: Host, tables: dict[str, dict[Any, Any]], declared: list[Any]) -> None:
-        self.name, self._names, self._required, self._defaults, self._variadic = declared
-        self._host, self._tables, self._fixed = host, tables, len(self._names)
+    def __init__(self, ways: _Ways, declared: list[Any]) -> None:
+        self.name, self._names, self._required, self._defaults, self._variadic, _ = declared
+        self._ways, self._fixed = ways, len(self._names)
         self._head = f'["act",{_encode(self.name)},'
 
     def __call__(self, *args: Any, **kwargs: Any) -> Result:
         if kwargs or len(args) != self._fixed:
             args = self._bind(args, kwargs)
-        for value in args:
-            if type(value) is not str and type(value) is not int:
-                args = tuple(_term(value, self.name) for value in args)
-                break
-        reply = self._host.ask(f"{self._head}{_encode(args)}]")
-        tables, changes = self._tables, reply[2]
+        if not _plain(args):
+            args = self.terms(args)
+        return self.result(args, self._ways.host.ask(f"{self._head}{_encode(args)}]"))
+
+    def result(self, args: tuple[Any, ...], reply: Sequence[Any]) -> Result:
+        """What came of it, with the mirror brought up to date. Raises `ActionFailed`."""
+        tables, changes = self._ways.tables, reply[2]
         for fact, _, after in changes:
-            table = tables.setdefault(fact[0], {})
             if after:
-                table[tuple(fact[1])] = after
+                tables[fact[0]][tuple(fact[1])] = after
             else:
-                table.pop(tuple(fact[1]), None)
+                tables[fact[0]].pop(tuple(fact[1]), None)
         if reply[0]:
             return Result(reply[1], changes, reply[3])
         text = f"{self.name}({', '.join(json.dumps(a, ensure_ascii=False) for a in args)})"
         raise ActionFailed(text, reply[1], reply[3])
+
+    def terms(self, args: tuple[Any, ...]) -> tuple[str | int, ...]:
+        return tuple(_term(value, self.name) for value in args)
+
+    def bound(self, args: tuple[Any, ...]) -> tuple[str | int, ...]:
+        """Positional arguments as a call would pass them on."""
+        return self.terms(args if len(args) == self._fixed else self._bind(args, {}))
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """Arguments by position. Of a variadic action, what is named comes after all that is not."""
@@ -165,18 +221,103 @@ class _Primitive:
         return f"world.{self.name}({', '.join(self._names)})"
 
 
+class _Simulated(_Primitive):
+    """One action of a simulated world, as a function."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Result:
+        if kwargs or len(args) != self._fixed:
+            args = self._bind(args, kwargs)
+        if not _plain(args):
+            args = self.terms(args)
+        simulation = self._ways.simulation
+        assert simulation is not None
+        outcome = simulation.do(self.name, args)
+        if outcome is None or not outcome.ok:
+            reply = _told(outcome) if outcome is not None else self._ways.host.ask(f"{self._head}{_encode(args)}]")
+            return self.result(args, reply)
+        tables, changes = self._ways.tables, outcome.changes
+        for (predicate, about), _, after in changes:
+            if after:
+                tables[predicate][about] = after
+            else:
+                tables[predicate].pop(about, None)
+        value = outcome.value
+        if value is not None and type(value) not in (str, int, bool):
+            value = _decode(_encode(value))  # as it would come from the host, and nothing shared with the world
+        return Result(value, changes, outcome.message)
+
+
+def _told(outcome: Any) -> tuple[Any, ...]:
+    """An outcome of the simulation, as the host would tell of it."""
+    if outcome.ok:
+        return 1, _decode(_encode(outcome.value)), outcome.changes, outcome.message
+    return 0, None if outcome.unmet is None else [str(a) for a in outcome.unmet], outcome.changes, outcome.message
+
+
+class _Ways:
+    """How actions are done: by asking the host, or in the simulation; and the mirror that both keep up to date."""
+
+    __slots__ = ("host", "simulation", "tables")
+
+    def __init__(self, host: Host, tables: dict[str, dict[Any, Any]], simulation: Simulation | None) -> None:
+        self.host, self.tables, self.simulation = host, tables, simulation
+
+    def replies(self, actions: list[tuple[str, tuple[Any, ...]]]) -> Iterable[Sequence[Any]]:
+        """The replies to actions done one after the other, up to the first that failed."""
+        batch: list[Any] = []
+        size = 0
+        for name, args in [*actions, ("", ())]:
+            new = len(name) + sum(len(a) if type(a) is str else 20 for a in args) + 20
+            if batch and (not name or len(batch) == _BATCH or size + new > _BATCH_SIZE):
+                done = self.host.ask(_encode(["steps", batch]))
+                yield from done
+                if not done[-1][0]:
+                    return
+                batch, size = [], 0
+            batch.append((name, args))
+            size += new
+
+
 class World:
     """``world``: acts through the host, reads what was observed from a mirror that every reply keeps up to date."""
 
-    def __init__(self, host: Host, job: Mapping[str, Any]) -> None:
+    def __init__(self, host: Host, job: Mapping[str, Any], simulation: Simulation | None = None) -> None:
         self._host, self._numeric = host, dict(job["predicates"])
-        self._tables: dict[str, dict[Any, Any]] = {name: {} for name in self._numeric}
+        self._tables: dict[str, dict[Any, Any]] = defaultdict(dict, {name: {} for name in self._numeric})
         self._tags: dict[str, list[str]] = job["tags"]
         self._fill(job["facts"])
+        self._ways = _Ways(host, self._tables, simulation)
         for name in self._numeric:
             setattr(self, name, self._reader(name))
-        for declared in job["primitives"]:
-            setattr(self, declared[0], _Primitive(host, self._tables, declared))
+        kind = _Primitive if simulation is None else _Simulated
+        self._primitives = {declared[0]: kind(self._ways, declared) for declared in job["primitives"]}
+        vars(self).update(self._primitives)
+
+    def steps(self, actions: Iterable[str | Sequence[Any]]) -> list[Result]:
+        """Do actions one after the other, such as ``world.steps([("gather", "oak_log"), "wait"])``, and be answered
+        once. Raises `ActionFailed` at the first that fails; its ``results`` are those of the actions before it."""
+        asked: list[tuple[_Primitive, tuple[str | int, ...]]] = []
+        for action in actions:
+            name, *given = [action] if isinstance(action, str) else list(action)
+            primitive = self._primitives.get(name)
+            if primitive is None:
+                raise AttributeError(f"the world has no action {name!r}; it has: {', '.join(sorted(self._primitives))}")
+            asked.append((primitive, primitive.bound(tuple(given))))
+        results: list[Result] = []
+        try:
+            if self._ways.simulation is not None:
+                for primitive, args in asked:
+                    results.append(primitive(*args))
+                return results
+            replies = self._ways.replies([(primitive.name, args) for primitive, args in asked])
+            for (primitive, args), reply in zip(asked, replies, strict=False):
+                results.append(primitive.result(args, reply))
+        except ActionFailed as failed:
+            failed.results = results
+            raise
+        return results
 
     def facts(self, predicate: str) -> list[tuple[tuple[str | int, ...], Any]]:
         """What is observed of a predicate, as (arguments, value), sorted; what is absent is 0 or false."""
@@ -189,7 +330,8 @@ class World:
 
     def observe(self) -> None:
         """Look again without acting: what changed by itself is seen."""
-        reply = self._host.ask('["observe"]')
+        simulation = self._ways.simulation
+        reply = self._host.ask('["observe"]') if simulation is None else simulation.look()
         for table in self._tables.values():
             table.clear()
         self._fill(reply[0])
@@ -198,7 +340,7 @@ class World:
     def _fill(self, facts: list[Any]) -> None:
         for predicate, args, value in facts:
             if value:
-                self._tables.setdefault(predicate, {})[tuple(args)] = value
+                self._tables[predicate][tuple(args)] = value
 
     def _reader(self, name: str) -> Callable[..., Any]:
         table, absent, tags = self._tables[name], 0 if self._numeric[name] else False, self._tags
@@ -224,15 +366,19 @@ class World:
 class Tools:
     """``tools``: calls a tool on the host."""
 
-    def __init__(self, host: Host, names: list[str]) -> None:
-        self._host, self._names = host, names
+    def __init__(self, host: Host, names: list[str], simulation: Simulation | None = None) -> None:
+        self._host, self._names, self._simulation = host, names, simulation
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name not in self._names:
             raise AttributeError(f"there is no tool {name!r}; there are: {', '.join(self._names) or 'none'}")
 
         def call(*args: Any, **kwargs: Any) -> Any:
+            if self._simulation is not None:
+                self._simulation.tell()  # the host's world has to be where this one is
             reply = self._host.ask(_encode(["tool", name, args, kwargs]))
+            if self._simulation is not None and reply[2] is not None:
+                self._simulation.load(reply[2])
             if reply[0]:
                 return reply[1]
             raise ToolFailed(reply[1])
@@ -259,33 +405,6 @@ class Skills:
         return function
 
 
-class _Random(random.Random):
-    """Like `random.Random`, but an absent seed comes from the run's seed, so that runs repeat."""
-
-    fresh = 0
-
-    def __init__(self, x: Any = None) -> None:
-        super().__init__(0)
-        self.seed(x)
-
-    def seed(self, a: Any = None, version: int = 2) -> None:
-        if a is None:
-            _Random.fresh += 1
-            a = _Random.fresh
-        super().seed(a, version)
-
-
-def _repeatable(seed: int) -> None:
-    random.seed(seed)
-    _Random.fresh = random.getrandbits(32)
-    of_module = random.seed
-
-    def reseed(a: Any = None, version: int = 2) -> None:
-        of_module(_Random().getrandbits(64) if a is None else a, version)
-
-    vars(random).update(Random=_Random, seed=reseed)
-
-
 def _guarded_import(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
     if level or name.partition(".")[0] not in ALLOWED:
         allowed = ", ".join(ALLOWED)
@@ -307,11 +426,12 @@ def _encode_returned(value: Any) -> str:
     """The returned value as JSON; what has no JSON form is named by its type, for it is only a claim anyway."""
     try:
         text = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_json, ensure_ascii=False).encode(value)
-        text.encode()  # fails on half of a surrogate pair
+        if wire.too_deep(text.encode()):  # `encode` fails on half of a surrogate pair
+            text = _encode(f"<{type(value).__name__} nested deeper than {wire.DEPTH}>")
     except (TypeError, ValueError, RecursionError):
         text = _encode(f"<{type(value).__name__}>")
     size = len(text.encode())
-    return text if size < _wire.MESSAGE - 100 else _encode(f"<{type(value).__name__} of {size} bytes>")
+    return text if size < wire.MESSAGE - 100 else _encode(f"<{type(value).__name__} of {size} bytes>")
 
 
 def _frames(error: BaseException) -> list[list[Any]]:
@@ -349,12 +469,12 @@ def _describe(error: BaseException) -> list[Any]:
     return ["error", _readable(kind), _readable(str(message)[:_MESSAGE]), _frames(error)]
 
 
-def _scope(host: Host, job: Mapping[str, Any]) -> Skills:
+def _scope(host: Host, job: Mapping[str, Any], simulation: Simulation | None = None) -> Skills:
     """The programs of a job, ready to be called by name."""
     shared = {
         "__builtins__": {**vars(builtins), "__import__": _guarded_import},
-        "world": World(host, job),
-        "tools": Tools(host, job["tools"]),
+        "world": World(host, job, simulation),
+        "tools": Tools(host, job["tools"], simulation),
         "ActionFailed": ActionFailed,
         "ToolFailed": ToolFailed,
     }
@@ -364,7 +484,7 @@ def _scope(host: Host, job: Mapping[str, Any]) -> Skills:
 def rehearse() -> None:
     """Go once through what every run does, so that the pages it touches are this process's own before it is needed."""
     job = {
-        "primitives": [["act", ["x"], [True], [None], False]],
+        "primitives": [["act", ["x"], [True], [None], False, 1]],
         "predicates": {"fact": True},
         "facts": [["fact", ["x"], 1]],
         "tags": {},
@@ -376,13 +496,22 @@ def rehearse() -> None:
     _encode(_describe(ActionFailed("act", ["fact"], "")))
 
 
-def serve(fd: int) -> None:
-    """Say that this process is confined, take the job, run it, tell how it ended."""
-    host = Host(fd)
-    host.say(["ready"])
-    job = _decode(_wire.receive(fd).decode())
-    _repeatable(job["seed"])
-    skills, args, name = _scope(host, job), job["args"], job["name"]
+def _simulation(host: Host, job: Mapping[str, Any], world: Any) -> Simulation | None:
+    if world is None:
+        return None
+    world.load(job["state"])
+    most = {declared[0]: declared[5] for declared in job["primitives"]}
+    return Simulation(world, most, job["left"], host.say)
+
+
+def serve(fd: int, bell: Any = None, world: Any = None) -> None:
+    """Say that this process is confined, take the job, run it, tell how it ended. ``world``: to be simulated in."""
+    host = Host(fd, bell)
+    host.say('["ready"]')
+    job = _decode(wire.receive(fd).decode())
+    repeatable.repeat(job["seed"])
+    simulation = _simulation(host, job, world)
+    skills, args, name = _scope(host, job, simulation), job["args"], job["name"]
     del job
     depth, frame = 0, sys._getframe()
     while frame is not None:
@@ -397,4 +526,6 @@ def serve(fd: int) -> None:
         sys.stdout.flush()
     except Exception:
         pass
-    os.write(fd, ending.encode())
+    if simulation is not None:
+        simulation.finish()
+    host.say(ending)

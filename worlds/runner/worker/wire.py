@@ -8,7 +8,23 @@ import os
 PACKET = 60_000
 # The most that a program may say at once. A request is a name and a few arguments; only results are longer.
 MESSAGE = 64_000
+DEPTH = 32  # of nested lists in a message
+TEXT = 1_000  # characters in one argument of an action
+WHOLE = 2**53  # whole numbers in arguments stay under it, up to where every JSON reader agrees
 _MORE, _LAST = b"+", b"."
+_ROUND = bytes.maketrans(b"{}", b"[]")
+_OTHERS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+
+
+def too_deep(raw: bytes) -> bool:
+    """Whether JSON is nested deeper than `DEPTH`. Brackets inside texts count too: a text with more than so many
+    unbalanced ones is wrongly taken for deep."""
+    if raw.count(b"[") + raw.count(b"{") <= DEPTH:
+        return False
+    left = raw.translate(_ROUND, _OTHERS)
+    for _ in range(DEPTH):  # each turn takes the innermost pairs away, so the turns are the depth
+        left = left.replace(b"[]", b"")
+    return left.count(b"[") > DEPTH or b"[]" in left
 
 
 def packets(message: bytes) -> list[bytes]:

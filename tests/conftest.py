@@ -1,0 +1,25 @@
+"""What the whole suite says at its end: which tiers of confinement were attacked here, and which could not be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from habilis.core import IsolationError
+from habilis.worlds.runner import TIERS, probe
+
+NAMES = {1: "seccomp", 2: "landlock", 3: "bubblewrap"}
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if hasattr(config, "workerinput") or not any("worlds" in str(arg) or arg == "tests" for arg in config.args):
+        return
+    for tier, name in NAMES.items():
+        try:
+            probe(name)
+        except IsolationError as error:
+            said = f"NOT COVERED ({error})"
+        else:
+            said = "covered"
+        terminalreporter.write_line(f"confinement tier {tier}, {TIERS[tier]}: {said}")

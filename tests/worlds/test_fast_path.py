@@ -1,0 +1,205 @@
+"""The fast path: the same run as on the live path, only sooner. What is forged is in ``attacks/test_integrity.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from habilis.core import Budget, BudgetExceeded, Ledger, Program, RunLimits, ToolError, Trajectory, WorldError
+from habilis.worlds.craft import CraftWorld
+from habilis.worlds.runner import ConfinedRunner
+from habilis.worlds.runner.worker.simulate import digest
+
+LOOP = """
+def main(what="dirt", n=10):
+    world.find(what)
+    for _ in range(n):
+        world.gather(what)
+        world.place(what)
+    return [world.count(what), world.here(what), world.facts("here"), world.depth()]
+"""
+
+
+def craft(seed: int = 3, **options: Any) -> CraftWorld:
+    world = CraftWorld(view="full", **options)
+    world.reset(seed)
+    return world
+
+
+@pytest.fixture(scope="module")
+def fast() -> Iterator[ConfinedRunner]:
+    with ConfinedRunner(fast=True) as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[ConfinedRunner]:
+    with ConfinedRunner(fast=False) as runner:
+        yield runner
+
+
+def same(one: Trajectory, other: Trajectory) -> None:
+    for name in ("steps", "tape", "printed", "returned", "error", "before", "after", "world_steps", "tier"):
+        assert getattr(one, name) == getattr(other, name), name
+
+
+def both(fast: ConfinedRunner, live: ConfinedRunner, source: str, **options: Any) -> Trajectory:
+    """The run on both paths, which must be one and the same."""
+    here, there = craft(), craft()
+    one, other = (r.run(Program("main", source), w, **options) for r, w in ((fast, here), (live, there)))
+    same(one, other)
+    assert digest(here) == digest(there)
+    return one
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        LOOP,
+        "def main(): pass",
+        "def main():\n    world.find('dirt')\n    print(world.gather('dirt'))\n    world.craft('stick')",
+        "def main():\n    try: world.craft('none')\n    except ActionFailed as e: return e.action, e.unmet, e.message",
+        "def main():\n    return [r.value for r in world.steps([('gather', 'dirt'), 'observe'] * 2)]",
+        "def main():\n    try: world.steps([('move', 'east'), ('craft', 'stick'), ('move', 'west')])\n"
+        "    except ActionFailed as e: return [e.action, len(e.results), world.explored()]",
+        "def main():\n    world.move('up')",
+        "def main():\n    return world.find('coal_ore', 'dirt', 0).value",
+        "def main():\n    world.observe()\n    return world.observe().value",
+        "def main():\n    for i in range(600): world.move('east' if i % 2 else 'west')\n    raise ValueError(i)",
+    ],
+)
+def test_a_run_is_the_same_on_both_paths(fast: ConfinedRunner, live: ConfinedRunner, source: str) -> None:
+    both(fast, live, source)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("move"), st.sampled_from(["north", "south", "east", "west", "up", "down", "out"])),
+            st.tuples(st.sampled_from(["gather", "find", "place", "craft"]), st.sampled_from(["dirt", "oak_log", "x"])),
+        ),
+        max_size=60,
+    )
+)
+def test_any_actions_are_the_same_on_both_paths(
+    fast: ConfinedRunner, live: ConfinedRunner, actions: list[tuple[str, str]]
+) -> None:
+    source = (
+        "def main(actions):\n    done = []\n    for name, arg in actions:\n"
+        "        try: done.append(getattr(world, name)(arg).changes)\n"
+        "        except ActionFailed as e: done.append(e.unmet)\n    return done"
+    )
+    both(fast, live, source, args={"actions": actions})
+
+
+@pytest.mark.parametrize(
+    ("limits", "kind", "says"),
+    [
+        (RunLimits(world_steps=40), "steps", "world_steps=40"),
+        (RunLimits(calls=30), "calls", "calls=30"),
+    ],
+)
+def test_limits_end_a_run_at_the_same_step(
+    fast: ConfinedRunner, live: ConfinedRunner, limits: RunLimits, kind: str, says: str
+) -> None:
+    t = both(fast, live, LOOP.replace("world.find(what)", "pass"), limits=limits, args={"n": 1000})
+    assert t.error is not None
+    assert (t.error.kind, t.error.line) in ((kind, 5), (kind, 6))
+    assert says in t.error.message
+
+
+def test_a_hanging_program_keeps_what_it_has_told(fast: ConfinedRunner) -> None:
+    world = craft()
+    source = "def main():\n    for i in range(600): world.move('east' if i % 2 else 'west')\n    while True: pass"
+    t = fast.run(Program("main", source), world, limits=RunLimits(seconds=0.5))
+    assert t.error is not None
+    assert (t.error.kind, t.error.line) == ("time", 3)
+    assert len(t.steps) == 512
+    assert t.after.facts == world.observe().facts
+
+
+def test_a_ledger_ends_the_run_where_the_world_stands(fast: ConfinedRunner) -> None:
+    world, ledger = craft(), Ledger(Budget(usd=None, world_steps=50))
+    with pytest.raises(BudgetExceeded, match="world_steps=50"):
+        fast.run(Program("main", LOOP.replace("world.find(what)", "pass")), world, args={"n": 1000}, ledger=ledger)
+    assert ledger.spent.world_steps == 50
+    assert fast.run(Program("main", "def main(): return 1"), world).returned == 1
+
+
+class Tools:
+    def __init__(self, world: CraftWorld, harm: bool = False) -> None:
+        self._world, self._harm = world, harm
+
+    def names(self) -> tuple[str, ...]:
+        return ("seen", "broken")
+
+    def call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        if name == "broken":
+            raise ToolError("down")
+        if self._harm:
+            self._world._gain("diamond", 3, {})
+        return sum(fact.predicate == "count" for fact in self._world.observe().facts)
+
+
+@pytest.mark.parametrize("harm", [False, True])
+def test_tools_see_the_world_where_the_program_is_and_may_change_it(
+    fast: ConfinedRunner, live: ConfinedRunner, harm: bool
+) -> None:
+    source = (
+        "def main():\n    world.find('dirt'); world.gather('dirt')\n    n = tools.seen()\n"
+        "    try: tools.broken()\n    except ToolFailed: n += 10\n"
+        "    world.observe() if False else None\n    world.gather('dirt')\n    return n"
+    )
+    results = []
+    for runner in (fast, live):
+        world = craft()
+        t = runner.run(Program("main", source), world, tools=Tools(world, harm))
+        results.append((t.returned, t.tape, t.steps, t.error, digest(world)))
+    assert results[0] == results[1]
+    assert results[0][0] == (12 if harm else 11)
+
+
+def test_a_trace_always_replays_to_the_same_state(fast: ConfinedRunner) -> None:
+    states = set()
+    for _ in range(3):
+        world = craft()
+        t = fast.run(Program("main", LOOP), world, args={"n": 300})
+        again = craft()
+        for step in t.steps:
+            assert again.act(step.action) == step.outcome
+        states |= {digest(world), digest(again)}
+    assert len(states) == 1
+
+
+def test_a_world_that_raises_is_the_hosts_error(fast: ConfinedRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = craft()
+
+    def broken(self: Any, action: Any) -> Any:
+        raise ZeroDivisionError("the world's own bug")
+
+    fast.run(Program("main", "def main(): world.move('east')"), world)
+    monkeypatch.setattr(CraftWorld, "act", broken)
+    with pytest.raises(WorldError, match="craft raised on move"):
+        fast.run(Program("main", "def main(): world.move('east')"), world)
+
+
+def test_worlds_with_secrets_are_never_simulated() -> None:
+    world = CraftWorld()
+    world.reset(3)
+    with ConfinedRunner(fast=True) as runner:
+        t = runner.run(Program("main", "def main(): return world._ways.simulation is None"), world)
+    assert t.returned is True
+
+
+def test_a_long_program_is_simulated_from_its_second_run_on() -> None:
+    program = Program("main", LOOP.replace("return [", "return [world._ways.simulation is None, "))
+    with ConfinedRunner() as runner:
+        short = [runner.run(program, craft()).returned[0] for _ in range(2)]
+        limits = RunLimits(world_steps=None)
+        long = [runner.run(program, craft(), args={"n": 700}, limits=limits).returned[0] for _ in range(2)]
+    assert (short, long) == ([True, True], [True, False])

@@ -1,0 +1,297 @@
+"""A worker beside the host, inside bubblewrap's namespaces where they work: starting it, taking runs from it."""
+
+from __future__ import annotations
+
+import array
+import json
+import mmap
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import weakref
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+
+from habilis.core.errors import IsolationError
+from habilis.worlds.runner import _bubblewrap
+from habilis.worlds.runner._worker import ENVIRONMENT, PYTHON, SIGKILL, Ended, Line, Order, Owner, Setup
+from habilis.worlds.runner.worker.frames import ENDED, NEXT
+
+SERVER = Path(__file__).resolve().parent / "worker" / "server.py"
+_START_SECONDS = 30.0
+# The first forks find memory as no later ones do, so nothing runs in them: ids repeat from the next one on.
+_ODD = 3
+_TICK = 0.02  # seconds that a receive waits before it says that the program is silent
+# Looks at the socket before sleeping, about 20 us: waking a sleeping processor takes longer than most steps do.
+# With one processor there is nobody to wait for.
+SEVERAL = len(os.sched_getaffinity(0)) > 1 if hasattr(os, "sched_getaffinity") else True
+_LOOKS = range(20 if SEVERAL else 0)
+
+
+class LocalWorker:
+    """One warm worker process. ``bubblewrap``: inside namespaces of its own. Raises `IsolationError` if it cannot be
+    started."""
+
+    def __init__(self, setup: Setup, *, bubblewrap: bool) -> None:
+        if not hasattr(socket, "SOCK_SEQPACKET") or not sys.platform.startswith("linux"):
+            raise IsolationError(
+                f"programs run on Linux, and this is {sys.platform}; run them in a container: --isolation docker:IMAGE"
+            )
+        if not sys.executable:
+            raise IsolationError("sys.executable is empty, so no worker can be started; run under a python executable")
+        self._owner = Owner()
+        self._spares: deque[list[int]] = deque()  # the ends of forks that wait for a run
+        self._odd = _ODD
+        self._ending: Ended | None = None  # how the last run did, of which `_due` are still to be told
+        self._due = 0
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        host = _pidfd()
+        with _Canary() as canary:
+            try:
+                passed = [theirs.fileno()] + ([host] if host is not None else [])
+                config = {
+                    "modules": setup.modules,
+                    "portable": setup.portable,
+                    "path": setup.path,
+                    "canary": canary.told if bubblewrap else None,
+                }
+                python = os.path.realpath(sys.executable) if bubblewrap else sys.executable
+                command = [python, *PYTHON, str(SERVER), str(theirs.fileno()), str(-1 if host is None else host)]
+                command.append(json.dumps(config))
+                if bubblewrap:
+                    command = [*_bubblewrap.prefix(python, SERVER.parent, setup), *command]
+                # A clean environment by exec: /proc/PID/environ would keep what the host's own had. A session of its
+                # own: Ctrl-C in the host's terminal is the host's to handle.
+                self.process = subprocess.Popen(
+                    command,
+                    env=_environment(),
+                    pass_fds=passed,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    cwd="/",
+                    start_new_session=True,
+                )
+            except OSError as error:
+                ours.close()
+                raise IsolationError(f"the worker process could not be started: {error}") from error
+            finally:
+                theirs.close()
+                if host is not None:
+                    os.close(host)
+            self._control = ours
+            self._finalizer = weakref.finalize(self, _stop, self.process, ours, self._owner)
+            self.problems = self._greet()
+
+    def _greet(self) -> Mapping[str, str | None]:
+        """What each kernel feature answered when attacked: None, or what went wrong."""
+        assert self.process.stderr is not None  # asked for above
+        self._control.settimeout(_START_SECONDS)
+        try:
+            hello = self._control.recv(8192)
+        except OSError as error:
+            hello, why = b"", f"it said nothing for {_START_SECONDS:g} s ({error})"
+        else:
+            why = ""
+        if not hello:
+            self.process.kill()
+            said = self.process.stderr.read()[-1500:].decode(errors="replace").strip()
+            self.close()
+            raise IsolationError(f"the worker process did not start: {why or said or 'it ended without a word'}")
+        self.process.stderr.close()
+        problems: dict[str, str | None] = json.loads(hello)
+        return problems
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._owner.here and self.process.poll() is None
+
+    def start(self, order: Order) -> Line:
+        try:
+            while self._odd:
+                self._next().close()
+                self._odd -= 1
+            line = self._next()
+            told = {"tier": order.tier, "memory_mb": order.memory_mb, "cpu_seconds": order.cpu_seconds}
+            line.send(b"." + json.dumps({**told, "spin": SEVERAL}).encode())
+        except OSError as error:
+            raise ConnectionResetError(f"the worker has ended ({error})") from error
+        return line
+
+    def _next(self) -> _LocalLine:
+        while not self._spares:
+            self._hear()
+        return _LocalLine(self, *self._spares.popleft())
+
+    def _hear(self) -> None:
+        """Take one message: the ends of a new fork, or how the last run ended."""
+        fds = array.array("i")
+        data, rights, _, _ = self._control.recvmsg(64, socket.CMSG_LEN(8 * fds.itemsize))
+        for level, kind, raw in rights:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fds.frombytes(raw[: len(raw) - len(raw) % fds.itemsize])
+        if len(fds) >= 4:
+            self._spares.append(list(fds))
+        elif len(data) == ENDED.size:
+            status, cpu, _ = ENDED.unpack(data)
+            self._ending = Ended.of(status, cpu)
+            self._due -= 1
+        else:
+            raise ConnectionResetError("its socket is closed")
+
+    def done(self) -> None:
+        """Tell the worker that the run it was given last is of no more use."""
+        try:
+            self._control.send(NEXT)
+            self._due += 1
+        except OSError:  # the worker has ended
+            pass
+
+    def ending(self) -> Ended | None:
+        """How the last run ended, of which the worker was told that it is of no more use."""
+        try:
+            while self._due:
+                self._hear()
+        except OSError:
+            return None
+        return self._ending
+
+    def signal(self, number: int) -> None:
+        """Signal the run, where the kernel has no pidfd: only its parent, which has not reaped it, can do so safely."""
+        try:
+            self._control.send(bytes([number]))
+        except OSError:  # it has ended
+            pass
+
+    def close(self) -> None:
+        self._finalizer()
+
+
+class _LocalLine:
+    """A run's socket, pipes, bell and pidfd."""
+
+    def __init__(self, worker: LocalWorker, rpc: int, out: int, dump: int, memory: int, pidfd: int = -1) -> None:
+        self._worker, self._out, self._dump, self._pidfd = worker, out, dump, pidfd
+        self._channel = socket.socket(fileno=rpc)
+        # A receive that gives up after a tick costs one system call; Python's own timeouts cost two.
+        self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, int(_TICK * 1e6)))
+        os.set_blocking(out, False)
+        os.set_blocking(dump, False)
+        self._bell = mmap.mmap(memory, mmap.PAGESIZE)
+        os.close(memory)
+        self._rung = 0
+        self._open = True
+
+    def receive(self, size: int, look: int = socket.MSG_DONTWAIT) -> bytes:
+        receive = self._channel.recv
+        for _ in _LOOKS:
+            try:
+                return receive(size, look)
+            except BlockingIOError:
+                pass
+        return receive(size)
+
+    def send(self, packet: bytes) -> None:
+        self._channel.send(packet, socket.MSG_DONTWAIT)
+        self._rung = self._rung + 1 & 255
+        self._bell[0] = self._rung
+
+    def wait_to_send(self, seconds: float) -> None:
+        poll = select.poll()
+        poll.register(self._channel, select.POLLOUT)
+        poll.poll(seconds * 1e3)
+
+    def output(self) -> bytes:
+        return os.read(self._out, 65_536) if self._open else b""
+
+    def dump(self, seconds: float) -> bytes:
+        if not self._open:
+            return b""
+        poll = select.poll()
+        poll.register(self._dump, select.POLLIN)
+        try:
+            return os.read(self._dump, 65_536) if not seconds or poll.poll(seconds * 1e3) else b""
+        except BlockingIOError:
+            return b""
+
+    def signal(self, number: int) -> None:
+        if not self._open:
+            return
+        if self._pidfd < 0:
+            self._worker.signal(number)
+            return
+        try:
+            signal.pidfd_send_signal(self._pidfd, number)
+        except OSError:  # it has ended
+            pass
+
+    def ended(self) -> Ended | None:
+        self.close()
+        return self._worker.ending()
+
+    def close(self) -> None:
+        if not self._open:
+            return
+        self.signal(SIGKILL)
+        self._open = False
+        self._channel.close()
+        self._bell.close()
+        for fd in (self._out, self._dump, self._pidfd):
+            if fd >= 0:
+                os.close(fd)
+        self._worker.done()
+
+
+class _Canary:
+    """A file and a socket that only the host should reach, for the worker to try."""
+
+    def __enter__(self) -> _Canary:
+        self._file = tempfile.NamedTemporaryFile(prefix="habilis-canary-")
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        name = Path(self._file.name).name
+        self._socket.bind("\0" + name)
+        self._socket.listen(1)
+        self.told = (self._file.name, name)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+        self._file.close()
+
+
+def _pidfd() -> int | None:
+    """A descriptor that tells of this process's end; None where the kernel has none (before Linux 5.3)."""
+    try:
+        return os.pidfd_open(os.getpid())
+    except (OSError, AttributeError):
+        return None
+
+
+def _environment() -> dict[str, str]:
+    environment = dict(ENVIRONMENT)
+    if "LD_LIBRARY_PATH" in os.environ:  # a Python built with a shared library may not start without
+        environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+    return environment
+
+
+def _stop(process: subprocess.Popen[bytes], control: socket.socket, owner: Owner) -> None:
+    control.close()
+    if not owner.here:  # a fork of the host must not stop the host's worker
+        return
+    try:
+        process.wait(2)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stderr is not None:
+        process.stderr.close()

@@ -1,0 +1,207 @@
+"""The warm worker: a fresh process that forks once per run. Started by path, standard library only.
+
+There are always two forks: the *run* and the *spare*, whose descriptors the host has already. One loop: wait until the
+host has no more use for the run, reap it, say how it ended; the spare is the next run, and a new spare is forked. A
+fork waits for its order on its own socket, confines itself, and only then is sent the program. That the loop is the
+same each time is also what makes runs repeat: every fork finds the memory as the one before it did, so that objects get
+the same addresses.
+
+It ends when the host does: the control socket closes, or the host's pidfd says so. A run ends when this process does
+(PDEATHSIG; this process has one thread, so the kernel's rule "when the creating *thread* ends" is the right one).
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import faulthandler
+import fcntl
+import gc
+import importlib
+import json
+import mmap
+import os
+import select
+import signal
+import socket
+import sys
+import types
+from typing import Any
+
+RPC, DUMP = 3, 4
+SETUP_FAILED = 97
+
+
+def _adopt_own_package() -> None:
+    """Make our sibling files importable by their full name without running the packages above them."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    above = os.path.dirname(here)
+    for name, path in (
+        ("habilis", here),
+        ("habilis.worlds", here),
+        ("habilis.worlds.runner", above),
+        ("habilis.worlds.runner.worker", here),
+    ):
+        package = types.ModuleType(name)
+        package.__path__ = [path]
+        sys.modules[name] = package
+
+
+if __name__ == "__main__":
+    _config = json.loads(sys.argv[3])
+    sys.path[:0] = _config["path"]
+    if _config["portable"] is None:
+        _adopt_own_package()
+
+from habilis.worlds.runner.worker import confine, language, seccomp, simulate, wire  # noqa: E402
+from habilis.worlds.runner.worker.frames import ENDED, NEXT  # noqa: E402
+
+
+def _attacked(feature: str) -> str | None:
+    """Whether a feature holds, tried in a process that is then thrown away."""
+    r, w = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(w, (confine.attack(feature) or "ok").encode())
+        finally:
+            os._exit(0)
+    os.close(w)
+    said = os.read(r, 1000).decode()
+    os.close(r)
+    os.waitpid(pid, 0)
+    return None if said == "ok" else said or f"{feature}: the process that tried it died"
+
+
+def _run(rpc: int, out: int, dump: int, bell: mmap.mmap, server: int, world: Any) -> None:
+    """What a fork does: wait for the order, give up all rights, take the program, run it."""
+    confine.prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != server:
+        os._exit(0)
+    os.setsid()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    confine.prctl(confine.PR_SET_DUMPABLE, 0)
+    _take(rpc, out, dump)
+    sys.stdout = sys.stderr = open(  # noqa: SIM115
+        1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
+    )
+    for number in (signal.SIGUSR1, signal.SIGXCPU):
+        faulthandler.register(number, file=DUMP, all_threads=False)
+    language.rehearse()
+    try:
+        order = json.loads(wire.receive(RPC))
+        confine.confine(order["tier"], order["memory_mb"], order["cpu_seconds"])
+        language.serve(RPC, bell if order["spin"] else None, world)
+    except EOFError:  # the host has gone
+        pass
+    except BaseException as error:  # what a program raises does not come here: this is about us, or its limits
+        os.write(DUMP, f"{type(error).__name__}: {error}".encode(errors="replace")[:1000])
+        os._exit(SETUP_FAILED)
+    os._exit(0)
+
+
+def _take(rpc: int, out: int, dump: int) -> None:
+    """Keep the run's descriptors, where the rest expects them, and close all others."""
+    rpc, out, dump = (fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in (rpc, out, dump))
+    for source, target in ((out, 1), (out, 2), (rpc, RPC), (dump, DUMP)):
+        os.dup2(source, target)
+    os.closerange(DUMP + 1, 4096)
+
+
+def _spare(control: socket.socket, server: int, world: Any) -> int:
+    """Fork, and hand the host its ends: socket, output, dump, bell, and the pidfd where there is one."""
+    ours, rpc = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    told, out = os.pipe()
+    seen, dump = os.pipe()
+    memory = os.memfd_create("bell", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+    os.ftruncate(memory, mmap.PAGESIZE)
+    fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+    bell = mmap.mmap(memory, mmap.PAGESIZE, prot=mmap.PROT_READ)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _run(rpc.fileno(), out, dump, bell, server, world)
+        finally:
+            os._exit(SETUP_FAILED)
+    handed = [ours.fileno(), told, seen, memory]
+    try:
+        handed.append(os.pidfd_open(pid))
+    except (OSError, AttributeError):  # gVisor, older kernels: the host then asks here for signals
+        pass
+    socket.send_fds(control, [b"run"], handed)
+    bell.close()
+    ours.close()
+    rpc.close()
+    for fd in (told, out, seen, dump, *handed[3:]):
+        os.close(fd)
+    return pid
+
+
+def _serve(control: socket.socket, host: int, world: Any) -> None:
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    if host >= 0:
+        poll.register(host, select.POLLIN)
+    this = os.getpid()
+    pids = array.array("i", [0, 0])  # not a list: what a fork finds in memory must not depend on which one it is
+    pids[0] = _spare(control, this, world)
+    while True:
+        pids[1] = _spare(control, this, world)
+        _wait(control, poll, pids[0])
+        _reap(control, pids[0])
+        pids[0] = pids[1]
+
+
+def _reap(control: socket.socket, pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)  # it is ours and not reaped, so the number is still its own
+    _, status, used = os.wait4(pid, 0)
+    with contextlib.suppress(OSError):  # without confinement, a program may have left children
+        os.killpg(pid, signal.SIGKILL)
+    control.send(ENDED.pack(status, used.ru_utime + used.ru_stime, used.ru_maxrss))
+
+
+def _wait(control: socket.socket, poll: select.poll, pid: int) -> None:
+    """Return when the host is done with the run; end this process, and so the run, when the host has gone."""
+    while True:
+        ready = poll.poll()
+        if (control.fileno(), select.POLLIN) not in ready:
+            os._exit(0)  # the host's end is closed, or the host has ended though something holds its end open
+        order = control.recv(16)
+        if order == NEXT:
+            return
+        if not order:
+            os._exit(0)
+        os.kill(pid, order[0])
+
+
+def main() -> None:
+    confine.fix_addresses()
+    control = socket.socket(fileno=int(sys.argv[1]))
+    host = int(sys.argv[2])
+    for fd in (control.fileno(), *([host] if host >= 0 else [])):
+        os.set_inheritable(fd, False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    confine.prctl(confine.PR_SET_DUMPABLE, 0)
+    for name in _config["modules"]:
+        importlib.import_module(name)
+    language.allow(_config["modules"])
+    world = simulate.make(*_config["portable"]) if _config["portable"] is not None else None
+    hello = {"seccomp": _attacked("seccomp"), "landlock": _attacked("landlock")}
+    if _config["canary"] is not None:
+        hello["bubblewrap"] = confine.outside(*_config["canary"])
+    control.send(json.dumps(hello).encode())
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 2)
+    os.close(null)
+    if seccomp.MACHINE in seccomp.MACHINES:
+        seccomp.build(seccomp.MACHINE)  # once, for every fork
+    gc.collect()
+    gc.freeze()
+    try:
+        _serve(control, host, world)
+    except OSError:  # the host went away while being told something
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
