@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import json
 import mmap
 import os
@@ -13,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import uuid
 import weakref
 from collections import deque
 from collections.abc import Mapping
@@ -256,17 +258,20 @@ class _Canary:
     """A file and a socket that only the host should reach, for the worker to try."""
 
     def __enter__(self) -> _Canary:
-        self._file = tempfile.NamedTemporaryFile(prefix="habilis-canary-")
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        name = Path(self._file.name).name
-        self._socket.bind("\0" + name)
-        self._socket.listen(1)
-        self.told = (self._file.name, name)
+        name = f"habilis-canary-{uuid.uuid4().hex}"
+        path = "/etc/passwd"  # where nothing can be written, a file that is there already
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):
+                path = stack.enter_context(tempfile.NamedTemporaryFile(prefix=name)).name
+            line = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            line.bind("\0" + name)
+            line.listen(1)
+            self._stack = stack.pop_all()
+        self.told = (path, name)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._socket.close()
-        self._file.close()
+        self._stack.close()
 
 
 def _pidfd() -> int | None:

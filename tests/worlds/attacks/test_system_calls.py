@@ -106,7 +106,7 @@ def test_every_other_call_is_refused_by_the_kernel(confined: ConfinedRunner, wor
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="x86-64 has them alone")
 @pytest.mark.parametrize("number", UPROBES)
 def test_the_calls_that_no_filter_sees_end_who_makes_them(confined: ConfinedRunner, world: Any, number: int) -> None:
-    """uretprobe and uprobe: newer kernels let them past every filter; whom they did not send there, they end or refuse."""
+    """uretprobe and uprobe: newer kernels let them past every filter, and end or refuse who comes by himself."""
     t = attack(confined, world, f"r = libc.syscall({number}, 0)\nreturn [r, ctypes.get_errno()]")
     assert t.returned in ([-1, EPERM], [-1, ENXIO]) or (t.error is not None and "SIGILL" in t.error.message), t
 
