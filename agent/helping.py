@@ -27,7 +27,8 @@ _HANDFUL = 8  # registered tools up to which all that can be paid are offered, w
 class Helping:
     """Picks augmentations under the remaining budget and keeps their track record. Satisfies `habilis.agent.loop.Help`.
 
-    ``run_id`` is asked when something is recorded, since a run may begin later than the agent.
+    ``run_id`` is asked when something is recorded, since a run may begin later than the agent. ``fingerprint``: of the
+    world, whose skills alone are picked.
     """
 
     def __init__(
@@ -38,8 +39,10 @@ class Helping:
         events: EventStream,
         run_id: Callable[[], int],
         approve: Approve | None = None,
+        *,
+        fingerprint: str | None = None,
     ) -> None:
-        self.registry, self.catalogue = registry, catalogue
+        self.registry, self.catalogue, self.fingerprint = registry, catalogue, fingerprint
         self._journal, self._events, self._run_id, self._approve = journal, events, run_id, approve
         self.catalogue.put(*(of_tool(t) for t in registry))
         self.catalogue.load_credits(journal.get_state("credits", {}))
@@ -53,7 +56,7 @@ class Helping:
 
         A handful of tools is offered as it is: someone put them there, and showing them costs next to nothing.
         """
-        taken = self.catalogue.pick(task, ledger.remaining).taken
+        taken = self.catalogue.pick(task, ledger.remaining, fingerprint=self.fingerprint).taken
         if len(self.registry) > _HANDFUL:
             return taken
         chosen = {a.id for a in taken}

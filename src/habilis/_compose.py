@@ -75,7 +75,7 @@ def compose(
         opened = Home.open(Path(home) if home is not None else default_home())
         stack.callback(opened.close)
         embedder = home_embedder(opened, settings.embedder)
-        library = SkillLibrary.open(opened, embedder=embedder)
+        library = SkillLibrary.open(opened, embedder=embedder, fingerprint=world.spec.fingerprint)
         stack.callback(library.close)
         runner = ConfinedRunner(unsafe_no_isolation=settings.unsafe_no_isolation)
         stack.callback(runner.close)
@@ -101,6 +101,7 @@ def compose(
             events,
             lambda: holder[0].current.run_id if holder and holder[0].current else 0,
             approve,
+            fingerprint=world.spec.fingerprint,
         )
         helping.learned(library.active().values())
         minds = Minds(opened, events, world.spec)
