@@ -81,7 +81,7 @@ class Curriculum:
             self.failures[key] += 1
             self.failed_at[key] = self.book.version
 
-    def save(self) -> Json:
+    def save(self) -> dict[str, Json]:
         return {
             "failures": dict(sorted(self.failures.items())),
             "failed_at": dict(sorted(self.failed_at.items())),

@@ -17,6 +17,7 @@ from habilis.agent.admission import AdmissionSettings, Verified, affordable, can
 from habilis.agent.calls import called_tools, needed
 from habilis.agent.curriculum import Curriculum, words
 from habilis.agent.regression import skills_by_fact
+from habilis.agent.tape import LeftOver, TaskTape, left_over
 from habilis.core import (
     Action,
     Affording,
@@ -87,8 +88,8 @@ class Help(Protocol):
 
     def learned(self, skills: Iterable[Skill]) -> None: ...
     def pick(self, task: Task, ledger: Ledger) -> tuple[Augmentation, ...]: ...
-    def caller(self, names: Sequence[str], ledger: Ledger, tape: list[ToolCall]) -> ToolCaller | None: ...
-    def replay(self, names: Sequence[str], tape: Sequence[ToolCall], ledger: Ledger) -> ToolCaller | None: ...
+    def caller(self, names: Sequence[str], ledger: Ledger, tape: TaskTape) -> ToolCaller | None: ...
+    def replay(self, names: Sequence[str], tape: TaskTape, ledger: Ledger) -> ToolCaller | None: ...
     def record(
         self, task: Task, picked: Sequence[Augmentation], tape: Sequence[ToolCall], skills: Set[str], ok: bool
     ) -> None: ...
@@ -117,7 +118,6 @@ class _Worked:
     episode: Episode
     skills: Sequence[Skill]
     picked: tuple[Augmentation, ...]
-    tape: Sequence[ToolCall]
     raised: ModelError | None = None  # ends the run, once the episode is recorded
 
 
@@ -129,39 +129,57 @@ class Loop:
         self.run_id = run_id
         self.settings = settings or LoopSettings()
         self.iteration = 0
+        self._left: LeftOver | None = None
+        self._known: dict[str, Json] = {}  # the curriculum's state as it was read, with what a newer version put there
 
     # ------------------------------------------------------------------ state that outlives a kill
 
-    def begin(self, seed: int) -> bool:
-        """Set the world up, from the journal where the run was interrupted; whether it was."""
+    def begin(self, seed: int | None) -> bool:
+        """Set the world up, from the journal where the run was interrupted; whether it was. ``seed``: None leaves the
+        world as it stands."""
         p = self.parts
-        p.world.reset(seed)
+        if seed is not None:
+            p.world.reset(seed)
         state = p.journal.get_state(f"run:{self.run_id}")
+        self.iteration = 0 if state is None else int(state["iteration"])
+        self._left = left_over(p.journal, self.run_id, self.iteration)
         if state is None:
             return False
-        self.iteration = int(state["iteration"])
-        p.curriculum.load(state["curriculum"])
+        self._known = state["curriculum"]
+        p.curriculum.load(self._known)
         if isinstance(p.world, Checkpointed) and state.get("world") is not None:
             p.world.load(state["world"])
         self._declare()  # the uninterrupted run had heard this already, so it makes nothing new
         p.book.version = int(state["book_version"])
         return True
 
-    def _state(self) -> Json:
+    def store(self) -> None:
+        """Write down what was learned and spent, and the state that the next episode needs."""
+        p = self.parts
+        with p.journal.transaction():
+            p.journal.put_contracts(p.book.take_dirty())
+            p.journal.put_versioned_state(f"run:{self.run_id}", self._state())
+            p.journal.update_run(self.run_id, spent=p.ledger.spent)
+
+    def _state(self) -> dict[str, Json]:
         p = self.parts
         can_save = isinstance(p.world, Checkpointed) and "checkpoint" in p.world.spec.capabilities
         return {
             "iteration": self.iteration,
             "book_version": p.book.version,
-            "curriculum": p.curriculum.save(),
+            "curriculum": {**self._known, **p.curriculum.save()},
             "world": p.world.save() if can_save else None,  # type: ignore[attr-defined]
         }
 
     # ------------------------------------------------------------------ the curriculum's tasks
 
     async def step(self) -> Episode | None:
-        """One iteration: propose, work, record. None when nothing is left to try."""
+        """One iteration: propose, or take up what was cut short; work, record. None when nothing is left to try."""
         p = self.parts
+        if self._left is not None and self._left.task.origin != "user":
+            task = self._left.task
+            self._propose(task, "it was cut short before")
+            return await self.work(task)
         choosing = p.ledger.child()  # bounded by the run alone: a large library must not use up the task's own limit
         if not self.settings.keep_contracts:
             p.book.forget()
@@ -178,22 +196,30 @@ class Loop:
         )
         if proposal is None:
             return None
-        p.events.emit(
-            "task_proposed",
-            self.iteration,
-            text=proposal.task.text,
-            goal=str(proposal.task.goal),
-            kind=proposal.task.kind,
-            why=proposal.why,
-        )
+        self._propose(proposal.task, proposal.why)
         return await self.work(proposal.task, choosing.spent)
 
     async def work(self, task: Task, chosen: Cost | None = None) -> Episode:
         """Work on one task to its verdict, and record the episode. ``chosen``: what choosing it has cost."""
         p = self.parts
         ledger = p.ledger.child(self.settings.task_budget)
-        worked = await self._episode(task, ledger)
+        before = self._left if self._left is not None and self._left.same(task) else LeftOver(task)
+        tape = TaskTape(
+            p.journal,
+            self.run_id,
+            lambda: p.ledger.spent,
+            task=task,
+            index=self.iteration,
+            earlier=before.calls,
+        )
+        self._left = replace(before, task=task)
+        try:
+            worked = await self._episode(task, ledger, tape)
+        finally:
+            self._left = replace(self._left, calls=tuple(tape.calls))
         episode = replace(worked.episode, cost=ledger.spent + (chosen or Cost()))
+        if before.episode is not None and before.episode.index == self.iteration:
+            episode = _continued(before.episode, episode)
         kept: list[Skill] = []
         with p.journal.transaction():
             if self.settings.keep_skills:
@@ -204,17 +230,19 @@ class Loop:
                         episode = replace(episode, reason=f"{skill.name} cannot be kept: {error}")
             if p.help is not None:
                 used = {name for a in episode.attempts[-1:] for name in needed(a.program, self._skills())}
-                p.help.record(task, worked.picked, worked.tape, used, episode.solved)
+                p.help.record(task, worked.picked, tape.calls, used, episode.solved)
             if kept:
                 episode = replace(episode, skill=kept[0].name, skills=tuple(s.name for s in kept))
-            p.journal.put_contracts(p.book.take_dirty())
+            p.journal.append_episode(self.run_id, episode)
             # What a limit of the run cut short is taken up again when the run goes on.
+            if episode.status == "stopped":
+                self._left = replace(self._left, episode=episode)
+            else:
+                self._left = None
             if episode.status != "stopped" or task.origin == "user":
                 p.curriculum.record(episode)
-                p.journal.append_episode(self.run_id, episode)
                 self.iteration += 1
-            p.journal.put_state(f"run:{self.run_id}", self._state())
-            p.journal.update_run(self.run_id, spent=p.ledger.spent)
+            self.store()
         for skill in kept:
             self._announce(skill, episode.index)
         if p.help is not None:
@@ -235,13 +263,17 @@ class Loop:
 
     # ------------------------------------------------------------------ inside
 
-    async def _episode(self, task: Task, ledger: Ledger) -> _Worked:
+    def _propose(self, task: Task, why: str) -> None:
+        self.parts.events.emit(
+            "task_proposed", self.iteration, text=task.text, goal=str(task.goal), kind=task.kind, why=why
+        )
+
+    async def _episode(self, task: Task, ledger: Ledger, tape: TaskTape) -> _Worked:
         p = self.parts
         attempts: list[Attempt] = []
-        tape: list[ToolCall] = []
         if task.origin == "user" and task.goal.atoms and not task.goal.unmet(p.world.observe()):
             done = Episode(self.iteration, task, "solved", reason="it was already true; nothing was done")
-            return _Worked(done, (), (), ())
+            return _Worked(done, (), ())
         picked = p.help.pick(task, ledger) if p.help is not None else ()
         if picked:
             p.events.emit("augmentations_picked", self.iteration, names=[a.id for a in picked], cost={})
@@ -285,10 +317,10 @@ class Loop:
         )
         if solved and not skills and attempts and self._already(attempts[-1].program):
             episode = replace(episode, skill=attempts[-1].program.name)
-        return _Worked(episode, skills, picked, tape, raised)
+        return _Worked(episode, skills, picked, raised)
 
     async def _lift_effects(
-        self, task: Task, ledger: Ledger, attempts: list[Attempt], tape: list[ToolCall], skills: list[Skill]
+        self, task: Task, ledger: Ledger, attempts: list[Attempt], tape: TaskTape, skills: list[Skill]
     ) -> None:
         """What a newly understood action brings about becomes skills at once."""
         p = self.parts
@@ -320,7 +352,7 @@ class Loop:
         context: Context,
         ledger: Ledger,
         attempts: list[Attempt],
-        tape: list[ToolCall],
+        tape: TaskTape,
         solved: bool = False,
     ) -> tuple[bool, str, str, Skill | None]:
         """Run and verify drafts until one is kept; (solved, why no skill was kept, writer, skill)."""
@@ -348,7 +380,7 @@ class Loop:
                 if self.parts.verifier is None and draft.program.name.startswith("try_"):
                     return True, "it came true while finding out; no program was proven", writer, None
                 if self.parts.verifier is None:
-                    return True, "", writer, self._seen(draft, task, attempt, verdict, tape)
+                    return True, "", writer, self._seen(draft, task, attempt, verdict)
             if not draft.goal_template:
                 reason = "the program is not general: it has no goal of its own"
                 feedback = Feedback(attempts[-1].trajectory, Verdict(False, (), reason), True, draft.args)
@@ -360,7 +392,7 @@ class Loop:
             if result.skill is not None:
                 return True, "", writer, result.skill
             if result.feedback is None:
-                return True, "", writer, self._seen(draft, task, attempts[-1], verdict, tape)
+                return True, "", writer, self._seen(draft, task, attempts[-1], verdict)
             feedback = result.feedback
             reason = f"works here, but not in every fresh world: {describe(feedback.trajectory, feedback.verdict)}"
             self.parts.events.emit("skill_rejected", self.iteration, name=new.name, reason=reason)
@@ -403,7 +435,7 @@ class Loop:
             return Verdict(done, (), "" if done else "the action did not succeed")
         return self.parts.judge.judge(task.goal, trajectory, ledger)
 
-    def _verify(self, skill: Skill, ledger: Ledger, task: Task, tape: Sequence[ToolCall]) -> Verified:
+    def _verify(self, skill: Skill, ledger: Ledger, task: Task, tape: TaskTape) -> Verified:
         p = self.parts
         assert p.verifier is not None
         return verify(
@@ -416,7 +448,7 @@ class Loop:
             tools=lambda: p.help.replay(skill.tools, tape, ledger) if p.help is not None else None,
         )
 
-    def _seen(self, draft: Draft, task: Task, attempt: Attempt, verdict: Verdict, tape: Sequence[ToolCall]) -> Skill:
+    def _seen(self, draft: Draft, task: Task, attempt: Attempt, verdict: Verdict) -> Skill:
         template = draft.goal_template or str(task.goal)
         spec = self.parts.world.spec
         tools = called_tools(draft.program, self._skills())
@@ -483,6 +515,16 @@ class Loop:
                 world = context.simulator.imagine(self.iteration)
             else:
                 book.observe(action, outcome, before)
+
+
+def _continued(before: Episode, after: Episode) -> Episode:
+    """One episode of a task that a limit cut in two."""
+    return replace(
+        after,
+        attempts=before.attempts + after.attempts,
+        cost=before.cost + after.cost,
+        picked=tuple(dict.fromkeys(before.picked + after.picked)),
+    )
 
 
 def describe(trajectory: Trajectory, verdict: Verdict) -> str:

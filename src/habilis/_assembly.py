@@ -14,6 +14,7 @@ from habilis.agent.calls import needed
 from habilis.agent.curriculum import Curriculum, CurriculumSettings, words
 from habilis.agent.helping import Helping
 from habilis.agent.loop import Loop, LoopSettings, Parts, describe
+from habilis.agent.tape import TaskTape, calls_made
 from habilis.agent.words import check_goal, words_to_goal
 from habilis.core import (
     Action,
@@ -138,17 +139,17 @@ class Assembly:
             "tier": self.runner.tier,
         }
 
-    def session(self, kind: str, tasks: int | None = None) -> Loop:
+    def session(self, kind: str, tasks: int | None = None, *, stay: bool = False) -> Loop:
         """The loop of the run in hand; else of the latest run that agrees in its configuration; else of a new one.
 
         The goals that a user gives to one agent make a run of their own, in a world and on an account of its own.
+        ``stay``: in the world as it stands, if this agent has lived in it.
         """
         if self.current is not None and self.current_kind == kind:
             if self.ended:  # it was stopped, and goes on in the same agent
                 self.home.journal.update_run(self.current.run_id, status="running")
             return self.current
         self.leave()
-        self.registry.begin_run()
         journal, config = self.home.journal, self.config(kind)
         past = journal.runs()
         for run in past:
@@ -158,6 +159,7 @@ class Assembly:
         run_id = known.id if known is not None else journal.start_run(config)
         if known is not None:
             journal.update_run(run_id, status="running")
+        self.registry.begin_run(calls_made(journal.events(run_id)))
         spec, book = self.world.spec, self.loop_parts.book
         self.loop_parts = replace(
             self.loop_parts,
@@ -169,8 +171,12 @@ class Assembly:
         )
         settings = LoopSettings(keep_skills=self.settings.keep_skills, keep_contracts=self.settings.keep_contracts)
         loop = Loop(self.loop_parts, run_id, settings)
-        resumed = loop.begin(self.settings.seed if self.fresh_life(run_id) else self.settings.seed + run_id)
-        self.current, self.current_kind, self.last_run = loop, kind, run_id
+        lived = self.last_run is not None
+        seed = self.settings.seed if self.fresh_life(run_id) else self.settings.seed + run_id
+        resumed = loop.begin(None if stay and lived else seed)
+        self.current, self.current_kind, self.ended = loop, kind, False
+        if not (stay and lived):
+            self.last_run = run_id
         limit = dump(self.ledger.limit)
         if resumed:
             told = {"world": self.world_name, "iterations": tasks, "budget": limit}
@@ -183,6 +189,13 @@ class Assembly:
     def ledger(self) -> Ledger:
         """The account of the run in hand, or the agent's own before there is one."""
         return self.loop_parts.ledger
+
+    @property
+    def run_id(self) -> int:
+        """The run in hand. Raises `NotFoundError` where there is none: nothing may be recorded then."""
+        if self.current is None:
+            raise NotFoundError("no run is open; work on a goal, run, or call a skill first")
+        return self.current.run_id
 
     def leave(self) -> None:
         """Put the run in hand away: a user's goals are done, the autonomous run can be continued."""
@@ -267,6 +280,7 @@ class Assembly:
         return Answer(about, mind.complete([prompt])[0] if mind is not None else None, known)
 
     def call(self, skill: Skill, args: Mapping[str, Json]) -> Json:
+        """Run a skill in the world as it stands, within the run in hand, or one of its own."""
         known = {p.name for p in skill.program.parameters}
         for name in args:
             if name not in known:
@@ -275,16 +289,23 @@ class Assembly:
         missing = sorted(known - set(values))
         if missing:
             raise InputError(f"{skill.name} needs {', '.join(missing)}")
-        trajectory = self.runner.run(
-            skill.program,
-            self.world,
-            args=values,
-            skills=needed(skill.program, self.library.active()),
-            tools=self.helping.caller(skill.tools, self.ledger, []),
-            limits=RunLimits(),
-            ledger=self.ledger,
-        )
-        self.loop_parts.book.learn(trajectory)
+        open_run = self.current is not None and not self.ended
+        loop = self.current if open_run and self.current is not None else self.session("solve", stay=True)
+        ledger, run_id = self.ledger, loop.run_id
+        tape = TaskTape(self.home.journal, run_id, lambda: ledger.spent)
+        try:
+            trajectory = self.runner.run(
+                skill.program,
+                self.world,
+                args=values,
+                skills=needed(skill.program, self.library.active()),
+                tools=self.helping.caller(skill.tools, ledger, tape),
+                limits=RunLimits(),
+                ledger=ledger,
+            )
+            self.loop_parts.book.learn(trajectory)
+        finally:
+            loop.store()  # what a failed call has done and spent is recorded too
         unmet = skill.goal_for(values).unmet(trajectory.after)
         if trajectory.error is not None or unmet:
             raise SkillError(f"{skill.name} failed: {describe(trajectory, Verdict(False, unmet))}")

@@ -99,7 +99,7 @@ def compose(
             Catalogue(library.index, embedder),
             journal,
             events,
-            lambda: holder[0].current.run_id if holder and holder[0].current else 0,
+            lambda: holder[0].run_id,
             approve,
             fingerprint=world.spec.fingerprint,
         )

@@ -7,7 +7,7 @@ import enum
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -149,8 +149,8 @@ class State:
     def get_state(self, key: str, default: Json = None) -> Json:
         return self.data.get(key, default)
 
-    def put_state(self, key: str, value: Json) -> None:
-        self.data[key] = value
+    def put_versioned_state(self, key: str, data: Mapping[str, Json]) -> None:
+        self.data[key] = {**self.data.get(key, {}), **data, "schema_version": 1}
 
 
 def test_registrations_survive_with_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
