@@ -507,10 +507,13 @@ class Loop:
         world = context.simulator.imagine(self.iteration)
         before = world.observe()
         for action in unknown:
-            if not ledger.affords(Cost(search_steps=1)):
+            primitive = context.spec.primitive(action.name)
+            most = Cost(search_steps=primitive.max_steps if primitive is not None else 1)
+            if not ledger.affords(most):
                 return
-            ledger.spend(Cost(search_steps=1))
-            outcome = world.act(action)
+            with ledger.reserve(most) as held:
+                outcome = world.act(action)
+                held.commit(Cost(search_steps=max(1, outcome.steps)))
             if outcome.ok:
                 world = context.simulator.imagine(self.iteration)
             else:

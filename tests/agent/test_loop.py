@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import subprocess
@@ -34,6 +35,7 @@ from habilis.core import (
     Goal,
     InputError,
     Ledger,
+    Outcome,
     Parameter,
     Program,
     Snapshot,
@@ -151,6 +153,34 @@ def test_a_tasks_own_limit_fails_the_task_alone(tmp_path: Path, runner: Confined
         assert life.ledger.spent.search_steps <= 3
         # Choosing what to do takes more than that, and is not a task.
         assert step(life) is not None
+
+
+class Slow(RuleWorld):
+    """Finding out takes three steps an action."""
+
+    acted = 0
+
+    def act(self, action: Action) -> Outcome:
+        outcome = super().act(action)
+        Slow.acted += 3
+        return replace(outcome, steps=3)
+
+
+def slow() -> Slow:
+    made = craft_like()
+    spec = replace(made.spec, primitives=tuple(replace(p, max_steps=3) for p in made.spec.primitives))
+    Slow.acted = 0
+    return Slow(made.rules, made.start, spec, dict(made.facts))
+
+
+@pytest.mark.parametrize("limit", [2, 7, 8])
+def test_asking_the_simulator_what_actions_lack_is_paid_step_by_step(
+    tmp_path: Path, runner: ConfinedRunner, limit: int
+) -> None:
+    with Life(tmp_path / "home", slow(), runner, limit=Budget(usd=None, search_steps=limit)) as life:
+        with contextlib.suppress(BudgetExceeded):
+            step(life)
+        assert Slow.acted == limit // 3 * 3 <= life.ledger.spent.search_steps <= limit
 
 
 # ---------------------------------------------------------------------- scripted writers
