@@ -538,6 +538,26 @@ def test_wrong_arguments_are_told_at_once(make: Any, tmp_path: Path) -> None:
         make(None, home=tmp_path / "h")
 
 
+@pytest.mark.parametrize("flags", [[], ["-O"]], ids=["plain", "optimised"])
+def test_where_programs_cannot_be_confined_no_agent_is_made(flags: list[str], tmp_path: Path) -> None:
+    code = f"""
+from habilis import Agent
+from habilis.core import IsolationError
+from habilis.worlds.runner import ConfinedRunner
+
+def refuse(self):
+    raise IsolationError("nothing here confines programs")
+
+ConfinedRunner.tier = property(refuse)
+try:
+    Agent("craft", home={str(tmp_path / "home")!r})
+except IsolationError as error:
+    print("refused:", error)
+"""
+    done = subprocess.run([sys.executable, *flags, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "refused: nothing here confines programs", done.stderr
+
+
 # ---------------------------------------------------------------------- what is loaded
 
 

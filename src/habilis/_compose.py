@@ -79,7 +79,7 @@ def compose(
         stack.callback(library.close)
         runner = ConfinedRunner(unsafe_no_isolation=settings.unsafe_no_isolation)
         stack.callback(runner.close)
-        assert runner.tier >= 0  # refuses here, before anything is spent, where programs cannot be confined
+        _refuse_unconfined(runner)
         journal = opened.journal
         ledger = Ledger(limit)
         book = ContractBook(world.spec, journal.contracts(world.spec.fingerprint))
@@ -145,6 +145,11 @@ def compose(
         holder.append(assembly)
         stack.pop_all()
     return assembly
+
+
+def _refuse_unconfined(runner: ConfinedRunner) -> None:
+    """Raises `IsolationError` where programs cannot be confined: now, before anything is spent."""
+    _ = runner.tier  # finds out, and raises
 
 
 def home_embedder(home: Home, wanted: str) -> Embedder:
