@@ -47,6 +47,7 @@ from habilis.core.protocols import (
 from habilis.core.serial import dump, load
 from habilis.core.skill import Evidence, EvidenceLevel, Skill, Trial, fill
 from habilis.core.task import Attempt, Episode, Task
+from habilis.core.user_code import load_user_code, split_source
 from habilis.core.world import (
     Action,
     Affording,
@@ -157,4 +158,6 @@ __all__ = [
     "fill",
     "judged",
     "load",
+    "load_user_code",
+    "split_source",
 ]
