@@ -361,6 +361,46 @@ def test_a_run_streams_its_events(make: Any) -> None:
     assert kinds.count("task_proposed") == kinds.count("task_ended") == 3
 
 
+@tool
+def weather(place: str) -> str:
+    """What the weather is like."""
+    return "fine"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"settings": AgentSettings(keep_skills=False)},
+        {"settings": AgentSettings(keep_contracts=False)},
+        {"settings": AgentSettings(seed=7)},
+        {"tools": [weather]},
+        {"writer": "cascade", "model": "openai:x"},
+    ],
+    ids=["skills", "contracts", "seed", "tools", "writer"],
+)
+def test_a_run_goes_on_only_with_its_own_configuration(make: Any, tmp_path: Path, other: dict[str, Any]) -> None:
+    local = {"home": tmp_path / "home", "base_url": "http://127.0.0.1:9/v1", "prices": (1, 1)}
+
+    def run(**how: Any) -> int:
+        agent = make(None, world="craft", **local, **how)
+        found: int = agent.run_now(1).run_id
+        agent.close()
+        return found
+
+    assert [run(), run(**other), run(), run(**other)] == [1, 2, 1, 2]
+    assert run(settings=AgentSettings(distil_every=50)) == 1
+
+
+def test_another_model_makes_another_run(make: Any, tmp_path: Path) -> None:
+    local = {"home": tmp_path / "home", "base_url": "http://127.0.0.1:9/v1", "prices": (1, 1), "writer": "cascade"}
+    runs = []
+    for model in ("openai:x", "openai:y", "openai:x"):
+        agent = make(None, world="craft", model=model, **local)
+        runs.append(agent.run_now(1).run_id)
+        agent.close()
+    assert runs == [1, 2, 1]
+
+
 def test_a_stream_that_is_left_stops_the_run(make: Any) -> None:
     agent = make(None, world="craft")
 

@@ -132,8 +132,12 @@ class Assembly:
             "world_options": dict(self.world_options),
             "fingerprint": self.world.spec.fingerprint,
             "writer": self.writer_name,
+            "model": self.chat.name if self.chat is not None else None,
+            "tools": list(self.registry.names()),
             "seed": self.settings.seed,
             "curriculum": self.settings.curriculum,
+            "keep_skills": self.settings.keep_skills,
+            "keep_contracts": self.settings.keep_contracts,
             "distil_every": self.settings.distil_every,
             "embedder": self.embedder.fingerprint,
             "tier": self.runner.tier,
@@ -324,8 +328,9 @@ class Assembly:
 
 
 def _same(one: Mapping[str, Json], other: Mapping[str, Json]) -> bool:
-    """Whether two configurations are of one run. How often it distils may change on the way, as its limits may."""
-    return {**one, "distil_every": None} == {**other, "distil_every": None}
+    """Whether two configurations are of one run. How often it distils may change on the way, as its limits may; what
+    an older version did not write down agrees with anything."""
+    return all(one.get(k, v) == v for k, v in other.items() if k != "distil_every")
 
 
 __all__ = ["Answer", "Assembly", "Minds"]
