@@ -534,8 +534,9 @@ def describe(trajectory: Trajectory, verdict: Verdict) -> str:
     """One line on why a program did not do it: the error with its line, or what is still unmet."""
     error = trajectory.error
     if error is not None:
+        doubt = "inconclusive, " if trajectory.inconclusive else ""
         at = f" (line {error.line}: {error.source_line.strip()})" if error.line else ""
-        return f"{error.kind}: {error.message}{at}"[:500]
+        return f"{doubt}{error.kind}: {error.message}{at}"[:500]
     if verdict.unmet:
         return "not yet: " + " and ".join(map(str, verdict.unmet))[:480]
     return (verdict.reason or "the goal is not met")[:500]

@@ -176,7 +176,9 @@ class ContractBook:
     # ------------------------------------------------------------------ learning
 
     def learn(self, trajectory: Trajectory) -> None:
-        """Take in every step of a trajectory, in order."""
+        """Take in every step of a trajectory, in order. Nothing is learned from one that the clock ended."""
+        if trajectory.inconclusive:
+            return
         facts = dict(trajectory.before.facts)
         state = Snapshot(facts, self.spec.tags)
         for step in trajectory.steps:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from habilis import Agent, AgentSettings, Goal, HabilisError, World, tool
 from habilis.core import (
     Context,
+    Cost,
     Draft,
     Feedback,
     InputError,
@@ -697,3 +699,29 @@ def test_what_was_spent_before_the_model_failed_is_in_the_journal(tmp_path: Path
     assert [e.status for e in episodes] == ["failed"]
     assert episodes[0].cost.world_steps == 1
     assert "the model is gone" in episodes[0].reason
+
+
+def test_a_run_without_time_for_its_tools_stops(make: Any) -> None:
+    @tool(cost=Cost(seconds=0.05))
+    def slow(text: str) -> str:
+        """Take long to boil an egg (light, stove)."""
+        time.sleep(0.4)
+        return text
+
+    @tool
+    def quick(text: str) -> str:
+        """Take no time to boil an egg (light, stove)."""
+        return text
+
+    class Both:
+        name = "both"
+
+        async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
+            slow = '    try:\n        tools.slow("x")\n    except ToolFailed:\n        pass\n'
+            source = f'def both():\n{slow}    tools.quick("y")\n'
+            yield Draft(Program("both", source, (), (), "both"))
+
+    agent = make(None, writer=Both(), tools=[slow, quick], budget="seconds=0.2")
+    summary = agent.run_now(5)
+    assert (summary.status, summary.tried) == ("stopped", 1)
+    assert "seconds=0.2" in summary.reason

@@ -32,6 +32,8 @@ from habilis.tools.tool import Priced, Tool, at_least_one_call, tool
 
 ENTRY_POINTS = "habilis.tools"
 
+_MOMENT = 1.0  # seconds that a call asks for that declares none
+
 OnBegin = Callable[[Tool, Mapping[str, Json], Cost], None]  # the tool, its arguments, the most that the call costs
 
 
@@ -293,7 +295,8 @@ class ToolRegistry:
             if left <= 0:
                 held.release()
                 self._uncount(name)
-                raise BudgetExceeded("seconds", ledger.limit.seconds or 0.0, ledger.spent.seconds, 0.0, 0.0)
+                ledger.reserve(Cost(seconds=_MOMENT)).release()  # raises, and names the limit: of this ledger or above
+                raise BudgetExceeded("seconds", ledger.limit.seconds or 0.0, ledger.spent.seconds, 0.0, _MOMENT)
             if timeout is None or left < timeout:
                 timeout, limited_by = left, "the seconds left in the budget"
         if on_begin is not None:

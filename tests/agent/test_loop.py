@@ -38,6 +38,7 @@ from habilis.core import (
     Outcome,
     Parameter,
     Program,
+    RunLimits,
     Snapshot,
     Task,
     Trajectory,
@@ -233,6 +234,17 @@ def test_a_failed_verification_goes_back_to_the_writer(tmp_path: Path, runner: C
     assert [str(a) for a in elsewhere.verdict.unmet] == [f'count("fig") >= {elsewhere.args["n"]}']
     assert writer.closed
     assert [e.kind for e in life.seen if e.kind.startswith("skill")] == ["skill_rejected", "skill_admitted"]
+
+
+def test_nothing_is_learned_from_what_the_clock_ended(tmp_path: Path, runner: ConfinedRunner) -> None:
+    hangs = program("hangs", 'world.pick("fig")\nwhile True:\n    pass', 'count("fig") >= {n}', N)
+    settings = LoopSettings(limits=RunLimits(seconds=0.5))
+    writer = Scripted(hangs)
+    with Life(tmp_path / "home", make_world(PICK), runner, writer=lambda book: writer, settings=settings) as life:
+        episode = work(life, 'count("fig") >= 2')
+        assert [str(s.action) for s in episode.attempts[0].trajectory.steps] == ['pick("fig")']
+        assert episode.attempts[0].feedback.startswith("inconclusive, time: ")
+        assert len(life.book) == 0
 
 
 def test_what_is_not_proven_is_not_kept(tmp_path: Path, runner: ConfinedRunner) -> None:

@@ -115,6 +115,13 @@ def test_the_ledger_is_obeyed(runner: ConfinedRunner, limit: int) -> None:
     assert ledger.reserved.search_steps == 0
 
 
+def test_the_limit_that_is_reached_is_named(runner: ConfinedRunner) -> None:
+    run = Ledger(Budget(usd=None, search_steps=4))
+    with pytest.raises(BudgetExceeded, match="search_steps=4 ") as refused:
+        solved(craft_like(), runner, 'count("stone_axe") >= 1', ledger=run.child(Budget(usd=None, search_steps=900)))
+    assert refused.value.asked >= 1
+
+
 class Book:
     """A tool that tells contracts; the first answer may be nonsense."""
 
