@@ -34,6 +34,8 @@ from habilis.core import (
 )
 from habilis.memory.contracts import ContractBook
 
+_TRY = "try "  # begins the key of a task that finds out what an action does
+
 
 @dataclass(frozen=True)
 class CurriculumSettings:
@@ -71,10 +73,13 @@ class Curriculum:
     failed_at: dict[str, int] = field(default_factory=dict)
     solved: set[str] = field(default_factory=set)
     wishes: list[Goal] = field(default_factory=list)
+    ended: dict[str, None] = field(default_factory=dict)  # what was worked on, the latest last
 
     def record(self, episode: Episode) -> None:
         """Take in how a task ended."""
         key = _key(episode.task)
+        self.ended.pop(key, None)
+        self.ended[key] = None
         if episode.solved:
             self.solved.add(key)
         if not episode.solved or (episode.task.kind == "achieve" and episode.skill is None):
@@ -87,6 +92,7 @@ class Curriculum:
             "failed_at": dict(sorted(self.failed_at.items())),
             "solved": sorted(self.solved),
             "wishes": [str(g) for g in self.wishes],
+            "ended": list(self.ended),
         }
 
     def load(self, state: Json) -> None:
@@ -94,6 +100,13 @@ class Curriculum:
         self.failed_at = dict(state["failed_at"])
         self.solved = set(state["solved"])
         self.wishes = [Goal.parse(g) for g in state.get("wishes", [])]
+        self.ended = dict.fromkeys(state.get("ended", []))
+
+    def goals(self, *, solved: bool) -> list[str]:
+        """The goals that were solved, or tried in vain, as text, the latest last; without what only found out."""
+        told = sorted(k for k in (self.solved if solved else self.failures.keys() - self.solved) if k not in self.ended)
+        told += [k for k in self.ended if (k in self.solved) == solved]
+        return [k for k in told if not k.startswith(_TRY)]
 
     def wish(self, goals: Iterable[Goal]) -> None:
         """Goals that someone else (a chat model) proposes; they compete under the same weights."""
@@ -303,7 +316,7 @@ def _atom(spec: WorldSpec, fact: Fact) -> Atom:
 
 
 def _key(task: Task) -> str:
-    return f"try {task.action}" if task.kind == "try" else str(task.goal)
+    return f"{_TRY}{task.action}" if task.kind == "try" else str(task.goal)
 
 
 def _kin(fact: Fact) -> str:

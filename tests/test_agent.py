@@ -318,6 +318,28 @@ def test_the_model_s_proposals_become_tasks(make: Any) -> None:
     assert summary.status == "finished"
 
 
+def test_the_proposing_model_is_told_names_and_goals_in_order(make: Any) -> None:
+    wanted = ['count("sand") >= 1', 'count("dirt") >= 1', 'count("dirt") >= 2']
+    source = """```python
+def get(n: int = 1):
+    while world.count("dirt") < 2:
+        if not world.here("dirt"):
+            world.find("dirt")
+        world.gather("dirt")
+```"""
+    script = Script(lambda told, turn: source if turn == 0 else "no idea", proposals="\n".join(wanted))
+    with serve_openai(script) as server:
+        make(server, world="craft").run_now(6)
+        asked = [r["messages"][1]["content"] for r in server.requests]
+    first, *_, later = (a for a in asked if "Propose 5." in a)
+    assert "# Names that arguments may have" in first
+    assert "acacia_log" in first
+    solved, failed = later.split("# Solved\n")[1].split("\n\n# Tried in vain so far\n")
+    tried = [*solved.split("\n"), *failed.split("\n\n")[0].split("\n")]
+    assert all(Goal.parse(t) for t in tried if not t.startswith("nothing"))
+    assert not any(t.startswith("try ") for t in tried)
+
+
 def test_a_cascade_asks_the_model_only_where_search_has_no_idea(make: Any) -> None:
     doors: set[str] = set()
 

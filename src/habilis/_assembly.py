@@ -232,19 +232,13 @@ class Assembly:
     async def goal(self, text: str) -> Goal:
         """The goal that the text asks for. Where the world tells the names that it knows, others are refused."""
         snapshot = self.world.observe()
-        tell = getattr(self.world, "names", None)
-        names = set(tell()) if callable(tell) else set()
-        if not names:
+        if not self._told():
             # What is not there yet may be wanted too, and an expression leaves no doubt about what is meant.
             with contextlib.suppress(GoalSyntaxError):
                 wanted = Goal.parse(text)
                 check_goal(wanted, self.world.spec, snapshot)
                 return wanted
-        known = sorted(
-            {str(a) for f in (*snapshot.facts, *self.loop_parts.book.produced()) for a in f.args}
-            | set(self.world.spec.tags)
-            | names
-        )
+        known = self._names(snapshot)
         return await asyncio.to_thread(
             words_to_goal,
             text,
@@ -255,6 +249,18 @@ class Assembly:
             mind_parse=self._mind_parse(frozenset(known)),
             ledger=self.ledger,
         )
+
+    def names(self, snapshot: Snapshot) -> list[str]:
+        """The names that a goal's arguments may have, where the world tells them; else none, and any name will do."""
+        return self._names(snapshot) if self._told() else []
+
+    def _told(self) -> set[str]:
+        tell = getattr(self.world, "names", None)
+        return set(tell()) if callable(tell) else set()
+
+    def _names(self, snapshot: Snapshot) -> list[str]:
+        known = {str(a) for f in (*snapshot.facts, *self.loop_parts.book.produced()) for a in f.args}
+        return sorted(known | set(self.world.spec.tags) | self._told())
 
     def _mind_parse(self, known: frozenset[str]) -> Callable[[str], Goal | None] | None:
         """The adopted model as a reader of words, where there is one."""

@@ -107,10 +107,11 @@ async def _wishes(parts: Assembly, loop: Loop) -> HabilisError | None:
         found = await parts.proposer.propose(
             parts.world.spec,
             snapshot.text,
-            sorted(curriculum.solved),
-            sorted(curriculum.failures),
+            curriculum.goals(solved=True),
+            curriculum.goals(solved=False),
             _PROPOSALS,
             parts.ledger,
+            known=parts.names(snapshot),
         )
     except BudgetExceeded:
         raise

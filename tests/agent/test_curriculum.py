@@ -222,3 +222,24 @@ def test_goals_in_words() -> None:
     assert words(Goal.parse('count("#wood") >= 1'), spec) == "have 1 any wood"
     assert words(Goal.parse('count("oak") <= 3'), spec) == 'count("oak") <= 3'
     assert words(Goal.parse('Judged("a nice view")'), spec) == "a nice view"
+
+
+def test_what_a_proposer_is_told_comes_in_order_and_is_goals_only() -> None:
+    setting = Setting(craft_like())
+    goals = ['count("d") >= 1', 'count("a") >= 1', 'count("c") >= 1', 'count("b") >= 1']
+    for goal, status in zip(goals, ("solved", "failed", "solved", "failed"), strict=True):
+        setting.ended(Task(Goal.parse(goal), "toy", 0, ""), status, None)
+    setting.ended(Task(Goal(), "toy", 0, "", "try", 'pick("x")'), "failed", None)
+    setting.ended(Task(Goal.parse(goals[0]), "toy", 0, ""), "solved", None)  # once more
+
+    def told(curriculum: Curriculum) -> tuple[list[str], list[str]]:
+        return curriculum.goals(solved=True), curriculum.goals(solved=False)
+
+    assert told(setting.curriculum) == ([goals[2], goals[0]], [goals[1], goals[3]])
+    again = Setting(craft_like()).curriculum
+    again.load(json.loads(json.dumps(setting.curriculum.save(), sort_keys=True)))
+    assert told(again) == told(setting.curriculum)
+    older = setting.curriculum.save()
+    del older["ended"]
+    again.load(older)
+    assert told(again) == (sorted([goals[2], goals[0]]), sorted([goals[1], goals[3]]))
