@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from habilis.agent.curriculum import words
+from habilis.agent.words import goal_to_words
 from habilis.core import (
     BudgetExceeded,
     Draft,
@@ -78,7 +78,7 @@ def candidate(draft: Draft, task: Task, spec: WorldSpec, iteration: int, tools: 
         meta=dict(draft.meta),
     )
     try:
-        return replace(new, doc=words(new.goal_for({}), spec))
+        return replace(new, doc=goal_to_words(new.goal_for({}), spec))
     except GoalSyntaxError:
         return new
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from habilis.agent.meter import SearchMeter
 from habilis.agent.regression import Regression, Wanted, brings_about, direction, skills_by_fact
+from habilis.agent.words import goal_to_words
 from habilis.core import (
     Action,
     Atom,
@@ -182,7 +183,7 @@ class Curriculum:
                 offered.append(Goal((_atom(self.spec, fact),)))
         found: list[tuple[Task, float, str]] = []
         for goal in dict.fromkeys(offered):
-            task = Task(goal, self.spec.name, 0, words(goal, self.spec))
+            task = Task(goal, self.spec.name, 0, goal_to_words(goal, self.spec))
             solved = _key(task) in self.solved
             if goal.judged is not None:
                 if not solved:
@@ -286,24 +287,6 @@ class Curriculum:
                 self.book.producers(Fact(f.predicate, (m, *f.args[1:]))) for m in self.spec.tags.get(str(f.args[0]), ())
             )
         )
-
-
-def words(goal: Goal, spec: WorldSpec) -> str:
-    """A goal in plain language, from the predicates' phrases."""
-    if goal.judged is not None:
-        return goal.judged
-    parts = []
-    for atom in goal.atoms:
-        predicate = spec.predicate(atom.fact.predicate)
-        phrase = predicate.phrase if predicate is not None else ""
-        if not phrase or (atom.op not in (">=", "==") or atom.value is False):
-            parts.append(str(atom))
-            continue
-        text = phrase.replace("{value}", str(atom.value))
-        for i, arg in enumerate(atom.fact.args):
-            text = text.replace(f"{{{i}}}", str(arg).replace("#", "any ").replace("_", " "))
-        parts.append(text)
-    return " and ".join(parts)
 
 
 def _reach(cost: float) -> float:

@@ -15,9 +15,10 @@ from typing import Protocol
 
 from habilis.agent.admission import AdmissionSettings, Verified, affordable, candidate, observed, verify
 from habilis.agent.calls import called_tools, needed
-from habilis.agent.curriculum import Curriculum, words
+from habilis.agent.curriculum import Curriculum
 from habilis.agent.regression import skills_by_fact
 from habilis.agent.tape import LeftOver, TaskTape, left_over
+from habilis.agent.words import goal_to_words
 from habilis.core import (
     Action,
     Affording,
@@ -335,7 +336,7 @@ class Loop:
             if p.verifier is None or (effect.fact, True) in skills_by_fact(self._skills().values()):
                 continue
             goal = Goal((Atom(effect.fact, ">=", 1) if predicate.numeric else Atom(effect.fact),))
-            wanted = replace(task, goal=goal, kind="achieve", action=None, text=words(goal, p.world.spec))
+            wanted = replace(task, goal=goal, kind="achieve", action=None, text=goal_to_words(goal, p.world.spec))
             context = self._context((), None)
             drafts = p.writer.drafts(wanted, context, ledger)
             try:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from habilis.agent.calls import needed
-from habilis.agent.curriculum import Curriculum, CurriculumSettings, words
+from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
 from habilis.agent.loop import Loop, LoopSettings, Parts, describe
 from habilis.agent.tape import TaskTape, calls_made
-from habilis.agent.words import check_goal, words_to_goal
+from habilis.agent.words import check_goal, goal_to_words, words_to_goal
 from habilis.core import (
     Action,
     Embedder,
@@ -227,7 +227,7 @@ class Assembly:
     # ------------------------------------------------------------------ words, calls
 
     def words(self, goal: Goal) -> str:
-        return words(goal, self.world.spec)
+        return goal_to_words(goal, self.world.spec)
 
     async def goal(self, text: str) -> Goal:
         """The goal that the text asks for. Where the world tells the names that it knows, others are refused."""
