@@ -26,6 +26,7 @@ from habilis.core.errors import (
     WorldError,
 )
 from habilis.core.events import Event, EventStream, Listener
+from habilis.core.extras import need
 from habilis.core.goal import Atom, Fact, Facts, Goal, Snapshot, Term, Value, judged
 from habilis.core.program import Program, ProgramError, RunLimits, Runner, Step, ToolCall, ToolCaller, Trajectory
 from habilis.core.protocols import (
@@ -159,5 +160,6 @@ __all__ = [
     "judged",
     "load",
     "load_user_code",
+    "need",
     "split_source",
 ]
