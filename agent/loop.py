@@ -2,8 +2,8 @@
 what solved the task is proven elsewhere and kept.
 
 Everything that happens in an episode is written to the journal in one transaction at its end, together with the state
-that the next episode needs. A kill at any moment loses at most the episode in flight, and a resumed run goes on as an
-uninterrupted one would.
+that the next episode needs; what was spent and what tools answered (`habilis.agent.tape`) is written at once. A kill at
+any moment loses at most the attempts of the task in hand, and a resumed run goes on as an uninterrupted one would.
 """
 
 from __future__ import annotations

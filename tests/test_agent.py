@@ -188,7 +188,7 @@ def from_live() -> FunctionWorld:
 
 
 def test_a_program_that_works_only_here_goes_back_to_the_model(make: Any) -> None:
-    lazy = RIGHT.replace("range", "range").replace('if not world.lit("stove"):', 'if n == 2 and item == "egg":')
+    lazy = RIGHT.replace('if not world.lit("stove"):', 'if n == 2 and item == "egg":')
 
     def programs(told: str, turn: int) -> str:
         return lazy if turn == 0 else RIGHT
