@@ -89,10 +89,6 @@ class Loop:
         p = self.parts
         if not self.settings.keep_contracts:
             p.book.forget()
-        if self._left is not None and self._left.task.origin != "user":
-            task = self._left.task
-            self._propose(task, "it was cut short before")
-            return await self.work(task)
         choosing = p.ledger.child()  # bounded by the run alone: a large library must not use up the task's own limit
         context = p.context(self.settings)
         await asyncio.to_thread(probe, p.book, context, self.iteration, choosing)
@@ -105,10 +101,15 @@ class Loop:
             list(p.skills(self.settings).values()),
             choosing,
         )
-        if proposal is None:
+        if self._left is not None and self._left.task.origin != "user":
+            # Nearly always what is proposed now too, unless the world has moved on meanwhile.
+            task, why = self._left.task, "it was cut short before"
+        elif proposal is None:
             return None
-        self._propose(proposal.task, proposal.why)
-        return await self.work(proposal.task, choosing.spent)
+        else:
+            task, why = proposal.task, proposal.why
+        self._propose(task, why)
+        return await self.work(task, choosing.spent)
 
     async def work(self, task: Task, chosen: Cost | None = None) -> Episode:
         """Work on one task to its verdict, and record the episode. ``chosen``: what choosing it has cost."""

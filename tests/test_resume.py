@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from habilis.core import dump
 from habilis.memory import Home
 
 # An orchard where each task orders, then picks five figs. What reaches the world and the tools is written to a file of
@@ -178,3 +179,66 @@ def test_what_a_call_costs_is_not_forgotten_by_a_kill(orchard: Orchard) -> None:
     orchard.run(die="tool")
     with Home.open(orchard.home, create=False, read_only=True) as home:
         assert home.journal.runs()[0].spent.calls == 2
+
+
+# A seeded world that is put back where it was; each program asks before it tries.
+CRAFT = """
+import os, signal, sys
+from habilis import Agent, AgentSettings, tool
+from habilis.core import Cost, Draft, Program
+home, die = sys.argv[1], int(sys.argv[2])
+seen = []
+
+def watch(event):
+    if event.kind == "tool_called":
+        seen.append(event)
+        if len(seen) == die:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+@tool(cost=Cost(usd=0.25))
+def ask(what: str) -> int:
+    '''Whether to try what is in reach.'''
+    return 1
+
+class Asks:
+    name = "asks"
+    async def drafts(self, task, context, ledger):
+        action = task.action or 'find("dirt")'
+        source = f"def go():\\n    if tools.ask({action!r}) == 1:\\n        world.{action}\\n"
+        yield Draft(Program("go", source, (), (), "asks"), {}, "")
+
+how = {"writer": Asks(), "tools": [ask], "budget": "usd=5"}
+with Agent("craft", home=home, settings=AgentSettings(seed=3), **how) as agent:
+    agent.events.subscribe(watch)
+    agent.run_now(8)
+print(len(seen))
+"""
+
+
+def test_killed_at_a_tool_call_a_run_in_a_seeded_world_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    def run(home: str, die: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", CRAFT, str(tmp_path / home), str(die)],
+            env={**os.environ, "HABILIS_CACHE": str(tmp_path / "cache")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == (-signal.SIGKILL if die else 0), done.stderr
+        return done.stdout
+
+    def memory(home: str) -> tuple[Any, ...]:
+        with Home.open(tmp_path / home, create=False, read_only=True) as opened:
+            (only,) = opened.journal.runs()
+            episodes = [
+                (e.index, e.task, e.status, e.skill, [(a.program, a.ok) for a in e.attempts])
+                for e in opened.journal.episodes()
+            ]
+            return episodes, [dump(s) for s in opened.journal.skills(None)], only.spent.usd
+
+    calls = int(run("whole"))
+    assert calls >= 8
+    run("parts", die=1)
+    run("parts", die=2)
+    run("parts")
+    assert memory("parts") == memory("whole")
