@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from habilis.agent.curriculum import words
+from habilis.agent.words import goal_to_words
 from habilis.core import (
     BudgetExceeded,
     Draft,
@@ -39,10 +39,12 @@ _VARIED = {"int": (3, 2, 5, 1), "float": (0.5, 2.0, 3.0), "bool": (True, False)}
 @dataclass(frozen=True)
 class AdmissionSettings:
     """``trials``: fresh worlds that must succeed (three rules out most luck at a bearable price). One failure asks for
-    ``after_failure`` successes; a second one rejects."""
+    ``after_failure`` successes; a second one rejects. ``repeats``: how often a trial that the clock ended is done again
+    before the candidate goes back as inconclusive."""
 
     trials: int = 3
     after_failure: int = 5
+    repeats: int = 2
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def candidate(draft: Draft, task: Task, spec: WorldSpec, iteration: int, tools: 
         meta=dict(draft.meta),
     )
     try:
-        return replace(new, doc=words(new.goal_for({}), spec))
+        return replace(new, doc=goal_to_words(new.goal_for({}), spec))
     except GoalSyntaxError:
         return new
 
@@ -91,10 +93,13 @@ def verify(
     settings: AdmissionSettings,
     tools: Callable[[], ToolCaller | None],
 ) -> Verified:
-    """Run a candidate in fresh worlds with varied arguments until it has proven itself or failed."""
+    """Run a candidate in fresh worlds with varied arguments until it has proven itself or failed.
+
+    A trial that the clock ended counts for nothing and is done again.
+    """
     trials: list[Trial] = []
     trajectories: list[Trajectory] = []
-    good = bad = 0
+    good = bad = repeated = 0
     needed = settings.trials
     failed: tuple[Trial, Trajectory] | None = None
     varied = _arguments(skill.program.parameters)
@@ -104,6 +109,13 @@ def verify(
         trial, trajectory = verifier.trial(skill, args, _seed(seed, len(trials)), skills, ledger, caller)
         if isinstance(caller, ReplayTools) and caller.inconclusive:
             return Verified(None, None, tuple(trials), tuple(trajectories))
+        if trajectory.inconclusive and not trial.ok:
+            repeated += 1
+            if repeated > settings.repeats:
+                doubt = Verdict(False, (), f"inconclusive: {trial.why}")
+                return Verified(None, Feedback(trajectory, doubt, True, args), tuple(trials), tuple(trajectories))
+            continue
+        repeated = 0
         trials.append(trial)
         trajectories.append(trajectory)
         if trial.ok:

@@ -148,25 +148,31 @@ class BlindSearch:
         return None
 
     def _take(self, move: _Move, world: World, context: Context, meter: SearchMeter) -> bool:
-        """Do one step on a clone; whether it worked."""
+        """Do one step on a clone; whether it worked. The most that it may take is paid before, the rest given back."""
         if move.skill is not None:
             program = move.skill.program
-            limits = RunLimits(world_steps=min(_MACRO_STEPS, max(1, self._left)))
+            most = max(1, meter.payable(min(_MACRO_STEPS, max(1, self._left))))
+            meter(most)
             skills = needed(program, context.skills)
+            limits = RunLimits(world_steps=most)
             trajectory = self._runner.run(program, world, args=move.args, skills=skills, limits=limits)
-            self._pay(trajectory.world_steps, meter)
+            self._settle(most, trajectory.world_steps, meter)
             self._book.learn(trajectory)
             return trajectory.error is None
         assert move.action is not None
+        primitive = context.spec.primitive(move.action.name)
+        most = primitive.max_steps if primitive is not None else 1
+        meter(most)
         before = world.observe()
         outcome = world.act(move.action)
-        self._pay(outcome.steps, meter)
+        self._settle(most, outcome.steps, meter)
         self._book.observe(move.action, outcome, before)
         return outcome.ok
 
-    def _pay(self, steps: int, meter: SearchMeter) -> None:
-        meter(max(1, steps))
-        self._left -= max(1, steps)
+    def _settle(self, paid: int, steps: int, meter: SearchMeter) -> None:
+        taken = max(1, steps)
+        meter.give_back(paid - taken)
+        self._left -= taken
 
     def _reaches(
         self, task: Task, root: Cloneable, plan: Sequence[_Move], context: Context, meter: SearchMeter

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from habilis.agent.meter import SearchMeter
 from habilis.agent.regression import Regression, Wanted, brings_about, direction, skills_by_fact
+from habilis.agent.words import goal_to_words
 from habilis.core import (
     Action,
     Atom,
@@ -33,6 +34,8 @@ from habilis.core import (
     WorldSpec,
 )
 from habilis.memory.contracts import ContractBook
+
+_TRY = "try "  # begins the key of a task that finds out what an action does
 
 
 @dataclass(frozen=True)
@@ -71,22 +74,26 @@ class Curriculum:
     failed_at: dict[str, int] = field(default_factory=dict)
     solved: set[str] = field(default_factory=set)
     wishes: list[Goal] = field(default_factory=list)
+    ended: dict[str, None] = field(default_factory=dict)  # what was worked on, the latest last
 
     def record(self, episode: Episode) -> None:
         """Take in how a task ended."""
         key = _key(episode.task)
+        self.ended.pop(key, None)
+        self.ended[key] = None
         if episode.solved:
             self.solved.add(key)
         if not episode.solved or (episode.task.kind == "achieve" and episode.skill is None):
             self.failures[key] += 1
             self.failed_at[key] = self.book.version
 
-    def save(self) -> Json:
+    def save(self) -> dict[str, Json]:
         return {
             "failures": dict(sorted(self.failures.items())),
             "failed_at": dict(sorted(self.failed_at.items())),
             "solved": sorted(self.solved),
             "wishes": [str(g) for g in self.wishes],
+            "ended": list(self.ended),
         }
 
     def load(self, state: Json) -> None:
@@ -94,6 +101,13 @@ class Curriculum:
         self.failed_at = dict(state["failed_at"])
         self.solved = set(state["solved"])
         self.wishes = [Goal.parse(g) for g in state.get("wishes", [])]
+        self.ended = dict.fromkeys(state.get("ended", []))
+
+    def goals(self, *, solved: bool) -> list[str]:
+        """The goals that were solved, or tried in vain, as text, the latest last; without what only found out."""
+        told = sorted(k for k in (self.solved if solved else self.failures.keys() - self.solved) if k not in self.ended)
+        told += [k for k in self.ended if (k in self.solved) == solved]
+        return [k for k in told if not k.startswith(_TRY)]
 
     def wish(self, goals: Iterable[Goal]) -> None:
         """Goals that someone else (a chat model) proposes; they compete under the same weights."""
@@ -169,7 +183,7 @@ class Curriculum:
                 offered.append(Goal((_atom(self.spec, fact),)))
         found: list[tuple[Task, float, str]] = []
         for goal in dict.fromkeys(offered):
-            task = Task(goal, self.spec.name, 0, words(goal, self.spec))
+            task = Task(goal, self.spec.name, 0, goal_to_words(goal, self.spec))
             solved = _key(task) in self.solved
             if goal.judged is not None:
                 if not solved:
@@ -275,24 +289,6 @@ class Curriculum:
         )
 
 
-def words(goal: Goal, spec: WorldSpec) -> str:
-    """A goal in plain language, from the predicates' phrases."""
-    if goal.judged is not None:
-        return goal.judged
-    parts = []
-    for atom in goal.atoms:
-        predicate = spec.predicate(atom.fact.predicate)
-        phrase = predicate.phrase if predicate is not None else ""
-        if not phrase or (atom.op not in (">=", "==") or atom.value is False):
-            parts.append(str(atom))
-            continue
-        text = phrase.replace("{value}", str(atom.value))
-        for i, arg in enumerate(atom.fact.args):
-            text = text.replace(f"{{{i}}}", str(arg).replace("#", "any ").replace("_", " "))
-        parts.append(text)
-    return " and ".join(parts)
-
-
 def _reach(cost: float) -> float:
     return 1.0 / (1.0 + 0.15 * math.log1p(cost))
 
@@ -303,7 +299,7 @@ def _atom(spec: WorldSpec, fact: Fact) -> Atom:
 
 
 def _key(task: Task) -> str:
-    return f"try {task.action}" if task.kind == "try" else str(task.goal)
+    return f"{_TRY}{task.action}" if task.kind == "try" else str(task.goal)
 
 
 def _kin(fact: Fact) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
+from habilis.agent.tape import TaskTape
 from habilis.core import (
     Approve,
     Augmentation,
     Cost,
-    Event,
     EventStream,
+    Json,
     Kind,
     Ledger,
     Skill,
@@ -19,15 +20,27 @@ from habilis.core import (
     ToolCaller,
 )
 from habilis.memory.journal import Journal
-from habilis.tools import Catalogue, HostTools, ReplayTools, ToolRegistry, ToolResult, of_skill, of_tool
+from habilis.tools import (
+    Catalogue,
+    HostTools,
+    ReplayTools,
+    ResumedTools,
+    Tool,
+    ToolRegistry,
+    ToolResult,
+    of_skill,
+    of_tool,
+)
 
+_SKILL = f"{Kind.SKILL.value}:"
 _HANDFUL = 8  # registered tools up to which all that can be paid are offered, whatever the words of the task
 
 
 class Helping:
     """Picks augmentations under the remaining budget and keeps their track record. Satisfies `habilis.agent.loop.Help`.
 
-    ``run_id`` is asked when something is recorded, since a run may begin later than the agent.
+    ``run_id`` is asked when something is recorded, since a run may begin later than the agent. ``fingerprint``: of the
+    world, whose skills alone are picked.
     """
 
     def __init__(
@@ -38,11 +51,13 @@ class Helping:
         events: EventStream,
         run_id: Callable[[], int],
         approve: Approve | None = None,
+        *,
+        fingerprint: str | None = None,
     ) -> None:
-        self.registry, self.catalogue = registry, catalogue
+        self.registry, self.catalogue, self.fingerprint = registry, catalogue, fingerprint
         self._journal, self._events, self._run_id, self._approve = journal, events, run_id, approve
         self.catalogue.put(*(of_tool(t) for t in registry))
-        self.catalogue.load_credits(journal.get_state("credits", {}))
+        self.catalogue.load_credits(self._credits())
 
     def learned(self, skills: Iterable[Skill]) -> None:
         """Take in skills that were kept."""
@@ -53,27 +68,44 @@ class Helping:
 
         A handful of tools is offered as it is: someone put them there, and showing them costs next to nothing.
         """
-        taken = self.catalogue.pick(task, ledger.remaining).taken
+        taken = self.catalogue.pick(task, ledger.remaining, fingerprint=self.fingerprint).taken
         if len(self.registry) > _HANDFUL:
             return taken
         chosen = {a.id for a in taken}
         tools = [self.catalogue.get(f"{Kind.TOOL.value}:{name}") for name in self.registry.names()]
         return (*taken, *(a for a in tools if a.id not in chosen and ledger.affords(a.cost)))
 
-    def caller(self, names: Sequence[str], ledger: Ledger, tape: list[ToolCall]) -> ToolCaller | None:
-        """The tools of these names, for one run; what they do goes onto the tape."""
+    def caller(self, names: Sequence[str], ledger: Ledger, tape: TaskTape) -> ToolCaller | None:
+        """The tools of these names, for one task; what they do goes onto the tape, and what is on it from before the
+        task was cut short is not asked for again."""
         if not names:
             return None
-        return HostTools(
-            self.registry, ledger, allowed=names, tape_out=tape, approve=self._approve, on_call=self._called
-        )
+        host = self._host(names, ledger, tape, tape.calls)
+        return ResumedTools(tape.earlier, host) if tape.earlier else host
 
-    def replay(self, names: Sequence[str], tape: Sequence[ToolCall], ledger: Ledger) -> ToolCaller | None:
-        """The tape of an earlier run in place of the tools; what it lacks is asked of those that may be retried."""
+    def replay(self, names: Sequence[str], tape: TaskTape, ledger: Ledger) -> ToolCaller | None:
+        """The task's tape in place of the tools; what it lacks is asked of those that may be retried."""
         if not names:
             return None
-        fallback = HostTools(self.registry, ledger, allowed=names, approve=self._approve, on_call=self._called)
-        return ReplayTools(tape, fallback)
+        return ReplayTools(tape.calls, self._host(names, ledger, tape.aside(), []))
+
+    def _host(self, names: Sequence[str], ledger: Ledger, tape: TaskTape, out: list[ToolCall]) -> HostTools:
+        def begun(found: Tool, args: Mapping[str, Json], most: Cost) -> None:
+            tape.began(ToolCall(found.name, args), most, found.safe_to_retry)
+
+        def called(call: ToolCall, result: ToolResult) -> None:
+            tape.ended(call, result)
+            self._called(call, result)
+
+        return HostTools(
+            self.registry,
+            ledger,
+            allowed=names,
+            tape_out=out,
+            approve=self._approve,
+            on_call=called,
+            on_begin=begun,
+        )
 
     def record(
         self, task: Task, picked: Sequence[Augmentation], tape: Sequence[ToolCall], skills: Set[str], ok: bool
@@ -84,20 +116,33 @@ class Helping:
         known = set(self.catalogue.ids())
         self.catalogue.credit((a.id for a in used if a.id in known), ok)
         if used:
-            self._journal.put_state("credits", self.catalogue.credits())
+            self._keep_credits()
         for one in used:
             self._journal.record_use(
                 self._run_id(), one.id, task.text, ok, Cost() if one.kind is Kind.SKILL else one.cost
             )
 
+    def _credits(self) -> dict[str, Json]:
+        """Track records: of skills in this world, of everything else in all that share the home."""
+        state = self._journal.get_state("credits", {})
+        skills = state.get("skills", {}).get(str(self.fingerprint), {})
+        return {**state.get("shared", {}), **skills}
+
+    def _keep_credits(self) -> None:
+        state, credits = self._journal.get_state("credits", {}), self.catalogue.credits()
+        skills = {one: pair for one, pair in credits.items() if one.startswith(_SKILL)}
+        self._journal.put_versioned_state(
+            "credits",
+            {
+                "shared": {one: pair for one, pair in credits.items() if one not in skills},
+                "skills": {**state.get("skills", {}), str(self.fingerprint): skills},
+            },
+        )
+
     def _called(self, call: ToolCall, result: ToolResult) -> None:
         tool = self.registry.get(call.tool) if call.tool in self.registry else None
         if tool is not None:  # its price may have been learned from an overrun
             self.catalogue.put(replace(of_tool(tool), cost=self.registry.stats(tool.name).most))
-        self._journal.append_event(
-            self._run_id(),
-            Event("tool_called", {"tool": call.tool, "args": dict(call.args), "ok": result.error is None}),
-        )
         self._events.emit(
             "tool_called",
             None,

@@ -37,6 +37,17 @@ class SearchMeter:
         self._used += steps
         self.total += steps
 
+    def payable(self, steps: int) -> int:
+        """As many of these steps as can be paid."""
+        left = self._ledger.remaining.search_steps
+        return steps if left is None else min(steps, self._free + left)
+
+    def give_back(self, steps: int) -> None:
+        """Of what was just taken, this many steps were not needed."""
+        self._free += steps
+        self._used -= steps
+        self.total -= steps
+
     def _settle(self) -> None:
         if self._held is not None:
             self._held.commit(Cost(search_steps=self._used))

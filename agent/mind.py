@@ -6,19 +6,19 @@ actions only says what is tried first.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from habilis.core import Action, Goal, GoalSyntaxError, Json, Mind, MissingExtraError, ModelError, WorldSpec
+from habilis.core import Action, Goal, GoalSyntaxError, Json, Mind, ModelError, WorldSpec, need
 from habilis.memory import prompts
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _BATCH = 16
+_WHAT = "the local model"
 
 
 class LocalMind:
@@ -34,7 +34,7 @@ class LocalMind:
 
     def complete(self, prompts: Sequence[str], *, max_tokens: int = 48) -> list[str]:
         """The likeliest line after each prompt (greedy), without its line break."""
-        torch, (model, tokenizer) = _need("torch"), self._load()
+        torch, (model, tokenizer) = need("torch", _WHAT), self._load()
         answers: list[str] = []
         with self._lock:
             for start in range(0, len(prompts), _BATCH):
@@ -58,7 +58,7 @@ class LocalMind:
 
     def rank(self, prompt: str, options: Sequence[str]) -> list[float]:
         """The log-probability (nats) of each option, with its end mark, as the answer to the prompt."""
-        torch, (model, tokenizer) = _need("torch"), self._load()
+        torch, (model, tokenizer) = need("torch", _WHAT), self._load()
         head = _ids(tokenizer, prompt)
         rows = [(head, [*_ids(tokenizer, o), tokenizer.eos_token_id]) for o in options]
         scores = [0.0] * len(rows)
@@ -128,23 +128,8 @@ def rank_actions(mind: Mind, goal: Goal, inventory_text: str, actions: Sequence[
     return [actions[i] for i in sorted(range(len(actions)), key=lambda i: -scores[i])]
 
 
-def _need(module: str) -> Any:
-    import importlib
-
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # Threads that spin while they wait cost five times the time as soon as another process wants the cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingExtraError(
-            f"the local model needs {module!r}, which cannot be imported ({error}); run: pip install 'habilis[train]'"
-        ) from error
-
-
 def _open(path: Path, dtype: str) -> tuple[Any, Any]:
-    torch, transformers = _need("torch"), _need("transformers")
-    transformers.utils.logging.disable_progress_bar()
+    torch, transformers = need("torch", _WHAT), need("transformers", _WHAT)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(path), local_files_only=True)
         model = transformers.AutoModelForCausalLM.from_pretrained(

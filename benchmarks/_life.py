@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from habilis.agent.calls import needed
-from habilis.agent.curriculum import Curriculum, CurriculumSettings, words
+from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.loop import Loop, LoopSettings, Parts, describe
 from habilis.agent.regression import Regression
+from habilis.agent.words import goal_to_words
 from habilis.agent.writers.search import SearchSettings, SearchWriter
 from habilis.core import (
     Action,
@@ -331,4 +332,4 @@ def have(item: str) -> Goal:
 
 
 def _task(spec: Any, goal: Goal, seed: int) -> Task:
-    return Task(goal, spec.name, seed, words(goal, spec), origin="user")
+    return Task(goal, spec.name, seed, goal_to_words(goal, spec), origin="user")

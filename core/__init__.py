@@ -26,6 +26,7 @@ from habilis.core.errors import (
     WorldError,
 )
 from habilis.core.events import Event, EventStream, Listener
+from habilis.core.extras import need
 from habilis.core.goal import Atom, Fact, Facts, Goal, Snapshot, Term, Value, judged
 from habilis.core.program import Program, ProgramError, RunLimits, Runner, Step, ToolCall, ToolCaller, Trajectory
 from habilis.core.protocols import (
@@ -47,6 +48,7 @@ from habilis.core.protocols import (
 from habilis.core.serial import dump, load
 from habilis.core.skill import Evidence, EvidenceLevel, Skill, Trial, fill
 from habilis.core.task import Attempt, Episode, Task
+from habilis.core.user_code import load_user_code, split_source
 from habilis.core.world import (
     Action,
     Affording,
@@ -159,4 +161,7 @@ __all__ = [
     "fill",
     "judged",
     "load",
+    "load_user_code",
+    "need",
+    "split_source",
 ]

@@ -25,6 +25,8 @@ KINDS: Mapping[str, str] = {
     "task_proposed": "text, goal, kind, why",
     "augmentations_picked": "names, cost",
     "attempt_ended": "writer, ok, feedback, world_steps, round",
+    "task_taken": "task",
+    "tool_began": "tool, args, safe_to_retry",
     "tool_called": "tool, args, ok, cost",
     "task_ended": "text, status, reason, skill, cost",
     "skill_admitted": "name, version, goal, calls, evidence",

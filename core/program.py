@@ -74,6 +74,11 @@ class Trajectory:
     seconds: float = 0.0
     tier: int = 0
 
+    @property
+    def inconclusive(self) -> bool:
+        """Whether the clock ended the run: on a machine less busy it might not have, so it proves nothing."""
+        return self.error is not None and self.error.kind == "time"
+
 
 _MOST = 10**12
 

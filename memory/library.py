@@ -64,20 +64,33 @@ def skill_text(skill: Skill) -> str:
 
 
 class SkillLibrary:
-    """The skills of a home. Use `SkillLibrary.open`. Safe under threads."""
+    """The skills of a home, or of one world in it. Use `SkillLibrary.open`. Safe under threads.
 
-    def __init__(self, home: Home, embedder: Embedder, index: VectorIndex) -> None:
-        self.home, self.embedder, self.index = home, embedder, index
+    Skills of different worlds may share a name: each is known, called and superseded within its own world, though
+    versions count up over all of them. A library of one world sees nothing of the others.
+    """
+
+    def __init__(self, home: Home, embedder: Embedder, index: VectorIndex, *, fingerprint: str | None = None) -> None:
+        self.home, self.embedder, self.index, self.fingerprint = home, embedder, index, fingerprint
         self._lock = threading.RLock()
         self._lexicon = Lexicon()
-        self._active: dict[str, Skill] = {}
-        self._keys: dict[tuple[object, ...], str] = {}
+        self._skills: dict[str, Skill] = {}  # active, by their id in the index
+        self._indexed = 0
+        self._keys: dict[tuple[object, ...], str] = {}  # what a skill does, to the id of who does it
         self._key_of: dict[str, tuple[object, ...]] = {}
 
     @classmethod
-    def open(cls, home: Home, *, embedder: Embedder, index: VectorIndex | None = None) -> Self:
+    def open(
+        cls,
+        home: Home,
+        *,
+        embedder: Embedder,
+        index: VectorIndex | None = None,
+        fingerprint: str | None = None,
+    ) -> Self:
         """Open the library of a home, and make the index agree with the journal.
 
+        ``fingerprint``: of the world whose skills it holds; by default those of all worlds.
         ``index``: by default Chroma in the home's folder, or one in memory where the home is open for reading only
         (two processes must not share a Chroma folder). Raises `HomeError` when the home was made with another embedder.
         """
@@ -93,7 +106,7 @@ class SkillLibrary:
                 index = MemoryIndex(embedder.dim)
             else:
                 index = ChromaIndex(home.index_path, embedder.fingerprint, embedder.dim)
-        library = cls(home, embedder, index)
+        library = cls(home, embedder, index, fingerprint=fingerprint)
         library.refresh()
         return library
 
@@ -107,35 +120,44 @@ class SkillLibrary:
     def refresh(self) -> Synced:
         """Read the active skills from the journal again and make vectors and words agree with them."""
         with self._lock:
-            before = {_id(s): s for s in self._active.values()}
-            self._active = {s.name: s for s in self.home.journal.skills()}
+            before = self._skills
+            everyone = self.home.journal.skills()
+            self._skills = {_id(s): s for s in everyone if self._ours(s)}
             self._keys = {}
-            for skill in self._active.values():
-                self._keys.setdefault(self._known_key(skill), skill.name)
-            now = {_id(s): s for s in self._active.values()}
-            for id in before.keys() - now.keys():
+            for id, skill in self._skills.items():
+                self._keys.setdefault(self._known_key(skill), id)
+            for id in before.keys() - self._skills.keys():
                 self._lexicon.delete(id)
-            for id, skill in now.items():
+            for id, skill in self._skills.items():
                 if id not in before:
                     self._lexicon.put(id, skill_text(skill))
-            return sync_index(self.index, {Kind.SKILL: {i: skill_text(s) for i, s in now.items()}}, self.embedder)
+            self._indexed = len(everyone)  # the index is the home's: other worlds' vectors stay in it
+            return sync_index(self.index, {Kind.SKILL: {_id(s): skill_text(s) for s in everyone}}, self.embedder)
 
     def active(self) -> dict[str, Skill]:
-        """The active version of each skill by name, in the order in which they were stored."""
+        """The active version of each skill by name, in the order in which they were stored. Of skills of several
+        worlds that share a name, the one stored last."""
         with self._lock:
-            return dict(self._active)
+            return {s.name: s for s in self._skills.values()}
 
     def get(self, name: str) -> Skill:
-        """The active version of a skill. Raises `NotFoundError`."""
+        """The active version of a skill. Raises `NotFoundError`, or `InputError` where several worlds have one."""
         with self._lock:
-            if name in self._active:
-                return self._active[name]
-            others = self.home.journal.skills(None, name)
+            found = [s for s in self._skills.values() if s.name == name]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                worlds = ", ".join(sorted(f"{s.world} ({s.fingerprint})" for s in found))
+                raise InputError(
+                    f"several worlds have a skill {name}: {worlds}; open the library of one of them: "
+                    "SkillLibrary.open(…, fingerprint=…)"
+                )
+            others = self._versions(name)
             if others:
                 raise NotFoundError(
                     f"skill {name} is {others[-1].status} (version {others[-1].version}); restore it to use it again"
                 )
-            raise NotFoundError.of("skill", name, self._active)
+            raise NotFoundError.of("skill", name, self.active())
 
     def search(
         self,
@@ -152,10 +174,10 @@ class SkillLibrary:
         common is no hit, so the list may be shorter than ``k`` or empty.
         """
         with self._lock:
-            ids = {_id(s): s for s in self._active.values() if fingerprint is None or s.fingerprint == fingerprint}
+            ids = {i: s for i, s in self._skills.items() if fingerprint is None or s.fingerprint == fingerprint}
             if not ids or k <= 0 or not text.strip():
                 return []
-            reach = len(self._active) if len(ids) < len(self._active) else min(len(ids), max(_POOL, 10 * k))
+            reach = self._indexed if len(ids) < self._indexed else min(len(ids), max(_POOL, 10 * k))
             vector = self.embedder.embed([text])[0]
             near = {n.id: n.score for n in self.index.query({Kind.SKILL}, vector, reach) if n.id in ids}
             words = {i: s for i, s in self._lexicon.search(text).items() if i in ids}
@@ -180,7 +202,12 @@ class SkillLibrary:
         """These active skills and all that they call, what is called first. Raises `NotFoundError` naming who calls
         what is missing, `InputError` for a cycle."""
         with self._lock:
-            return _closure(names, self._active)
+            found: dict[str, Skill] = {}
+            for name in names:
+                if name not in self.active():
+                    raise NotFoundError.of("active skill", name, self.active())
+                found |= {s.name: s for s in _closure([name], self._world(self.get(name).fingerprint))}
+            return list(found.values())
 
     def sources(self, names: Iterable[str]) -> dict[str, Program]:
         """The programs of `closure`, by the name under which they are called."""
@@ -192,22 +219,29 @@ class SkillLibrary:
         It becomes the next version of its name (whatever version it carries) and supersedes the active one. If an
         active skill of the same world has the same program and goal up to names, nothing new is stored: the evidence
         is added to that skill, and it is returned (compare the name). Raises `NotFoundError` where it calls what is not
-        active, `InputError` for a cycle or a source that is not Python.
+        active in its world, `InputError` for a cycle, a source that is not Python, or a skill of another world than
+        the library's.
         """
+        if not self._ours(skill):
+            raise InputError(
+                f"{skill.name} is a skill of the world {skill.fingerprint}, and this is the library of "
+                f"{self.fingerprint}; open that world's"
+            )
         key = _key(skill)
         journal = self.home.journal
         with self._lock:
             twin = self._keys.get(key)
             if twin is not None:
                 with journal.transaction():
-                    kept = self._add_evidence(self._active[twin], skill)
-                self._active[twin] = kept
+                    kept = self._add_evidence(self._skills[twin], skill)
+                self._skills[twin] = kept
                 return kept
-            _closure([skill.name], {**self._active, skill.name: skill})
+            world = self._world(skill.fingerprint)
+            _closure([skill.name], {**world, skill.name: skill})
             with journal.transaction():
-                versions = [s.version for s in journal.skills(None, skill.name)]
+                versions = [s.version for s in journal.skills(None, skill.name)]  # of all worlds: a version is unique
                 kept = replace(skill, version=max(versions, default=0) + 1, status="active")
-                old = self._active.get(skill.name)
+                old = world.get(skill.name)
                 if old is not None:
                     why = f"version {kept.version}: {reason}"
                     journal.set_skill_status(old.name, old.version, "superseded", why)
@@ -223,9 +257,10 @@ class SkillLibrary:
         journal = self.home.journal
         with self._lock:
             gone = [self.get(name)]
+            world = self._world(gone[0].fingerprint)
             for skill in gone:  # grows while it is walked: callers of callers
                 gone += sorted(
-                    (s for s in self._active.values() if skill.name in s.program.calls and s not in gone),
+                    (s for s in world.values() if skill.name in s.program.calls and s not in gone),
                     key=lambda s: s.name,
                 )
             with journal.transaction():
@@ -240,12 +275,14 @@ class SkillLibrary:
         is not there."""
         journal = self.home.journal
         with self._lock:
-            versions = journal.skills(None, name)
-            chosen = max(versions, key=lambda s: s.version) if versions and version is None else None
-            skill = chosen or journal.skill(name, version)
-            _closure([name], {**self._active, name: skill})
+            found = [s for s in self._versions(name) if version in (None, s.version)]
+            skill = max(found, key=lambda s: s.version) if found else journal.skill(name, version)
+            if not self._ours(skill):
+                raise NotFoundError(f"skill {name} version {skill.version} belongs to another world, {skill.world}")
+            world = self._world(skill.fingerprint)
+            _closure([name], {**world, name: skill})
             with journal.transaction():
-                old = self._active.get(name)
+                old = world.get(name)
                 if old is not None and old.version != skill.version:
                     why = f"version {skill.version} is back: {reason}"
                     journal.set_skill_status(name, old.version, "superseded", why)
@@ -264,6 +301,17 @@ class SkillLibrary:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+    def _ours(self, skill: Skill) -> bool:
+        return self.fingerprint in (None, skill.fingerprint)
+
+    def _world(self, fingerprint: str) -> dict[str, Skill]:
+        """The active skills of one world by name."""
+        return {s.name: s for s in self._skills.values() if s.fingerprint == fingerprint}
+
+    def _versions(self, name: str) -> list[Skill]:
+        """Every version of a skill, whatever its status."""
+        return [s for s in self.home.journal.skills(None, name) if self._ours(s)]
 
     def _known_key(self, skill: Skill) -> tuple[object, ...]:
         id = _id(skill)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from habilis import Agent, AgentSettings, Goal, HabilisError, World, tool
 from habilis.core import (
     Context,
+    Cost,
     Draft,
     Feedback,
     InputError,
@@ -186,7 +188,7 @@ def from_live() -> FunctionWorld:
 
 
 def test_a_program_that_works_only_here_goes_back_to_the_model(make: Any) -> None:
-    lazy = RIGHT.replace("range", "range").replace('if not world.lit("stove"):', 'if n == 2 and item == "egg":')
+    lazy = RIGHT.replace('if not world.lit("stove"):', 'if n == 2 and item == "egg":')
 
     def programs(told: str, turn: int) -> str:
         return lazy if turn == 0 else RIGHT
@@ -316,6 +318,28 @@ def test_the_model_s_proposals_become_tasks(make: Any) -> None:
     assert summary.status == "finished"
 
 
+def test_the_proposing_model_is_told_names_and_goals_in_order(make: Any) -> None:
+    wanted = ['count("sand") >= 1', 'count("dirt") >= 1', 'count("dirt") >= 2']
+    source = """```python
+def get(n: int = 1):
+    while world.count("dirt") < 2:
+        if not world.here("dirt"):
+            world.find("dirt")
+        world.gather("dirt")
+```"""
+    script = Script(lambda told, turn: source if turn == 0 else "no idea", proposals="\n".join(wanted))
+    with serve_openai(script) as server:
+        make(server, world="craft").run_now(6)
+        asked = [r["messages"][1]["content"] for r in server.requests]
+    first, *_, later = (a for a in asked if "Propose 5." in a)
+    assert "# Names that arguments may have" in first
+    assert "acacia_log" in first
+    solved, failed = later.split("# Solved\n")[1].split("\n\n# Tried in vain so far\n")
+    tried = [*solved.split("\n"), *failed.split("\n\n")[0].split("\n")]
+    assert all(Goal.parse(t) for t in tried if not t.startswith("nothing"))
+    assert not any(t.startswith("try ") for t in tried)
+
+
 def test_a_cascade_asks_the_model_only_where_search_has_no_idea(make: Any) -> None:
     doors: set[str] = set()
 
@@ -359,6 +383,46 @@ def test_a_run_streams_its_events(make: Any) -> None:
     assert kinds[0] == "run_started"
     assert kinds[-1] == "run_ended"
     assert kinds.count("task_proposed") == kinds.count("task_ended") == 3
+
+
+@tool
+def weather(place: str) -> str:
+    """What the weather is like."""
+    return "fine"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"settings": AgentSettings(keep_skills=False)},
+        {"settings": AgentSettings(keep_contracts=False)},
+        {"settings": AgentSettings(seed=7)},
+        {"tools": [weather]},
+        {"writer": "cascade", "model": "openai:x"},
+    ],
+    ids=["skills", "contracts", "seed", "tools", "writer"],
+)
+def test_a_run_goes_on_only_with_its_own_configuration(make: Any, tmp_path: Path, other: dict[str, Any]) -> None:
+    local = {"home": tmp_path / "home", "base_url": "http://127.0.0.1:9/v1", "prices": (1, 1)}
+
+    def run(**how: Any) -> int:
+        agent = make(None, world="craft", **local, **how)
+        found: int = agent.run_now(1).run_id
+        agent.close()
+        return found
+
+    assert [run(), run(**other), run(), run(**other)] == [1, 2, 1, 2]
+    assert run(settings=AgentSettings(distil_every=50)) == 1
+
+
+def test_another_model_makes_another_run(make: Any, tmp_path: Path) -> None:
+    local = {"home": tmp_path / "home", "base_url": "http://127.0.0.1:9/v1", "prices": (1, 1), "writer": "cascade"}
+    runs = []
+    for model in ("openai:x", "openai:y", "openai:x"):
+        agent = make(None, world="craft", model=model, **local)
+        runs.append(agent.run_now(1).run_id)
+        agent.close()
+    assert runs == [1, 2, 1]
 
 
 def test_a_stream_that_is_left_stops_the_run(make: Any) -> None:
@@ -538,6 +602,26 @@ def test_wrong_arguments_are_told_at_once(make: Any, tmp_path: Path) -> None:
         make(None, home=tmp_path / "h")
 
 
+@pytest.mark.parametrize("flags", [[], ["-O"]], ids=["plain", "optimised"])
+def test_where_programs_cannot_be_confined_no_agent_is_made(flags: list[str], tmp_path: Path) -> None:
+    code = f"""
+from habilis import Agent
+from habilis.core import IsolationError
+from habilis.worlds.runner import ConfinedRunner
+
+def refuse(self):
+    raise IsolationError("nothing here confines programs")
+
+ConfinedRunner.tier = property(refuse)
+try:
+    Agent("craft", home={str(tmp_path / "home")!r})
+except IsolationError as error:
+    print("refused:", error)
+"""
+    done = subprocess.run([sys.executable, *flags, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "refused: nothing here confines programs", done.stderr
+
+
 # ---------------------------------------------------------------------- what is loaded
 
 
@@ -637,3 +721,29 @@ def test_what_was_spent_before_the_model_failed_is_in_the_journal(tmp_path: Path
     assert [e.status for e in episodes] == ["failed"]
     assert episodes[0].cost.world_steps == 1
     assert "the model is gone" in episodes[0].reason
+
+
+def test_a_run_without_time_for_its_tools_stops(make: Any) -> None:
+    @tool(cost=Cost(seconds=0.05))
+    def slow(text: str) -> str:
+        """Take long to boil an egg (light, stove)."""
+        time.sleep(0.4)
+        return text
+
+    @tool
+    def quick(text: str) -> str:
+        """Take no time to boil an egg (light, stove)."""
+        return text
+
+    class Both:
+        name = "both"
+
+        async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
+            slow = '    try:\n        tools.slow("x")\n    except ToolFailed:\n        pass\n'
+            source = f'def both():\n{slow}    tools.quick("y")\n'
+            yield Draft(Program("both", source, (), (), "both"))
+
+    agent = make(None, writer=Both(), tools=[slow, quick], budget="seconds=0.2")
+    summary = agent.run_now(5)
+    assert (summary.status, summary.tried) == ("stopped", 1)
+    assert "seconds=0.2" in summary.reason

@@ -1,15 +1,15 @@
 """Tools: registering, describing, costing, calling and selecting them.
 
-Owns `tool`, `Tool`, `ToolRegistry`, the callers that running programs reach tools through (`HostTools`, `ReplayTools`),
-and the choice of what to use for a task under a budget (`BudgetSelector`, `Catalogue`). May import `habilis.core` and
-`habilis.memory`.
+Owns `tool`, `Tool`, `ToolRegistry`, the callers that running programs reach tools through (`HostTools`, `ReplayTools`,
+`ResumedTools`), and the choice of what to use for a task under a budget (`BudgetSelector`, `Catalogue`). May import
+`habilis.core` and `habilis.memory`.
 """
 
 from habilis.tools._loading import full_source
 from habilis.tools.augmentations import Catalogue, of_document, of_episode, of_model, of_skill, of_tool
-from habilis.tools.caller import HostTools, Inconclusive, OnCall, ReplayTools
+from habilis.tools.caller import HostTools, Inconclusive, OnCall, ReplayTools, ResumedTools
 from habilis.tools.registrations import StateStore, load_registrations, save_registrations
-from habilis.tools.registry import ToolRegistry, ToolResult, ToolStats
+from habilis.tools.registry import OnBegin, ToolRegistry, ToolResult, ToolStats
 from habilis.tools.selection import BudgetSelector, exact_pick, value_of
 from habilis.tools.tool import Priced, Tool, tool
 
@@ -18,9 +18,11 @@ __all__ = [
     "Catalogue",
     "HostTools",
     "Inconclusive",
+    "OnBegin",
     "OnCall",
     "Priced",
     "ReplayTools",
+    "ResumedTools",
     "StateStore",
     "Tool",
     "ToolRegistry",

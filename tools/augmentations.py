@@ -205,18 +205,22 @@ class Catalogue:
         kinds: Collection[Kind] = tuple(Kind),
         k: int | None = None,
         world: str | None = None,
+        fingerprint: str | None = None,
     ) -> list[Augmentation]:
         """The ``k`` nearest of each kind, nearest first, followed by what they require.
 
-        ``world``: leaves out skills and demonstrations of other worlds.
+        ``world``: leaves out skills and demonstrations of other worlds; ``fingerprint``: and skills of a world of the
+        same name with other rules.
         """
+        own = {"world": world, "fingerprint": fingerprint}
+
         with self._lock:
             if self._changed:
                 self.sync()
             vector = self.embedder.embed([text])[0]
             hits: list[tuple[float, str]] = []
             for kind in sorted(set(kinds)):
-                hits += self._nearest(kind, vector, k or self.per_kind, world)
+                hits += self._nearest(kind, vector, k or self.per_kind, own)
             order = [one for _, one in sorted(hits, key=lambda h: (-h[0], h[1]))]
             for one in order:
                 thing = self._things[one]
@@ -226,23 +230,30 @@ class Catalogue:
                         order.append(found)  # the loop goes on over what is appended
             return [self.get(one) for one in order]
 
-    def _nearest(self, kind: Kind, vector: NDArray[np.float32], k: int, world: str | None) -> list[tuple[float, str]]:
-        """Asks for more until ``k`` are left that are still here and of this world."""
+    def _nearest(
+        self, kind: Kind, vector: NDArray[np.float32], k: int, own: Mapping[str, str | None]
+    ) -> list[tuple[float, str]]:
+        """Asks for more until ``k`` are left that are still here and agree with ``own`` where it says anything."""
         reach = k
         while True:
             found = self.index.query({kind}, vector, reach)
             kept = []
             for neighbour in found:
                 one = self._by_index.get((kind, neighbour.id))
-                if one is not None and (world is None or self._things[one].meta.get("world", world) == world):
+                if one is None:
+                    continue
+                meta = self._things[one].meta
+                if all(value is None or meta.get(key, value) == value for key, value in own.items()):
                     kept.append((neighbour.score, one))
             if len(kept) >= k or len(found) < reach:
                 return kept[:k]
             reach *= 4
 
-    def pick(self, task: Task, limit: Budget, *, kinds: Collection[Kind] = tuple(Kind)) -> Selection:
-        """What to use for the task within the limit, out of the nearest of each kind."""
-        pool = self.near(task.text or str(task.goal), kinds=kinds, world=task.world)
+    def pick(
+        self, task: Task, limit: Budget, *, kinds: Collection[Kind] = tuple(Kind), fingerprint: str | None = None
+    ) -> Selection:
+        """What to use for the task within the limit, out of the nearest of each kind. ``fingerprint``: see `near`."""
+        pool = self.near(task.text or str(task.goal), kinds=kinds, world=task.world, fingerprint=fingerprint)
         return self.selector.pick(task, pool, limit)
 
 

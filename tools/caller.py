@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from habilis.core import Approve, Json, Ledger, NotFoundError, ToolCall, ToolError
 from habilis.tools._json import as_given, canonical
-from habilis.tools.registry import ToolRegistry, ToolResult
+from habilis.tools.registry import OnBegin, ToolRegistry, ToolResult
 
 OnCall = Callable[[ToolCall, ToolResult], None]
 
@@ -26,7 +26,7 @@ class HostTools:
 
     ``allowed``: names, or None for all in the registry; an unknown one raises `NotFoundError`. Every call that was
     made, or failed, is appended to ``tape_out``; a call that the budget refused is not: nothing happened.
-    ``on_call`` is told of each.
+    ``on_call`` is told of each, ``on_begin`` of those that are about to be made.
     """
 
     def __init__(
@@ -38,13 +38,14 @@ class HostTools:
         tape_out: list[ToolCall] | None = None,
         approve: Approve | None = None,
         on_call: OnCall | None = None,
+        on_begin: OnBegin | None = None,
     ) -> None:
         self.registry = registry
         self.ledger = ledger
         self.tape: list[ToolCall] = tape_out if tape_out is not None else []
         self._allowed = tuple(sorted({registry.get(n).name for n in allowed})) if allowed is not None else None
         self._approve = approve
-        self._on_call = on_call
+        self._on_call, self._on_begin = on_call, on_begin
 
     def names(self) -> tuple[str, ...]:
         return self.registry.names() if self._allowed is None else self._allowed
@@ -60,7 +61,8 @@ class HostTools:
             raise self._failed(name, _unbound(args, kwargs), str(error)) from None
         except NotFoundError as error:  # it was removed meanwhile
             raise self._failed(name, _unbound(args, kwargs), str(error)) from None
-        return self._record(self.registry.call_sync(name, bound, self.ledger, approve=self._approve)).unwrap()
+        result = self.registry.call_sync(name, bound, self.ledger, approve=self._approve, on_begin=self._on_begin)
+        return self._record(result).unwrap()
 
     def _failed(self, name: str, args: Mapping[str, Json], error: str) -> ToolError:
         self._record(ToolResult(name, args, error=error))
@@ -166,6 +168,26 @@ class ReplayTools:
         if len(args) <= len(order):
             return as_given(dict(zip(order, args, strict=False)) | dict(kwargs)), None
         return _unbound(args, kwargs), None
+
+
+class ResumedTools(ReplayTools):
+    """The tools of a task that was cut short (core's ``ToolCaller``).
+
+    What the tape of its first part has is answered from there, each entry once and in order; everything else is called.
+    """
+
+    def __init__(self, tape: Sequence[ToolCall], host: HostTools) -> None:
+        super().__init__(tape, host)
+        self._host = host
+
+    def call(self, name: str, args: tuple[Json, ...], kwargs: Mapping[str, Json]) -> Json:
+        """The recorded value, or a new one. Raises `ToolError` or `BudgetExceeded`."""
+        given, _ = self._arguments(name, args, kwargs)
+        key = (name, canonical(given))
+        with self._lock:
+            known, asked = self._answers.get(key, []), self._asked.get(key, 0)
+            self._asked[key] = asked + 1
+        return _answer(known[asked]) if asked < len(known) else self._host.call(name, args, kwargs)
 
 
 def _answer(entry: ToolCall) -> Json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from habilis.core import Json
@@ -15,7 +15,7 @@ class StateStore(Protocol):
     """Where registrations are kept: the journal's state."""
 
     def get_state(self, key: str, default: Json = None, /) -> Json: ...
-    def put_state(self, key: str, data: Json, /) -> None: ...
+    def put_versioned_state(self, key: str, data: Mapping[str, Json], /) -> None: ...
 
 
 def save_registrations(store: StateStore, sources: Sequence[str]) -> tuple[str, ...]:
@@ -24,8 +24,7 @@ def save_registrations(store: StateStore, sources: Sequence[str]) -> tuple[str, 
     Paths are stored absolute. Returns what was stored, sorted.
     """
     kept = tuple(sorted({full_source(s) for s in sources}))
-    known = store.get_state(_STATE_KEY, None)
-    store.put_state(_STATE_KEY, {**(known or {}), "schema_version": 1, "sources": list(kept)})
+    store.put_versioned_state(_STATE_KEY, {"sources": list(kept)})
     return kept
 
 

@@ -32,6 +32,10 @@ from habilis.tools.tool import Priced, Tool, at_least_one_call, tool
 
 ENTRY_POINTS = "habilis.tools"
 
+_MOMENT = 1.0  # seconds that a call asks for that declares none
+
+OnBegin = Callable[[Tool, Mapping[str, Json], Cost], None]  # the tool, its arguments, the most that the call costs
+
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
@@ -48,6 +52,11 @@ class ToolResult:
     cost: Cost = field(default_factory=Cost)
     seconds: float = 0.0
     overrun: Cost | None = None
+
+    @property
+    def made(self) -> bool:
+        """Whether the tool was reached: a call that was refused before that cost nothing."""
+        return self.cost.calls > 0
 
     def unwrap(self) -> Json:
         """The value; raises `ToolError` where the tool failed."""
@@ -190,26 +199,32 @@ class ToolRegistry:
             self.get(name)
             return self._stats[name]
 
-    def begin_run(self) -> None:
-        """Count ``max_calls`` from zero again."""
+    def begin_run(self, made: Mapping[str, int] | None = None) -> None:
+        """Count ``max_calls`` from zero again, or, as a run goes on, from the calls that it has ``made``."""
         with self._lock:
-            self._made.clear()
+            self._made = dict(made or {})
 
     # -- calling ------------------------------------------------------------------------------------------------------
 
     async def call(
-        self, name: str, args: Mapping[str, Json], ledger: Ledger, *, approve: Approve | None = None
+        self,
+        name: str,
+        args: Mapping[str, Json],
+        ledger: Ledger,
+        *,
+        approve: Approve | None = None,
+        on_begin: OnBegin | None = None,
     ) -> ToolResult:
         """Call a tool. What goes wrong in the tool is in ``ToolResult.error``; limits and unknown names are raised.
 
         The tool's declared cost is reserved before, so a call that could pass a limit is not made. Charged is what the
         tool reports with `Priced`, else what it declares, also when it fails or is timed out: what a failed call has
         spent cannot be known. Seconds are measured, and charged if the tool declares any; no call outlasts the
-        seconds left on the ledger.
+        seconds left on the ledger. ``on_begin`` is told of a call that was checked and paid for, before it is made.
 
         Raises `NotFoundError` and `BudgetExceeded`.
         """
-        pending = self._start(name, args, ledger, approve)
+        pending = self._start(name, args, ledger, approve, on_begin)
         if isinstance(pending, ToolResult):
             return pending
         waiting = asyncio.wrap_future(pending.running)
@@ -225,10 +240,16 @@ class ToolRegistry:
         return self._finish(pending, None)
 
     def call_sync(
-        self, name: str, args: Mapping[str, Json], ledger: Ledger, *, approve: Approve | None = None
+        self,
+        name: str,
+        args: Mapping[str, Json],
+        ledger: Ledger,
+        *,
+        approve: Approve | None = None,
+        on_begin: OnBegin | None = None,
     ) -> ToolResult:
         """`call` for threads that run no event loop."""
-        pending = self._start(name, args, ledger, approve)
+        pending = self._start(name, args, ledger, approve, on_begin)
         if isinstance(pending, ToolResult):
             return pending
         try:
@@ -241,7 +262,12 @@ class ToolRegistry:
         return self._finish(pending, ended)
 
     def _start(
-        self, name: str, args: Mapping[str, Json], ledger: Ledger, approve: Approve | None
+        self,
+        name: str,
+        args: Mapping[str, Json],
+        ledger: Ledger,
+        approve: Approve | None,
+        on_begin: OnBegin | None,
     ) -> _Pending | ToolResult:
         found = self.get(name)
         try:
@@ -269,9 +295,17 @@ class ToolRegistry:
             if left <= 0:
                 held.release()
                 self._uncount(name)
-                raise BudgetExceeded("seconds", ledger.limit.seconds or 0.0, ledger.spent.seconds, 0.0, 0.0)
+                ledger.reserve(Cost(seconds=_MOMENT)).release()  # raises, and names the limit: of this ledger or above
+                raise BudgetExceeded("seconds", ledger.limit.seconds or 0.0, ledger.spent.seconds, 0.0, _MOMENT)
             if timeout is None or left < timeout:
                 timeout, limited_by = left, "the seconds left in the budget"
+        if on_begin is not None:
+            try:
+                on_begin(found, recorded, most)
+            except BaseException:
+                held.release()
+                self._uncount(name)
+                raise
         running = launch(_work(found, values), is_async=found.is_async)
         return _Pending(found, recorded, most, held, timeout, limited_by, running, time.perf_counter())
 

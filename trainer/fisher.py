@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from habilis.core import need
 from habilis.core.errors import InputError, ModelError
-from habilis.trainer._lazy import need
 from habilis.trainer._lm import sequence_loss
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from habilis.core import InputError, Json
-from habilis.trainer._lazy import need
+from habilis.core import InputError, Json, need
 from habilis.trainer._lm import answer_logits, autocast, batches, collate, encode, mean_loss
 from habilis.trainer.corpus import Example
 from habilis.trainer.drift import DriftControl

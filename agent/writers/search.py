@@ -22,7 +22,6 @@ from habilis.agent.regression import Regression, direction, skills_by_fact
 from habilis.core import (
     Action,
     Affording,
-    BudgetExceeded,
     Context,
     Contract,
     Cost,
@@ -34,7 +33,6 @@ from habilis.core import (
     Kind,
     Ledger,
     Program,
-    ProgramError,
     RunLimits,
     Runner,
     Task,
@@ -130,7 +128,7 @@ class SearchWriter:
                     return
                 continue
             feedback = yield draft
-            self._blame(feedback.trajectory.error, context)
+            self._blame(feedback.trajectory, context)
             if feedback.verifying:
                 rehearse = False
             if self._book.version == version:
@@ -171,7 +169,7 @@ class SearchWriter:
         if trajectory is None:
             return False
         error = trajectory.error
-        self._blame(error, context)
+        self._blame(trajectory, context)
         if error is None and _achieved(task, draft, trajectory):
             return True
         self.why = (
@@ -179,9 +177,10 @@ class SearchWriter:
         )
         return False
 
-    def _blame(self, error: ProgramError | None, context: Context) -> None:
+    def _blame(self, trajectory: Trajectory, context: Context) -> None:
         """A skill that failed inside a program is left aside for this task: today's contracts may do better."""
-        within = _IN_SKILL.match(error.where) if error is not None else None
+        error = trajectory.error
+        within = _IN_SKILL.match(error.where) if error is not None and not trajectory.inconclusive else None
         if within is not None and within[1] in context.skills:
             self._avoided.add(within[1])
 
@@ -193,8 +192,7 @@ class SearchWriter:
             return None
         left = ledger.remaining.search_steps
         limit = self._settings.rehearsal_steps if left is None else min(self._settings.rehearsal_steps, left)
-        if limit < 1:
-            raise BudgetExceeded("search_steps", ledger.limit.search_steps or 0, ledger.spent.search_steps, 0, 1)
+        limit = max(1, limit)  # where not even one can be paid, the ledger says whose limit it is
         with ledger.reserve(Cost(search_steps=limit)) as held:
             world = context.simulator.imagine(seed)
             trajectory = self._runner.run(

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from habilis.agent.calls import needed
-from habilis.agent.curriculum import Curriculum, CurriculumSettings, words
+from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
 from habilis.agent.loop import Loop, LoopSettings, Parts, describe
-from habilis.agent.words import check_goal, words_to_goal
+from habilis.agent.tape import TaskTape, calls_made
+from habilis.agent.words import check_goal, goal_to_words, words_to_goal
 from habilis.core import (
     Action,
     Embedder,
@@ -131,24 +132,28 @@ class Assembly:
             "world_options": dict(self.world_options),
             "fingerprint": self.world.spec.fingerprint,
             "writer": self.writer_name,
+            "model": self.chat.name if self.chat is not None else None,
+            "tools": list(self.registry.names()),
             "seed": self.settings.seed,
             "curriculum": self.settings.curriculum,
+            "keep_skills": self.settings.keep_skills,
+            "keep_contracts": self.settings.keep_contracts,
             "distil_every": self.settings.distil_every,
             "embedder": self.embedder.fingerprint,
             "tier": self.runner.tier,
         }
 
-    def session(self, kind: str, tasks: int | None = None) -> Loop:
+    def session(self, kind: str, tasks: int | None = None, *, stay: bool = False) -> Loop:
         """The loop of the run in hand; else of the latest run that agrees in its configuration; else of a new one.
 
         The goals that a user gives to one agent make a run of their own, in a world and on an account of its own.
+        ``stay``: in the world as it stands, if this agent has lived in it.
         """
         if self.current is not None and self.current_kind == kind:
             if self.ended:  # it was stopped, and goes on in the same agent
                 self.home.journal.update_run(self.current.run_id, status="running")
             return self.current
         self.leave()
-        self.registry.begin_run()
         journal, config = self.home.journal, self.config(kind)
         past = journal.runs()
         for run in past:
@@ -158,6 +163,7 @@ class Assembly:
         run_id = known.id if known is not None else journal.start_run(config)
         if known is not None:
             journal.update_run(run_id, status="running")
+        self.registry.begin_run(calls_made(journal.events(run_id)))
         spec, book = self.world.spec, self.loop_parts.book
         self.loop_parts = replace(
             self.loop_parts,
@@ -169,8 +175,12 @@ class Assembly:
         )
         settings = LoopSettings(keep_skills=self.settings.keep_skills, keep_contracts=self.settings.keep_contracts)
         loop = Loop(self.loop_parts, run_id, settings)
-        resumed = loop.begin(self.settings.seed if self.fresh_life(run_id) else self.settings.seed + run_id)
-        self.current, self.current_kind, self.last_run = loop, kind, run_id
+        lived = self.last_run is not None
+        seed = self.settings.seed if self.fresh_life(run_id) else self.settings.seed + run_id
+        resumed = loop.begin(None if stay and lived else seed)
+        self.current, self.current_kind, self.ended = loop, kind, False
+        if not (stay and lived):
+            self.last_run = run_id
         limit = dump(self.ledger.limit)
         if resumed:
             told = {"world": self.world_name, "iterations": tasks, "budget": limit}
@@ -183,6 +193,13 @@ class Assembly:
     def ledger(self) -> Ledger:
         """The account of the run in hand, or the agent's own before there is one."""
         return self.loop_parts.ledger
+
+    @property
+    def run_id(self) -> int:
+        """The run in hand. Raises `NotFoundError` where there is none: nothing may be recorded then."""
+        if self.current is None:
+            raise NotFoundError("no run is open; work on a goal, run, or call a skill first")
+        return self.current.run_id
 
     def leave(self) -> None:
         """Put the run in hand away: a user's goals are done, the autonomous run can be continued."""
@@ -210,24 +227,18 @@ class Assembly:
     # ------------------------------------------------------------------ words, calls
 
     def words(self, goal: Goal) -> str:
-        return words(goal, self.world.spec)
+        return goal_to_words(goal, self.world.spec)
 
     async def goal(self, text: str) -> Goal:
         """The goal that the text asks for. Where the world tells the names that it knows, others are refused."""
         snapshot = self.world.observe()
-        tell = getattr(self.world, "names", None)
-        names = set(tell()) if callable(tell) else set()
-        if not names:
+        if not self._told():
             # What is not there yet may be wanted too, and an expression leaves no doubt about what is meant.
             with contextlib.suppress(GoalSyntaxError):
                 wanted = Goal.parse(text)
                 check_goal(wanted, self.world.spec, snapshot)
                 return wanted
-        known = sorted(
-            {str(a) for f in (*snapshot.facts, *self.loop_parts.book.produced()) for a in f.args}
-            | set(self.world.spec.tags)
-            | names
-        )
+        known = self._names(snapshot)
         return await asyncio.to_thread(
             words_to_goal,
             text,
@@ -238,6 +249,18 @@ class Assembly:
             mind_parse=self._mind_parse(frozenset(known)),
             ledger=self.ledger,
         )
+
+    def names(self, snapshot: Snapshot) -> list[str]:
+        """The names that a goal's arguments may have, where the world tells them; else none, and any name will do."""
+        return self._names(snapshot) if self._told() else []
+
+    def _told(self) -> set[str]:
+        tell = getattr(self.world, "names", None)
+        return set(tell()) if callable(tell) else set()
+
+    def _names(self, snapshot: Snapshot) -> list[str]:
+        known = {str(a) for f in (*snapshot.facts, *self.loop_parts.book.produced()) for a in f.args}
+        return sorted(known | set(self.world.spec.tags) | self._told())
 
     def _mind_parse(self, known: frozenset[str]) -> Callable[[str], Goal | None] | None:
         """The adopted model as a reader of words, where there is one."""
@@ -267,6 +290,7 @@ class Assembly:
         return Answer(about, mind.complete([prompt])[0] if mind is not None else None, known)
 
     def call(self, skill: Skill, args: Mapping[str, Json]) -> Json:
+        """Run a skill in the world as it stands, within the run in hand, or one of its own."""
         known = {p.name for p in skill.program.parameters}
         for name in args:
             if name not in known:
@@ -275,16 +299,23 @@ class Assembly:
         missing = sorted(known - set(values))
         if missing:
             raise InputError(f"{skill.name} needs {', '.join(missing)}")
-        trajectory = self.runner.run(
-            skill.program,
-            self.world,
-            args=values,
-            skills=needed(skill.program, self.library.active()),
-            tools=self.helping.caller(skill.tools, self.ledger, []),
-            limits=RunLimits(),
-            ledger=self.ledger,
-        )
-        self.loop_parts.book.learn(trajectory)
+        open_run = self.current is not None and not self.ended
+        loop = self.current if open_run and self.current is not None else self.session("solve", stay=True)
+        ledger, run_id = self.ledger, loop.run_id
+        tape = TaskTape(self.home.journal, run_id, lambda: ledger.spent)
+        try:
+            trajectory = self.runner.run(
+                skill.program,
+                self.world,
+                args=values,
+                skills=needed(skill.program, self.library.active()),
+                tools=self.helping.caller(skill.tools, ledger, tape),
+                limits=RunLimits(),
+                ledger=ledger,
+            )
+            self.loop_parts.book.learn(trajectory)
+        finally:
+            loop.store()  # what a failed call has done and spent is recorded too
         unmet = skill.goal_for(values).unmet(trajectory.after)
         if trajectory.error is not None or unmet:
             raise SkillError(f"{skill.name} failed: {describe(trajectory, Verdict(False, unmet))}")
@@ -303,8 +334,9 @@ class Assembly:
 
 
 def _same(one: Mapping[str, Json], other: Mapping[str, Json]) -> bool:
-    """Whether two configurations are of one run. How often it distils may change on the way, as its limits may."""
-    return {**one, "distil_every": None} == {**other, "distil_every": None}
+    """Whether two configurations are of one run. How often it distils may change on the way, as its limits may; what
+    an older version did not write down agrees with anything."""
+    return all(one.get(k, v) == v for k, v in other.items() if k != "distil_every")
 
 
 __all__ = ["Answer", "Assembly", "Minds"]

@@ -107,10 +107,11 @@ async def _wishes(parts: Assembly, loop: Loop) -> HabilisError | None:
         found = await parts.proposer.propose(
             parts.world.spec,
             snapshot.text,
-            sorted(curriculum.solved),
-            sorted(curriculum.failures),
+            curriculum.goals(solved=True),
+            curriculum.goals(solved=False),
             _PROPOSALS,
             parts.ledger,
+            known=parts.names(snapshot),
         )
     except BudgetExceeded:
         raise
@@ -151,7 +152,9 @@ def report(parts: Assembly, path: Path | None) -> Path:
 
     if parts.last_run is None:
         return write(parts.home, path)
-    return write(parts.home, path, run_id=parts.last_run, spent=parts.ledger.spent, limit=parts.ledger.limit)
+    other = parts.current is not None and parts.current.run_id != parts.last_run
+    spent = None if other else parts.ledger.spent
+    return write(parts.home, path, run_id=parts.last_run, spent=spent, limit=parts.ledger.limit)
 
 
 __all__ = ["autonomous", "report", "summary"]

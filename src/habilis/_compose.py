@@ -75,7 +75,7 @@ def compose(
         opened = Home.open(Path(home) if home is not None else default_home())
         stack.callback(opened.close)
         embedder = home_embedder(opened, settings.embedder)
-        library = SkillLibrary.open(opened, embedder=embedder)
+        library = SkillLibrary.open(opened, embedder=embedder, fingerprint=world.spec.fingerprint)
         stack.callback(library.close)
         runner = ConfinedRunner(
             isolation=settings.isolation,
@@ -83,7 +83,7 @@ def compose(
             modules=("numpy",) if settings.numpy else (),
         )
         stack.callback(runner.close)
-        assert runner.tier >= 0  # refuses here, before anything is spent, where programs cannot be confined
+        _refuse_unconfined(runner)
         journal = opened.journal
         ledger = Ledger(limit)
         book = ContractBook(world.spec, journal.contracts(world.spec.fingerprint))
@@ -103,8 +103,9 @@ def compose(
             Catalogue(library.index, embedder),
             journal,
             events,
-            lambda: holder[0].current.run_id if holder and holder[0].current else 0,
+            lambda: holder[0].run_id,
             approve,
+            fingerprint=world.spec.fingerprint,
         )
         helping.learned(library.active().values())
         minds = Minds(opened, events, world.spec)
@@ -148,6 +149,11 @@ def compose(
         holder.append(assembly)
         stack.pop_all()
     return assembly
+
+
+def _refuse_unconfined(runner: ConfinedRunner) -> None:
+    """Raises `IsolationError` where programs cannot be confined: now, before anything is spent."""
+    _ = runner.tier  # finds out, and raises
 
 
 def home_embedder(home: Home, wanted: str) -> Embedder:

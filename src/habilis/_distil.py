@@ -72,7 +72,7 @@ async def distil_if_due(parts: Assembly, loop: Loop, settings: AgentSettings) ->
     if kept - int(state["skills"]) < every:
         return
     if not can_train():
-        journal.put_state("distil", {**state, "skills": kept})
+        journal.put_versioned_state("distil", {"skills": kept})
         parts.events.emit("warning", loop.iteration, message="not distilled: pip install 'habilis[train]'")
         return
     try:
@@ -80,7 +80,7 @@ async def distil_if_due(parts: Assembly, loop: Loop, settings: AgentSettings) ->
     except HabilisError as error:
         parts.events.emit("warning", loop.iteration, message=f"not distilled: {error}")
     if not parts.stop.is_set():  # what was interrupted goes on when the run does
-        journal.put_state("distil", {**state, "skills": kept})
+        journal.put_versioned_state("distil", {"skills": kept})
 
 
 async def distil_now(

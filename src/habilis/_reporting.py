@@ -40,10 +40,11 @@ def write(
         Use(name.partition(":")[2], name.partition(":")[0], n, ok, costs[name])
         for name, (n, ok) in sorted(totals.items())
     ]
+    world = run.config.get("fingerprint")
     data = ReportData(
         run={**dict(run.config), "status": run.status, "run": run.id},
         episodes=list(journal.episodes(run.id)),
-        skills=journal.skills(status=None),
+        skills=[s for s in journal.skills(status=None) if world in (None, s.fingerprint)],
         spent=spent if spent is not None else run.spent,
         limit=limit if limit is not None else Budget.unlimited(),
         distillations=[

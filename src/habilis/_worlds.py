@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import importlib.util
-import os
-import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from habilis.core import HabilisError, InputError, NotFoundError, World
+from habilis.core import HabilisError, InputError, NotFoundError, World, load_user_code, split_source
 from habilis.tools import Tool, tool
 
 _GROUP = "habilis.worlds"
@@ -70,12 +63,12 @@ def _find(name: str) -> Callable[..., Any]:
         try:
             kind = points[name].load()
         except Exception as error:
-            raise _unloadable(name, error) from error
+            raise InputError(f"cannot load the world {name!r}: {type(error).__name__}: {error}") from error
     else:
-        place, colon, attribute = name.strip().rpartition(":")
-        if not (colon and place and attribute):
+        place, attribute = split_source(name)
+        if not (place and attribute):
             raise NotFoundError.of("world", name, points, _OWN)
-        module = _file(Path(place).expanduser(), name) if place.endswith(".py") else _module(place, name)
+        module = load_user_code(place, f"the world {name!r}")
         if not hasattr(module, attribute):
             own = [n for n, v in vars(module).items() if getattr(v, "__module__", None) == module.__name__]
             raise NotFoundError.of(f"callable in {place}", attribute, [n for n in own if not n.startswith("_")])
@@ -84,47 +77,6 @@ def _find(name: str) -> Callable[..., Any]:
         raise InputError(f"{name!r} is a {type(kind).__name__}; name a class or function that makes a world")
     made: Callable[..., Any] = kind
     return made
-
-
-def _file(path: Path, name: str) -> ModuleType:
-    path = path.resolve()
-    if not path.is_file():
-        raise NotFoundError(f"there is no file {path} for the world {name!r}; check the path")
-    # The path is part of the name, so that a user's file shadows nothing and is shadowed by nothing.
-    known = f"habilis_world_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    if known in sys.modules:
-        return sys.modules[known]
-    spec = importlib.util.spec_from_file_location(known, path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[known] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[known]
-        raise _unloadable(name, error) from error
-    return module
-
-
-def _module(place: str, name: str) -> ModuleType:
-    # A console script does not look into the folder it is started from; users expect it, as with python -m.
-    here = os.getcwd()
-    if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)
-        importlib.invalidate_caches()
-    try:
-        return importlib.import_module(place)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (place == error.name or place.startswith(error.name + ".")):
-            raise NotFoundError(f"cannot load the world {name!r}: no module named {error.name!r}. {_OWN}") from error
-        raise _unloadable(name, error) from error
-    except Exception as error:
-        raise _unloadable(name, error) from error
-
-
-def _unloadable(name: str, error: Exception) -> InputError:
-    return InputError(f"cannot load the world {name!r}: {type(error).__name__}: {error}")
 
 
 __all__ = ["open_world", "world_origins", "world_tools"]

@@ -22,6 +22,7 @@ from habilis.core import (
     Ledger,
     Parameter,
     Program,
+    ProgramError,
     Skill,
     Snapshot,
     Task,
@@ -41,9 +42,9 @@ def draft(*parameters: Parameter) -> Draft:
 
 
 class Script:
-    """A verifier that answers in a fixed order and notes what it was asked."""
+    """A verifier that answers in a fixed order and notes what it was asked. None: the time was up."""
 
-    def __init__(self, answers: Sequence[bool], steps: int = 6) -> None:
+    def __init__(self, answers: Sequence[bool | None], steps: int = 6) -> None:
         self.answers, self.steps, self.asked = list(answers), steps, []  # type: ignore[var-annotated]
 
     def trial(
@@ -58,6 +59,9 @@ class Script:
         ledger.spend(Cost(world_steps=self.steps))
         self.asked.append((seed, dict(args)))
         ok = self.answers.pop(0)
+        if ok is None:  # the clock ended it
+            late = ProgramError("time", "the limit seconds=20 is reached")
+            return Trial(seed, dict(args), False, self.steps, "late"), Trajectory(error=late)
         return Trial(seed, dict(args), ok, self.steps, "" if ok else "no luck"), Trajectory(after=Snapshot())
 
 
@@ -102,6 +106,20 @@ def test_one_failure_asks_for_more_and_two_reject() -> None:
     assert rejected.feedback.args == dict(rejected.trials[-1].args)
     assert [str(a) for a in rejected.feedback.verdict.unmet] == [f'count("stick") >= {rejected.feedback.args["n"]}']
     assert len(rejected.trajectories) == len(rejected.trials) == 4
+
+
+def test_what_the_clock_ended_counts_for_nothing() -> None:
+    plain, slow = Script([True, False, *[True] * 4]), Script([None, True, None, None, False, *[True] * 3, None, True])
+    expected, found = verified(plain), verified(slow)
+    assert expected.skill is not None
+    assert found.skill == expected.skill
+    assert found.trials == expected.trials
+    assert list(dict.fromkeys(map(str, slow.asked))) == list(map(str, plain.asked))  # the same worlds, done again
+    hangs = verified(Script([True, None, None, None]))
+    assert hangs.skill is None
+    assert hangs.feedback is not None
+    assert "inconclusive" in hangs.feedback.verdict.reason
+    assert [t.ok for t in hangs.trials] == [True]
 
 
 def test_the_ledger_ends_a_verification() -> None:

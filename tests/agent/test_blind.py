@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.agent.conftest import Life, RuleWorld, household
 
 from habilis.agent.blind import BlindSearch
-from habilis.core import Action, Budget, BudgetExceeded, Context, Goal, Ledger, Task
+from habilis.core import Action, Budget, BudgetExceeded, Context, Goal, Ledger, Outcome, Task
 from habilis.memory.contracts import ContractBook
+from habilis.testing.journal import example_skill
 from habilis.worlds.runner import ConfinedRunner
 
 
@@ -64,6 +66,56 @@ def test_the_ledger_is_obeyed_and_charged(runner: ConfinedRunner) -> None:
     ledger = Ledger(Budget(search_steps=3_000))
     searched(world, runner, 'at("apple", "table")', ledger=ledger)
     assert 10 < ledger.spent.search_steps < 3_000
+
+
+class Counted(RuleWorld):
+    """Counts the steps that are taken in it and its clones; closing the fridge takes up to three."""
+
+    taken = 0
+
+    def act(self, action: Action) -> Outcome:
+        outcome = super().act(action)
+        if action.name == "close" and outcome.ok:
+            outcome = replace(outcome, steps=3)
+        Counted.taken += outcome.steps
+        return outcome
+
+
+def counted() -> Counted:
+    made = household(without=["reasons"])
+    primitives = tuple(replace(p, max_steps=3 if p.name == "close" else 1) for p in made.spec.primitives)
+    Counted.taken = 0
+    return Counted(made.rules, made.start, replace(made.spec, primitives=primitives), dict(made.facts))
+
+
+LOOPY = """def loopy():
+    while True:
+        world.open("fridge")
+        world.close("fridge")
+"""
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2, 3, 10, 40])
+@pytest.mark.parametrize("skilled", [False, True])
+def test_no_step_is_taken_that_is_not_paid_before(runner: ConfinedRunner, limit: int, skilled: bool) -> None:
+    world, ledger = counted(), Ledger(Budget(usd=None, search_steps=limit))
+    skill = replace(example_skill("loopy", source=LOOPY, goal='at("cup", "fridge")', parameters=()), world="household")
+    skills = {"loopy": skill} if skilled else {}
+    context = Context(world.spec, world.observe(), skills, simulator=world, affordances=())
+    task = Task(Goal.parse('at("apple", "roof")'), "household", 1, "")
+    with pytest.raises(BudgetExceeded):
+        BlindSearch(ContractBook(world.spec), runner, max_steps=3_000).draft(task, context, ledger)
+    assert Counted.taken <= limit
+    assert Counted.taken <= ledger.spent.search_steps <= limit
+    assert ledger.reserved.search_steps == 0
+    assert limit < 10 or Counted.taken > limit // 2
+
+
+def test_all_that_a_step_takes_is_charged(runner: ConfinedRunner) -> None:
+    world, ledger = counted(), Ledger()
+    plan, _ = searched(world, runner, 'at("apple", "table")', ledger=ledger)
+    assert plan
+    assert ledger.spent.search_steps == Counted.taken
 
 
 def test_what_was_found_blindly_becomes_a_general_skill(tmp_path: Path, runner: ConfinedRunner) -> None:

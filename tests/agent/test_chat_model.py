@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
 import subprocess
 import sys
@@ -284,13 +283,11 @@ def test_what_cannot_be_opened_says_why(model: str, settings: Any, error: type[E
         open_chat_model(model, **settings)
 
 
-def test_a_missing_package_is_named() -> None:
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("langchain")
-    try:
-        importlib.import_module("langchain_mistralai")
-    except ImportError:
-        with pytest.raises(MissingExtraError, match="langchain-mistralai"):
-            open_chat_model("mistralai:mistral-large-latest", api_key="x" * 20, prices="assume")
+    monkeypatch.setitem(sys.modules, "langchain_mistralai", None)  # as if it were not installed, should it be
+    with pytest.raises(MissingExtraError, match="langchain-mistralai"):
+        open_chat_model("mistralai:mistral-large-latest", api_key="x" * 20, prices="assume")
 
 
 def test_only_this_machine_counts_as_local() -> None:

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.agent.conftest import RuleWorld, craft_like, household, make_world
 
-from habilis.agent.curriculum import Curriculum, CurriculumSettings, Proposal, words
+from habilis.agent.curriculum import Curriculum, CurriculumSettings, Proposal
+from habilis.agent.words import words_to_goal
 from habilis.core import (
     Action,
     Atom,
@@ -216,9 +217,34 @@ def test_its_search_is_charged() -> None:
     assert ledger.spent.search_steps == 1
 
 
-def test_goals_in_words() -> None:
-    spec = craft_like().spec
-    assert words(Goal.parse('count("stone_axe") >= 2 and near("bench")'), spec) == "have 2 stone axe and be near bench"
-    assert words(Goal.parse('count("#wood") >= 1'), spec) == "have 1 any wood"
-    assert words(Goal.parse('count("oak") <= 3'), spec) == 'count("oak") <= 3'
-    assert words(Goal.parse('Judged("a nice view")'), spec) == "a nice view"
+def test_a_task_is_told_in_the_words_that_are_read_back() -> None:
+    setting = Setting(make_world([], wanted=[]))
+    for goal, text in (('count("oak") >= 2', "have 2 oak"), ('count("oak") <= 3', "have at most 3 oak")):
+        spec = craft_like().spec
+        setting.world.spec = setting.book.spec = spec
+        setting.curriculum.wishes = [Goal.parse(goal)]
+        proposal = setting.propose()
+        assert proposal is not None
+        assert proposal.task.text == text
+        assert words_to_goal(text, spec, setting.world.observe()) == Goal.parse(goal)
+
+
+def test_what_a_proposer_is_told_comes_in_order_and_is_goals_only() -> None:
+    setting = Setting(craft_like())
+    goals = ['count("d") >= 1', 'count("a") >= 1', 'count("c") >= 1', 'count("b") >= 1']
+    for goal, status in zip(goals, ("solved", "failed", "solved", "failed"), strict=True):
+        setting.ended(Task(Goal.parse(goal), "toy", 0, ""), status, None)
+    setting.ended(Task(Goal(), "toy", 0, "", "try", 'pick("x")'), "failed", None)
+    setting.ended(Task(Goal.parse(goals[0]), "toy", 0, ""), "solved", None)  # once more
+
+    def told(curriculum: Curriculum) -> tuple[list[str], list[str]]:
+        return curriculum.goals(solved=True), curriculum.goals(solved=False)
+
+    assert told(setting.curriculum) == ([goals[2], goals[0]], [goals[1], goals[3]])
+    again = Setting(craft_like()).curriculum
+    again.load(json.loads(json.dumps(setting.curriculum.save(), sort_keys=True)))
+    assert told(again) == told(setting.curriculum)
+    older = setting.curriculum.save()
+    del older["ended"]
+    again.load(older)
+    assert told(again) == (sorted([goals[2], goals[0]]), sorted([goals[1], goals[3]]))

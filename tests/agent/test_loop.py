@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import subprocess
@@ -34,8 +35,10 @@ from habilis.core import (
     Goal,
     InputError,
     Ledger,
+    Outcome,
     Parameter,
     Program,
+    RunLimits,
     Snapshot,
     Task,
     Trajectory,
@@ -153,6 +156,34 @@ def test_a_tasks_own_limit_fails_the_task_alone(tmp_path: Path, runner: Confined
         assert step(life) is not None
 
 
+class Slow(RuleWorld):
+    """Finding out takes three steps an action."""
+
+    acted = 0
+
+    def act(self, action: Action) -> Outcome:
+        outcome = super().act(action)
+        Slow.acted += 3
+        return replace(outcome, steps=3)
+
+
+def slow() -> Slow:
+    made = craft_like()
+    spec = replace(made.spec, primitives=tuple(replace(p, max_steps=3) for p in made.spec.primitives))
+    Slow.acted = 0
+    return Slow(made.rules, made.start, spec, dict(made.facts))
+
+
+@pytest.mark.parametrize("limit", [2, 7, 8])
+def test_asking_the_simulator_what_actions_lack_is_paid_step_by_step(
+    tmp_path: Path, runner: ConfinedRunner, limit: int
+) -> None:
+    with Life(tmp_path / "home", slow(), runner, limit=Budget(usd=None, search_steps=limit)) as life:
+        with contextlib.suppress(BudgetExceeded):
+            step(life)
+        assert Slow.acted == limit // 3 * 3 <= life.ledger.spent.search_steps <= limit
+
+
 # ---------------------------------------------------------------------- scripted writers
 
 
@@ -203,6 +234,17 @@ def test_a_failed_verification_goes_back_to_the_writer(tmp_path: Path, runner: C
     assert [str(a) for a in elsewhere.verdict.unmet] == [f'count("fig") >= {elsewhere.args["n"]}']
     assert writer.closed
     assert [e.kind for e in life.seen if e.kind.startswith("skill")] == ["skill_rejected", "skill_admitted"]
+
+
+def test_nothing_is_learned_from_what_the_clock_ended(tmp_path: Path, runner: ConfinedRunner) -> None:
+    hangs = program("hangs", 'world.pick("fig")\nwhile True:\n    pass', 'count("fig") >= {n}', N)
+    settings = LoopSettings(limits=RunLimits(seconds=0.5))
+    writer = Scripted(hangs)
+    with Life(tmp_path / "home", make_world(PICK), runner, writer=lambda book: writer, settings=settings) as life:
+        episode = work(life, 'count("fig") >= 2')
+        assert [str(s.action) for s in episode.attempts[0].trajectory.steps] == ['pick("fig")']
+        assert episode.attempts[0].feedback.startswith("inconclusive, time: ")
+        assert len(life.book) == 0
 
 
 def test_what_is_not_proven_is_not_kept(tmp_path: Path, runner: ConfinedRunner) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.agent.conftest import craft_like
+from tests.agent.conftest import Rule, RuleWorld, craft_like
 
 from habilis.agent.calls import needed
 from habilis.agent.writers.search import SearchSettings, SearchWriter
@@ -92,12 +93,27 @@ def test_from_knowing_nothing_to_a_tool_in_one_real_run(runner: ConfinedRunner) 
     assert {str(c.atom) for c in book.contract(Action("craft", ("stick",))).conditions} == {'count("plank") >= 2'}
 
 
+class Mistaken(RuleWorld):
+    """Sticks take five planks; its simulator believes that two will do."""
+
+    def simulator(self) -> RuleWorld:
+        return replace(craft_like(), facts=dict(self.facts))
+
+
+def mistaken() -> Mistaken:
+    made = craft_like()
+    stick = Action("craft", ("stick",))
+    truth = Rule.of(str(stick), 'count("plank") >= 5', adds={'count("plank")': -5, 'count("stick")': 4})
+    return Mistaken({**made.rules, stick: truth}, made.start, made.spec, dict(made.facts))
+
+
 def test_failures_in_the_world_itself_amend_the_contracts_too(runner: ConfinedRunner) -> None:
-    drafts, ok, _ = solved(
-        craft_like(), runner, 'count("stick") >= 5', settings=SearchSettings(rounds=30, rehearse=False)
-    )
+    settings = SearchSettings(rounds=30, rehearse=False)
+    drafts, ok, book = solved(mistaken(), runner, 'count("stick") >= 5', settings=settings)
     assert ok
-    assert len({d.program.source for d in drafts}) == len(drafts) >= 1
+    assert len(drafts) > 1  # one that failed, and what its failure taught
+    assert len({d.program.source for d in drafts}) == len(drafts)
+    assert {str(c.atom) for c in book.contract(Action("craft", ("stick",))).conditions} == {'count("plank") >= 5'}
 
 
 def test_what_cannot_be_made_is_given_up(runner: ConfinedRunner) -> None:
@@ -113,6 +129,13 @@ def test_the_ledger_is_obeyed(runner: ConfinedRunner, limit: int) -> None:
         solved(craft_like(), runner, 'count("stone_axe") >= 1', ledger=ledger)
     assert ledger.spent.search_steps <= limit
     assert ledger.reserved.search_steps == 0
+
+
+def test_the_limit_that_is_reached_is_named(runner: ConfinedRunner) -> None:
+    run = Ledger(Budget(usd=None, search_steps=4))
+    with pytest.raises(BudgetExceeded, match="search_steps=4 ") as refused:
+        solved(craft_like(), runner, 'count("stone_axe") >= 1', ledger=run.child(Budget(usd=None, search_steps=900)))
+    assert refused.value.asked >= 1
 
 
 class Book:

@@ -166,6 +166,7 @@ def test_goals_read_well_in_words() -> None:
         "have 4 oak planks and be near a crafting table and not lit lamp and have fewer than 9 stick"
     )
     assert goal_to_words(judged("be happy"), SPEC) == "be happy"
+    assert goal_to_words(Goal.parse('count("#planks") >= 1'), SPEC) == "have 1 any planks"
 
 
 _names = st.sampled_from([*KNOWN, "#planks"])

@@ -6,10 +6,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from habilis.memory import Home
 
 TOOLS = '''
 from habilis import Cost, tool
@@ -129,6 +132,22 @@ def test_a_skill_is_retired_and_restored(cli: Any, home: Path) -> None:
     assert "restored" in cli("skills", "restore", name, "--home", home).out
     assert name in names("active")
     assert "in use already" in cli("skills", "restore", name, "--home", home).out
+
+
+def test_of_worlds_that_share_a_name_one_is_told(cli: Any, home: Path) -> None:
+    with Home.open(home, create=False) as opened:
+        mine = opened.journal.skills()[0]
+        opened.journal.put_skill(replace(mine, version=99, world="elsewhere", fingerprint="e1"), "another world")
+    refused = cli("skills", "retire", mine.name, "--home", home)
+    assert refused.code == 1
+    assert "--world" in refused.err
+    assert "elsewhere (e1)" in refused.err
+    assert "elsewhere" in cli("skills", "retire", mine.name, "--world", "nowhere", "--home", home).err
+    assert cli("skills", "retire", mine.name, "--world", "elsewhere", "--home", home).out == f"retired {mine.name}\n"
+    with Home.open(home, create=False) as opened:
+        assert opened.journal.skill(mine.name, 99).status == "retired"
+        assert opened.journal.skill(mine.name, mine.version).status == "active"
+    assert "version 99" in cli("skills", "restore", mine.name, "--world", "e1", "--home", home).out
 
 
 def test_tools_are_added_listed_and_removed(cli: Any, home: Path, write: Callable[[str, str], Path]) -> None:

@@ -216,19 +216,25 @@ def test_one_reservation_is_settled_once_whoever_settles_it() -> None:
 def test_asking_what_is_affordable_disturbs_nobody() -> None:
     ledger = Ledger(Budget(calls=1))
     stop = threading.Event()
+    answers = {True: 0, False: 0}
 
     def ask() -> None:
         while not stop.is_set():
-            ledger.affords(Cost(calls=1))
+            answers[ledger.affords(Cost(calls=1))] += 1
 
     thread = threading.Thread(target=ask)
     thread.start()
+    granted = 0
     try:
-        for _ in range(2000):
-            ledger.reserve(Cost(calls=1)).release()
+        while granted < 2000 or not answers[True]:
+            with ledger.reserve(Cost(calls=1)):  # refused, if asking held anything
+                granted += 1
+                assert not ledger.affords(Cost(calls=1))
     finally:
         stop.set()
         thread.join()
+    assert (ledger.spent, ledger.reserved) == (Cost(), Cost())
+    assert ledger.affords(Cost(calls=1))
 
 
 def test_asyncio_tasks_and_cancellation() -> None:

@@ -169,6 +169,19 @@ def test_documents_state_events_uses(journal: Journal) -> None:
     assert [(u.ok, u.cost.usd) for u in journal.uses("tool:b")] == [(False, 0.1)]
     with pytest.raises(InputError, match="cannot be stored as JSON"):
         journal.put_state("bad", {"a": object()})
+    journal.put_versioned_state("settings", {"a": 1, "b": 2})
+    journal.put_versioned_state("settings", {"a": 3}, 2)
+    assert journal.get_state("settings") == {"a": 3, "b": 2, "schema_version": 2}
+
+
+def test_only_a_stopped_episode_gives_way_to_a_later_one(journal: Journal) -> None:
+    run = journal.start_run({})
+    journal.append_episode(run, example_episode(0, "stopped"))
+    journal.append_episode(run, example_episode(0, "failed"))
+    assert [e.status for e in journal.episodes(run)] == ["failed"]
+    with pytest.raises(JournalError, match="already has an episode 0; continue at 1"):
+        journal.append_episode(run, example_episode(0, "solved"))
+    assert journal.episode(run, 0).status == "failed"
 
 
 def test_transactions_are_atomic_and_nest(journal: Journal) -> None:

@@ -233,3 +233,38 @@ print(sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_worlds_share_a_home_and_no_skill(tmp_path: Path) -> None:
+    index = MemoryIndex(EMBEDDER.dim)
+
+    def of(home: Home, world: str | None) -> SkillLibrary:
+        return SkillLibrary.open(home, embedder=EMBEDDER, index=index, fingerprint=world)
+
+    with Home.open(tmp_path / "home") as home:
+        first = of(home, "f1")
+        first.admit(example_skill("stick"), "found")
+        first.admit(example_skill("bow", calls=("stick",)), "found")
+        second = of(home, "f2")
+        assert second.active() == {}
+        assert second.search("get stick") == []
+        with pytest.raises(NotFoundError, match="no active skill 'stick'"):
+            second.admit(example_skill("door", calls=("stick",), fingerprint="f2"), "found")
+        other = second.admit(example_skill("stick", fingerprint="f2"), "found")
+        assert (other.version, other.fingerprint) == (2, "f2")
+        first.refresh()
+        assert {s.name: s.version for s in first.active().values()} == {"stick": 1, "bow": 1}
+        assert index.ids(Kind.SKILL) == {"stick@1", "bow@1", "stick@2"}
+        assert [h.skill.version for h in second.search("get stick")] == [2]
+        with pytest.raises(InputError, match=r"world f1.*library of f2"):
+            second.admit(example_skill("axe"), "found")
+        with pytest.raises(NotFoundError, match="another world"):
+            second.restore("stick", "no", version=1)
+        everything = of(home, None)
+        assert {h.skill.version for h in everything.search("get stick", k=9) if h.skill.name == "stick"} == {1, 2}
+        with pytest.raises(InputError, match=r"several worlds have a skill stick: craft \(f1\), craft \(f2\)"):
+            everything.retire("stick", "which?")
+        assert second.retire("stick", "poor") == ("stick",)
+        first.refresh()
+        assert list(first.active()) == ["stick", "bow"]
+        assert second.restore("stick", "mended").version == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,13 @@ def test_near_is_by_kind_and_by_world() -> None:
     assert [a.id for a in catalogue.near("craft sticks", kinds=[Kind.SKILL], k=1, world="craft")] == [
         a.id for a in near
     ]
+    rules = replace(skill("craft_sticks_now", "Craft sticks from planks."), fingerprint="other rules")
+    catalogue.put(of_skill(rules))
+    assert catalogue.near("craft sticks now", kinds=[Kind.SKILL], k=1, world="craft")[0].id == "skill:craft_sticks_now"
+    own = skill("x", "x").fingerprint
+    assert catalogue.near("craft sticks now", kinds=[Kind.SKILL], k=1, world="craft", fingerprint=own) == near
+    picked = catalogue.pick(STICKS, Budget(usd=1, world_steps=50), kinds=[Kind.SKILL], fingerprint="other rules")
+    assert {a.id for a in picked.taken} == {"skill:craft_sticks_now"}
 
 
 def test_a_changed_text_is_found_and_a_removed_one_is_not() -> None:

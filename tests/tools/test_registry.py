@@ -7,7 +7,7 @@ import enum
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -149,8 +149,8 @@ class State:
     def get_state(self, key: str, default: Json = None) -> Json:
         return self.data.get(key, default)
 
-    def put_state(self, key: str, value: Json) -> None:
-        self.data[key] = value
+    def put_versioned_state(self, key: str, data: Mapping[str, Json]) -> None:
+        self.data[key] = {**self.data.get(key, {}), **data, "schema_version": 1}
 
 
 def test_registrations_survive_with_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -521,3 +521,23 @@ def test_side_effects_need_approval() -> None:
     assert run(registry) is None  # the refused call did not use up max_calls
     assert run(ToolRegistry([mail], allow_side_effects=True)) is None
     assert sent == ["a", "a"]
+
+
+def test_without_time_left_the_refusal_names_the_limit_and_asks_for_something() -> None:
+    registry, account = ToolRegistry([plain_echo]), Ledger(Budget(usd=None, seconds=2))
+    account.spend(Cost(seconds=2))
+    with pytest.raises(BudgetExceeded) as refused:
+        registry.call_sync("plain_echo", {"text": "x"}, account.child())
+    assert (refused.value.limit, refused.value.allowed, refused.value.spent) == ("seconds", 2, 2)
+    assert refused.value.asked > 0
+    assert registry.stats("plain_echo").calls == 0
+    task = Ledger().child(Budget(usd=None, seconds=1))
+    task.spend(Cost(seconds=1))
+    with pytest.raises(BudgetExceeded, match="seconds=1 "):
+        registry.call_sync("plain_echo", {"text": "x"}, task)
+
+
+@tool
+def plain_echo(text: str) -> str:
+    """Say it again."""
+    return text

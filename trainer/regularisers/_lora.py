@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from habilis.trainer._lazy import need
+from habilis.core import need
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from habilis.trainer._lazy import need
+from habilis.core import need
 from habilis.trainer.fisher import diagonal_fisher
 from habilis.trainer.regularisers import State
 from habilis.trainer.regularisers._lora import lora_layers, weighted_square

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from habilis.trainer._lazy import need
+from habilis.core import need
 from habilis.trainer.regularisers import State
 
 if TYPE_CHECKING:

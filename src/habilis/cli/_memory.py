@@ -10,6 +10,7 @@ import typer
 skills = typer.Typer(help="The skill library.", no_args_is_help=True, rich_markup_mode=None)
 
 HomeOption = Annotated[Path | None, typer.Option("--home", help="the folder it lives in [HABILIS_HOME or ~/.habilis]")]
+WorldOption = Annotated[str | None, typer.Option("--world", help="whose skill, where several worlds have one")]
 _STATUSES = ("active", "quarantined", "superseded", "retired", "all")
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
@@ -104,10 +105,11 @@ def show(
 def retire(
     name: Annotated[str, typer.Argument()],
     reason: Annotated[str, typer.Option("--reason")] = "retired by hand",
+    world: WorldOption = None,
     home: HomeOption = None,
 ) -> None:
     """Take a skill, and what calls it, out of use; it is kept."""
-    with _library(home) as library:
+    with _library(home, name, world) as library:
         for one in library.retire(name, reason):
             print(f"retired {one}")
 
@@ -116,17 +118,18 @@ def retire(
 def restore(
     name: Annotated[str, typer.Argument()],
     reason: Annotated[str, typer.Option("--reason")] = "restored by hand",
+    world: WorldOption = None,
     home: HomeOption = None,
 ) -> None:
     """Put a retired skill back into use."""
-    with _library(home) as library:
+    with _library(home, name, world) as library:
         if name in library.active():
             print(f"{name} is in use already")
             return
         skill = library.restore(name, reason)
         print(f"restored {skill.name} version {skill.version}")
         for one in library.home.journal.skills("quarantined"):
-            if name in one.program.calls:
+            if name in one.program.calls and one.fingerprint == skill.fingerprint:
                 print(f"{one.name} calls it and is still out of use; habilis skills restore {one.name}")
 
 
@@ -136,21 +139,31 @@ def _home(home: Path | None) -> Any:
     return Home.open(home or default_home(), create=False, read_only=True)
 
 
-def _library(home: Path | None) -> Any:
+def _library(home: Path | None, name: str, world: str | None) -> Any:
+    """The library of the world whose skill this is."""
     import contextlib
     from collections.abc import Iterator
 
+    from habilis.core import InputError, NotFoundError
     from habilis.memory.embedding import open_embedder
     from habilis.memory.home import Home, default_home
     from habilis.memory.library import SkillLibrary
 
     @contextlib.contextmanager
     def opened() -> Iterator[SkillLibrary]:
-        with (
-            Home.open(home or default_home(), create=False) as owned,
-            SkillLibrary.open(owned, embedder=open_embedder(owned.embedder or "auto")) as library,
-        ):
-            yield library
+        with Home.open(home or default_home(), create=False) as owned:
+            worlds = {s.fingerprint: s.world for s in owned.journal.skills(None, name)}
+            if world is not None:
+                kept = {f: w for f, w in worlds.items() if world in (f, w)}
+                if worlds and not kept:
+                    raise NotFoundError.of(f"skill {name} of the world", world, worlds.values())
+                worlds = kept
+            if len(worlds) > 1:
+                several = ", ".join(f"{w} ({f})" for f, w in sorted(worlds.items()))
+                raise InputError(f"several worlds have a skill {name}: {several}; say which: --world NAME")
+            embedder = open_embedder(owned.embedder or "auto")
+            with SkillLibrary.open(owned, embedder=embedder, fingerprint=next(iter(worlds), None)) as library:
+                yield library
 
     return opened()
 

@@ -1,4 +1,4 @@
-"""Imports of the heavy libraries, made when first needed."""
+"""Imports of libraries that are heavy or optional, made when first needed."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 from habilis.core.errors import MissingExtraError
 
 
-def need(module: str) -> Any:
-    """Import a module of the ``train`` extra; raises `MissingExtraError` with the command that installs it."""
-    if module.split(".")[0] in ("transformers", "peft"):
+def need(module: str, what: str = "training", *, install: str = "'habilis[train]'") -> Any:
+    """Import a module. Raises `MissingExtraError` that says ``what`` needs it, and with ``install`` how to get it."""
+    name = module.split(".")[0]
+    if name in ("transformers", "peft"):
         # Without this the tokenizer warns whenever something forks after it was used.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    if module == "torch":
+    if name in ("torch", "transformers", "peft"):
         # Threads that spin while they wait cost five times the time as soon as another process wants the cores.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         found = importlib.import_module(module)
     except ImportError as error:
-        name = module.split(".")[0]
         raise MissingExtraError(
-            f"training needs {name!r}, which cannot be imported ({error}); run: pip install 'habilis[train]'"
+            f"{what} needs {name!r}, which cannot be imported ({error}); run: pip install {install}"
         ) from error
     if module == "transformers":
         # Progress is told through our own callback.

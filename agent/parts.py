@@ -1,0 +1,104 @@
+"""What the loop works with: its settings, what can help with a task, and the parts that the roof hands to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from habilis.agent.admission import AdmissionSettings
+from habilis.agent.curriculum import Curriculum
+from habilis.agent.tape import TaskTape
+from habilis.core import (
+    Action,
+    Affording,
+    Augmentation,
+    Budget,
+    Context,
+    Declaring,
+    EventStream,
+    Imaginable,
+    Judge,
+    Ledger,
+    RunLimits,
+    Runner,
+    Skill,
+    Task,
+    ToolCall,
+    ToolCaller,
+    Verifier,
+    World,
+    Writer,
+)
+from habilis.memory.contracts import ContractBook
+from habilis.memory.journal import Journal
+from habilis.memory.library import SkillLibrary
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """``task_budget``: the most one task may cost, verification included (search and world steps are counts, so that
+    runs repeat). ``limits``: of one run of a program. ``rounds``: drafts run or verified per task."""
+
+    task_budget: Budget = field(
+        default_factory=lambda: Budget(usd=None, search_steps=12_000, world_steps=60_000, calls=None)
+    )
+    limits: RunLimits = field(default_factory=lambda: RunLimits(world_steps=2_500))
+    rounds: int = 24
+    admission: AdmissionSettings = field(default_factory=AdmissionSettings)
+    keep_skills: bool = True
+    keep_contracts: bool = True
+
+
+class Help(Protocol):
+    """What can help with a task: picks augmentations, and lets programs call the picked tools."""
+
+    def learned(self, skills: Iterable[Skill]) -> None: ...
+    def pick(self, task: Task, ledger: Ledger) -> tuple[Augmentation, ...]: ...
+    def caller(self, names: Sequence[str], ledger: Ledger, tape: TaskTape) -> ToolCaller | None: ...
+    def replay(self, names: Sequence[str], tape: TaskTape, ledger: Ledger) -> ToolCaller | None: ...
+    def record(
+        self, task: Task, picked: Sequence[Augmentation], tape: Sequence[ToolCall], skills: Set[str], ok: bool
+    ) -> None: ...
+
+
+@dataclass
+class Parts:
+    """What the roof hands to the loop. ``verifier`` is None where the world cannot be made afresh."""
+
+    world: World
+    book: ContractBook
+    library: SkillLibrary
+    journal: Journal
+    runner: Runner
+    judge: Judge
+    verifier: Verifier | None
+    writer: Writer
+    curriculum: Curriculum
+    ledger: Ledger
+    events: EventStream
+    help: Help | None = None
+
+    def skills(self, settings: LoopSettings) -> Mapping[str, Skill]:
+        """The active skills by name."""
+        return self.library.active() if settings.keep_skills else {}
+
+    def declare(self) -> None:
+        """Take in the contracts that the world declares now."""
+        world = self.world
+        if isinstance(world, Declaring) and "contracts" in world.spec.capabilities:
+            self.book.declare(world.contracts())
+
+    def context(
+        self, settings: LoopSettings, picked: tuple[Augmentation, ...] = (), caller: ToolCaller | None = None
+    ) -> Context:
+        """What a writer may use in the world as it stands."""
+        world = self.world
+        self.book.spec = world.spec  # a world of functions learns its predicates as it goes
+        self.declare()
+        capabilities = world.spec.capabilities
+        affordances: tuple[Action, ...] = ()
+        if isinstance(world, Affording) and "affordances" in capabilities:
+            affordances = tuple(world.affordances())
+        simulator = world.simulator() if isinstance(world, Imaginable) and "simulator" in capabilities else None
+        return Context(world.spec, world.observe(), self.skills(settings), picked, simulator, affordances, caller)

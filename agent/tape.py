@@ -1,0 +1,157 @@
+"""The tape of a task, written to the journal as it grows: no answer of a tool is lost by a kill, or asked for twice.
+
+Before a tool is called the journal gets an event ``tool_began``, and after it ``tool_called`` with what it gave. When a
+task that was cut short is taken up again, `left_over` reads them back, and the programs written for it are answered
+from there. A call that began and has no end may have been carried out or not: it is answered with an error that says
+so, unless the tool is safe to retry.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from habilis.core import Cost, Episode, Event, NotFoundError, Task, ToolCall, dump, load
+from habilis.memory.journal import Journal
+from habilis.tools import ToolResult
+
+
+class TaskTape:
+    """The calls of one task. ``calls``: all of them, ``earlier``: those from before it was cut short.
+
+    ``index``: of the task's episode, or None for calls that belong to no task and are not to be answered from here.
+    ``spent``: what the run has spent; it is stored with each call.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        run_id: int,
+        spent: Callable[[], Cost],
+        *,
+        task: Task | None = None,
+        index: int | None = None,
+        earlier: Sequence[ToolCall] = (),
+    ) -> None:
+        self._journal, self._run_id, self._spent = journal, run_id, spent
+        self._task, self._index = task, index
+        self._told = bool(earlier)
+        self.earlier = tuple(earlier)
+        self.calls: list[ToolCall] = list(earlier)
+
+    def aside(self) -> TaskTape:
+        """Where calls go that only verify: they count, and are no part of the task's tape."""
+        return TaskTape(self._journal, self._run_id, self._spent)
+
+    def began(self, call: ToolCall, most: Cost, safe_to_retry: bool) -> None:
+        """A call is about to be made, and will cost so much at most: should it be cut short, that counts as spent."""
+        data = {"tool": call.tool, "args": dict(call.args), "safe_to_retry": safe_to_retry}
+        with self._journal.transaction():
+            if self._task is not None and not self._told:
+                self._append("task_taken", {"task": dump(self._task)})
+                self._told = True
+            self._append("tool_began", data)
+            self._journal.update_run(self._run_id, spent=self._spent() + most)
+
+    def ended(self, call: ToolCall, result: ToolResult) -> None:
+        """What a call gave, or why it was refused."""
+        data = {
+            "tool": call.tool,
+            "args": dict(call.args),
+            "ok": call.error is None,
+            "value": call.value,
+            "error": call.error,
+            "made": result.made,
+        }
+        with self._journal.transaction():
+            self._append("tool_called", data)
+            self._journal.update_run(self._run_id, spent=self._spent())
+
+    def _append(self, kind: str, data: Mapping[str, object]) -> None:
+        self._journal.append_event(self._run_id, Event(kind, data, self._index))
+
+
+@dataclass(frozen=True)
+class LeftOver:
+    """A task that was cut short: its calls, and its episode so far, if a limit stopped it (a kill leaves none)."""
+
+    task: Task
+    calls: tuple[ToolCall, ...] = ()
+    episode: Episode | None = None
+
+    def same(self, task: Task) -> bool:
+        """Whether this task is that one, asked for or proposed again."""
+        mine = self.task
+        return (mine.goal, mine.kind, mine.action) == (task.goal, task.kind, task.action)
+
+
+def left_over(journal: Journal, run_id: int, index: int) -> LeftOver | None:
+    """What was cut short in a run that has come to the episode ``index``, or None."""
+    events = journal.events(run_id)
+    task, calls = _calls(events, index)
+    stopped = _stopped(journal, run_id, index)
+    if stopped is not None:
+        return LeftOver(stopped.task, calls, stopped)
+    if task is None:
+        before = _stopped(journal, run_id, index - 1)  # a user's goal, which got its episode when a limit stopped it
+        return None if before is None else LeftOver(before.task, _chain(journal, events, run_id, before))
+    left = LeftOver(task, calls)
+    before = _stopped(journal, run_id, index - 1)
+    if before is not None and left.same(before.task):
+        left = LeftOver(task, (*_chain(journal, events, run_id, before), *calls))
+    return left
+
+
+def calls_made(events: Iterable[Event]) -> Counter[str]:
+    """How often each tool was called in a run, from its events."""
+    return Counter(str(e.data["tool"]) for e in events if e.kind == "tool_began")
+
+
+def _chain(journal: Journal, events: Sequence[Event], run_id: int, last: Episode) -> tuple[ToolCall, ...]:
+    """The calls of an episode that was stopped, and of those before it that were stopped at the same goal."""
+    left, calls, index = LeftOver(last.task), _calls(events, last.index)[1], last.index - 1
+    while (before := _stopped(journal, run_id, index)) is not None and left.same(before.task):
+        calls, index = (*_calls(events, index)[1], *calls), index - 1
+    return calls
+
+
+def _stopped(journal: Journal, run_id: int, index: int) -> Episode | None:
+    try:
+        episode = journal.episode(run_id, index)
+    except NotFoundError:
+        return None
+    return episode if episode.status == "stopped" else None
+
+
+def _calls(events: Iterable[Event], index: int) -> tuple[Task | None, tuple[ToolCall, ...]]:
+    """The task taken at this index and its tape."""
+    task: Task | None = None
+    calls: list[ToolCall] = []
+    begun: Event | None = None
+    for event in events:
+        if event.iteration != index:
+            continue
+        if event.kind == "task_taken":
+            again = load(Task, event.data["task"])
+            if task is not None and not LeftOver(task).same(again):
+                calls.clear()
+            task = again
+        elif event.kind == "tool_began":
+            calls += _unknown(begun)
+            begun = event
+        elif event.kind == "tool_called" and event.data.get("made"):
+            begun = None
+            calls.append(load(ToolCall, {k: event.data[k] for k in ("tool", "args", "value", "error")}))
+    return task, (*calls, *_unknown(begun))
+
+
+def _unknown(begun: Event | None) -> list[ToolCall]:
+    if begun is None or begun.data["safe_to_retry"]:
+        return []
+    tool = begun.data["tool"]
+    error = (
+        f"{tool} was called before, and the process ended before it answered: whether it was carried out is not known, "
+        "and it is not safe to retry"
+    )
+    return [ToolCall(tool, begun.data["args"], error=error)]

@@ -1,0 +1,270 @@
+"""The work on one task: drafts are run and judged, what solved the task is verified, and what became of it is told.
+
+Nothing is recorded here but what was spent; the loop does that once the work is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, replace
+
+from habilis.agent.admission import Verified, affordable, candidate, observed, verify
+from habilis.agent.calls import called_tools, needed
+from habilis.agent.parts import LoopSettings, Parts
+from habilis.agent.regression import skills_by_fact
+from habilis.agent.tape import TaskTape
+from habilis.agent.words import goal_to_words
+from habilis.core import (
+    Action,
+    Atom,
+    Attempt,
+    Augmentation,
+    BudgetExceeded,
+    Context,
+    Cost,
+    DefinitionError,
+    Draft,
+    Episode,
+    Feedback,
+    Goal,
+    InputError,
+    Kind,
+    Ledger,
+    ModelError,
+    Program,
+    Skill,
+    Task,
+    ToolError,
+    Trajectory,
+    Verdict,
+    WorldError,
+)
+
+_EFFECTS = 4  # how many effects of a tried action are lifted to skills at once
+
+
+@dataclass(frozen=True)
+class Worked:
+    """What became of a task. ``episode``: still without its cost; ``skills``: proven, to be kept."""
+
+    episode: Episode
+    skills: Sequence[Skill]
+    picked: tuple[Augmentation, ...]
+    raised: ModelError | None = None  # ends the run, once the episode is recorded
+
+
+class Work:
+    """One task, worked on once. ``index``: of its episode; ``tape``: its tool calls; ``ledger``: its own."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        settings: LoopSettings,
+        run_id: int,
+        index: int,
+        task: Task,
+        ledger: Ledger,
+        tape: TaskTape,
+    ) -> None:
+        self.parts, self.settings, self.run_id, self.index = parts, settings, run_id, index
+        self.task, self.ledger, self.tape = task, ledger, tape
+        self.attempts: list[Attempt] = []
+
+    async def done(self) -> Worked:
+        """The task brought to its verdict."""
+        p, task, ledger, attempts = self.parts, self.task, self.ledger, self.attempts
+        if task.origin == "user" and task.goal.atoms and not task.goal.unmet(p.world.observe()):
+            done = Episode(self.index, task, "solved", reason="it was already true; nothing was done")
+            return Worked(done, (), ())
+        picked = p.help.pick(task, ledger) if p.help is not None else ()
+        if picked:
+            p.events.emit("augmentations_picked", self.index, names=[a.id for a in picked], cost={})
+        names = [a.name for a in picked if a.kind is Kind.TOOL]
+        caller = p.help.caller(names, ledger, self.tape) if p.help is not None else None
+        context = p.context(self.settings, picked, caller)
+        drafts = p.writer.drafts(task, context, ledger)
+        skills: list[Skill] = []
+        raised: ModelError | None = None
+        solved, reason, writer = False, "", ""
+        status = "failed"
+        try:
+            solved, reason, writer, skill = await self._rounds(drafts, task, context)
+            status = "solved" if solved else "failed"
+            skills = [skill] if skill is not None else []
+            if solved and task.kind == "try":
+                await self._lift_effects(skills)
+        except BudgetExceeded as error:
+            solved = any(a.ok for a in attempts)
+            status = "solved" if solved else "failed" if affordable(error, p.ledger) else "stopped"
+            reason = str(error)
+            writer = attempts[-1].program.writer if attempts else ""
+        except (DefinitionError, InputError, ModelError, ToolError, WorldError) as error:
+            # What was spent and done until here is recorded all the same; the next task may fare better.
+            solved = any(a.ok for a in attempts)
+            status, reason = "solved" if solved else "failed", f"{type(error).__name__}: {error}"
+            raised = error if isinstance(error, ModelError) else None
+            writer = attempts[-1].program.writer if attempts else ""
+        finally:
+            await drafts.aclose()
+        episode = Episode(
+            self.index,
+            task,
+            status,
+            tuple(attempts),
+            Cost(),
+            None,
+            reason,
+            writer,
+            tuple(a.id for a in picked),
+        )
+        if solved and not skills and attempts and self._already(attempts[-1].program):
+            episode = replace(episode, skill=attempts[-1].program.name)
+        return Worked(episode, skills, picked, raised)
+
+    async def _lift_effects(self, skills: list[Skill]) -> None:
+        """What a newly understood action brings about becomes skills at once."""
+        p, task = self.parts, self.task
+        sought = {s.seeks for s in p.world.spec.primitives if s.seeks}
+        contract = p.book.contract(Action.parse(task.action or ""))
+        for effect in contract.effects[:_EFFECTS]:
+            predicate = p.world.spec.predicate(effect.fact.predicate)
+            if predicate is None or predicate.context or effect.fact.predicate in sought:
+                continue
+            if effect.amount <= 0 and effect.value is not True:
+                continue
+            if p.verifier is None or (effect.fact, True) in skills_by_fact(p.skills(self.settings).values()):
+                continue
+            goal = Goal((Atom(effect.fact, ">=", 1) if predicate.numeric else Atom(effect.fact),))
+            wanted = replace(task, goal=goal, kind="achieve", action=None, text=goal_to_words(goal, p.world.spec))
+            context = p.context(self.settings)
+            drafts = p.writer.drafts(wanted, context, self.ledger)
+            try:
+                _, _, _, skill = await self._rounds(drafts, wanted, context, solved=True)
+            finally:
+                await drafts.aclose()
+            if skill is not None:
+                skills.append(skill)
+
+    async def _rounds(
+        self,
+        drafts: AsyncGenerator[Draft, Feedback],
+        task: Task,
+        context: Context,
+        solved: bool = False,
+    ) -> tuple[bool, str, str, Skill | None]:
+        """Run and verify drafts until one is kept; (solved, why no skill was kept, writer, skill)."""
+        p, attempts = self.parts, self.attempts
+        reason, writer = "no program was found", ""
+        feedback: Feedback | None = None
+        verdict = Verdict(solved)
+        for number in range(self.settings.rounds):
+            try:
+                draft = await (anext(drafts) if feedback is None else drafts.asend(feedback))
+            except StopAsyncIteration:
+                if not solved and not attempts:
+                    reason = getattr(p.writer, "why", "") or reason
+                return solved, reason, writer, None
+            writer = draft.program.writer
+            if not solved:
+                attempt, verdict = await self._attempt(draft, task, context, number)
+                attempts.append(attempt)
+                if not verdict.ok:
+                    reason = attempt.feedback
+                    feedback = Feedback(attempt.trajectory, verdict, False, draft.args)
+                    continue
+                solved, reason = True, ""
+                if task.kind == "try" or self._already(draft.program):
+                    return True, "", writer, None
+                if p.verifier is None and draft.program.name.startswith("try_"):
+                    return True, "it came true while finding out; no program was proven", writer, None
+                if p.verifier is None:
+                    return True, "", writer, self._seen(draft, task, attempt, verdict)
+            if not draft.goal_template:
+                reason = "the program is not general: it has no goal of its own"
+                feedback = Feedback(attempts[-1].trajectory, Verdict(False, (), reason), True, draft.args)
+                continue
+            new = candidate(draft, task, context.spec, self.index, called_tools(draft.program, p.skills(self.settings)))
+            result = await asyncio.to_thread(self._verify, new, task)
+            for trajectory in result.trajectories:
+                p.book.learn(trajectory)
+            if result.skill is not None:
+                return True, "", writer, result.skill
+            if result.feedback is None:
+                return True, "", writer, self._seen(draft, task, attempts[-1], verdict)
+            feedback = result.feedback
+            reason = f"works here, but not in every fresh world: {describe(feedback.trajectory, feedback.verdict)}"
+            p.events.emit("skill_rejected", self.index, name=new.name, reason=reason)
+        return solved, reason, writer, None
+
+    async def _attempt(self, draft: Draft, task: Task, context: Context, number: int) -> tuple[Attempt, Verdict]:
+        p, ledger = self.parts, self.ledger
+        trajectory = await asyncio.to_thread(
+            p.runner.run,
+            draft.program,
+            p.world,
+            args=draft.args,
+            skills=needed(draft.program, context.skills),
+            tools=context.tools,
+            limits=self.settings.limits,
+            seed=task.seed,
+            ledger=ledger,
+        )
+        p.journal.update_run(self.run_id, spent=p.ledger.spent)  # a kill from here on forgets no spending
+        p.book.learn(trajectory)
+        p.declare()
+        verdict = await asyncio.to_thread(self._judge, task, trajectory)
+        feedback = "" if verdict.ok else describe(trajectory, verdict)
+        p.events.emit(
+            "attempt_ended",
+            self.index,
+            writer=draft.program.writer,
+            ok=verdict.ok,
+            feedback=feedback,
+            world_steps=trajectory.world_steps,
+            round=number,
+        )
+        return Attempt(draft.program, trajectory, verdict.ok, feedback, dict(draft.args)), verdict
+
+    def _judge(self, task: Task, trajectory: Trajectory) -> Verdict:
+        if task.kind == "try":
+            done = any(str(s.action) == task.action and s.outcome.ok for s in trajectory.steps)
+            return Verdict(done, (), "" if done else "the action did not succeed")
+        return self.parts.judge.judge(task.goal, trajectory, self.ledger)
+
+    def _verify(self, skill: Skill, task: Task) -> Verified:
+        p = self.parts
+        assert p.verifier is not None
+        return verify(
+            skill,
+            p.verifier,
+            needed(skill.program, p.skills(self.settings)),
+            self.ledger,
+            seed=task.seed,
+            settings=self.settings.admission,
+            tools=lambda: p.help.replay(skill.tools, self.tape, self.ledger) if p.help is not None else None,
+        )
+
+    def _seen(self, draft: Draft, task: Task, attempt: Attempt, verdict: Verdict) -> Skill:
+        template = draft.goal_template or str(task.goal)
+        spec = self.parts.world.spec
+        tools = called_tools(draft.program, self.parts.skills(self.settings))
+        new = candidate(replace(draft, goal_template=template), task, spec, self.index, tools)
+        return observed(new, attempt.args, task, attempt.trajectory, verdict.judge)
+
+    def _already(self, program: Program) -> bool:
+        """The program is a known skill, called as it is."""
+        known = self.parts.skills(self.settings).get(program.name)
+        return known is not None and known.program == program
+
+
+def describe(trajectory: Trajectory, verdict: Verdict) -> str:
+    """One line on why a program did not do it: the error with its line, or what is still unmet."""
+    error = trajectory.error
+    if error is not None:
+        doubt = "inconclusive, " if trajectory.inconclusive else ""
+        at = f" (line {error.line}: {error.source_line.strip()})" if error.line else ""
+        return f"{doubt}{error.kind}: {error.message}{at}"[:500]
+    if verdict.unmet:
+        return "not yet: " + " and ".join(map(str, verdict.unmet))[:480]
+    return (verdict.reason or "the goal is not met")[:500]

@@ -1,0 +1,83 @@
+"""One home, several worlds: what was learned in one is neither used nor replaced in another."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+from habilis import Agent, World
+from habilis.core import Context, Draft, Feedback, Ledger, Parameter, Program, Task
+
+N = Parameter("n", "int", 1, required=False)
+
+
+def orchard() -> World:
+    bag = {"fig": 0}
+
+    def pick() -> None:
+        """Pick a fig."""
+        bag["fig"] += 1
+
+    return _world(pick, bag, "orchard")
+
+
+def shop(name: str = "shop") -> World:
+    bag = {"fig": 0}
+
+    def buy() -> None:
+        """Buy a fig."""
+        bag["fig"] += 1
+
+    return _world(buy, bag, name)
+
+
+def _world(get: Callable[[], None], bag: dict[str, int], name: str) -> World:
+    return World.from_functions([get], observe=lambda: {"count": bag}, reset=lambda: bag.update(fig=0), name=name)
+
+
+class HaveFig:
+    """Writes the same skill for every goal, with the verb of its world; remembers which skills it was shown."""
+
+    name = "have-fig"
+
+    def __init__(self, verb: str) -> None:
+        self.verb = verb
+        self.shown: list[str] = []
+
+    async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
+        self.shown = [*context.skills, *(a.name for a in context.picked)]
+        source = f'def have_fig(n: int = 1):\n    while world.count("fig") < n:\n        world.{self.verb}()\n'
+        yield Draft(Program("have_fig", source, (N,), (), self.name), {"n": 2}, 'count("fig") >= {n}')
+
+
+def test_a_skill_of_one_world_is_not_seen_in_another(tmp_path: Path) -> None:
+    for make, verb in ((orchard, "pick"), (shop, "buy")):
+        writer = HaveFig(verb)
+        with Agent(make(), home=tmp_path / "home", writer=writer) as agent:
+            assert dict(agent.skills) == {}
+            assert agent.solve_now("have 2 fig").skill == "have_fig"
+            assert writer.shown == []
+    for make, verb in ((orchard, "pick"), (shop, "buy")):
+        writer = HaveFig(verb)
+        with Agent(make(), home=tmp_path / "home", writer=writer) as agent:
+            assert f"world.{verb}()" in agent.skill("have_fig").source
+            agent.skill("have_fig")(n=1)
+            assert agent.solve_now("have 2 fig").solved
+            assert set(writer.shown) == {"have_fig"}
+
+
+def test_the_same_name_with_other_rules_is_another_world(tmp_path: Path) -> None:
+    with Agent(orchard(), home=tmp_path / "home", writer=HaveFig("pick")) as agent:
+        assert agent.solve_now("have 2 fig").skill == "have_fig"
+    with Agent(shop(name="orchard"), home=tmp_path / "home") as agent:
+        assert dict(agent.skills) == {}
+        assert agent.solve_now("have 2 fig").solved
+
+
+def test_what_is_mastered_elsewhere_is_still_to_be_learned_here(tmp_path: Path) -> None:
+    with Agent(orchard(), home=tmp_path / "home") as agent:
+        alone = agent.run_now()
+        assert alone.skills == 1
+    with Agent(shop(), home=tmp_path / "home") as agent:
+        other = agent.run_now()
+    assert (other.tried, other.solved, other.skills) == (alone.tried, alone.solved, alone.skills)
