@@ -23,8 +23,6 @@ def _may_mount() -> bool:
 
 
 pytestmark = pytest.mark.skipif(not _may_mount(), reason="needs root with unshare and setpriv")
-    not _may_mount(), reason="needs root with unshare and setpriv; run the suite as root too"
-)
 
 
 def _in_namespaces(tmp_path: Path, options: list[str], setup: str, become: list[str], run: list[str]) -> Any:
