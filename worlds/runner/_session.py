@@ -16,6 +16,7 @@ from habilis.core.world import Action, Json, Outcome, Primitive, World
 from habilis.worlds.runner._messages import Malformed, clean, read_message
 from habilis.worlds.runner._worker import SIGKILL, SIGNALS, SIGUSR1, SIGXCPU, Line
 from habilis.worlds.runner.worker import wire
+from habilis.worlds.runner.worker.frames import SETUP_FAILED
 from habilis.worlds.runner.worker.simulate import digest, seen
 
 _TICK = 0.02  # seconds between looks at clock and output while the program does not read
@@ -416,6 +417,8 @@ class Session:
         limit = self._limits.cpu_seconds
         if ended.signal is None:
             how = f"exited with {ended.code} before its function returned"
+            if ended.code == SETUP_FAILED and self._said:
+                how += f": {clean(self._said.decode('utf-8', 'replace'))[:500]}"
         # The kernel's two ways to count differ on a busy machine, by up to a third of a second seen.
         elif limit is not None and ended.signal in (SIGKILL, SIGXCPU) and ended.cpu >= limit / 2:
             text = f"the limit cpu_seconds={limit} is reached: {ended.cpu:.1f} s used; compute less"

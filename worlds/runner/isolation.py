@@ -48,8 +48,11 @@ class Isolation:
     @property
     def fix(self) -> str | None:
         """What would give a higher tier; None at the highest."""
-        named = [problem.partition(":")[0] for problem in self.missing]
-        return "; ".join(_FIXES[name] for name in sorted(set(named)) if name in _FIXES) or None
+        named = {problem.partition(":")[0] for problem in self.missing}
+        found = [_FIXES[name] for name in sorted(named) if name in _FIXES]
+        if not found and not self.tier:
+            found = ["run programs in a container: --isolation docker:IMAGE"]
+        return "; ".join(found) or None
 
 
 def probe(isolation: str = "auto") -> Isolation:

@@ -44,6 +44,7 @@ ALLOWED = [
 ]
 # What these import only when first used; nothing can be opened once confined.
 _BEHIND = ["collections.abc", "encodings.ascii", "encodings.latin_1", "encodings.utf_16", "unicodedata"]
+_BEHIND_OTHERS = {"numpy": ("numpy.fft", "numpy.linalg", "numpy.polynomial", "numpy.random")}
 RECURSION = 300
 # Looks at the bell, about 80 us. The numbers are small enough for Python to keep: watching leaves the memory as it was.
 _TURNS, _LOOKS = range(8), range(250)
@@ -60,7 +61,9 @@ _decode = json.JSONDecoder().decode
 
 
 def allow(modules: Sequence[str]) -> None:
-    """Let programs import these too; they are loaded already."""
+    """Load these, and let programs import them too."""
+    for name in (*modules, *(behind for module in modules for behind in _BEHIND_OTHERS.get(module, ()))):
+        importlib.import_module(name)
     ALLOWED.extend(name for name in modules if name not in ALLOWED)
 
 
@@ -103,6 +106,7 @@ class Host:
 
     def __init__(self, fd: int, bell: Any = None) -> None:
         self._fd, self._bell = fd, bell
+        self._misses = self._rest = 0
 
     def ask(self, request: str) -> Any:
         data = request.encode()
@@ -114,18 +118,25 @@ class Host:
         else:
             before = bell[0]
             os.write(self._fd, data)
-            _watch(bell, before)
+            if self._rest:
+                self._rest -= 1
+            elif _watch(bell, before):
+                self._misses = 0
+            else:  # the host is slow, or the machine busy: watching would only take time from others
+                self._misses = min(self._misses + 1, 6)
+                self._rest = 1 << self._misses
         return _decode(wire.receive(self._fd).decode())
 
     def say(self, message: str) -> None:
         os.write(self._fd, message.encode())
 
 
-def _watch(bell: Any, before: int) -> None:
+def _watch(bell: Any, before: int) -> bool:
     for _ in _TURNS:
         for _ in _LOOKS:
             if bell[0] != before:
-                return
+                return True
+    return False
 
 
 def _term(value: Any, action: str) -> str | int:

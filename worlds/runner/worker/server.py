@@ -17,7 +17,6 @@ import contextlib
 import faulthandler
 import fcntl
 import gc
-import importlib
 import json
 import mmap
 import os
@@ -29,7 +28,6 @@ import types
 from typing import Any
 
 RPC, DUMP = 3, 4
-SETUP_FAILED = 97
 
 
 def _adopt_own_package() -> None:
@@ -54,7 +52,7 @@ if __name__ == "__main__":
         _adopt_own_package()
 
 from habilis.worlds.runner.worker import confine, language, seccomp, simulate, wire  # noqa: E402
-from habilis.worlds.runner.worker.frames import ENDED, NEXT  # noqa: E402
+from habilis.worlds.runner.worker.frames import ENDED, NEXT, SETUP_FAILED  # noqa: E402
 
 
 def _attacked(feature: str) -> str | None:
@@ -182,8 +180,6 @@ def main() -> None:
         os.set_inheritable(fd, False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     confine.prctl(confine.PR_SET_DUMPABLE, 0)
-    for name in _config["modules"]:
-        importlib.import_module(name)
     language.allow(_config["modules"])
     world = simulate.make(*_config["portable"]) if _config["portable"] is not None else None
     hello = {"seccomp": _attacked("seccomp"), "landlock": _attacked("landlock")}
