@@ -574,3 +574,29 @@ def test_a_killed_host_leaves_no_process(when: str, isolation: str) -> None:
     while any(map(_running, pids)) and time.monotonic() < until:
         time.sleep(0.01)
     assert not [pid for pid in pids if _running(pid)]
+
+
+def test_a_tool_may_run_a_program_of_its_own(runner: ConfinedRunner, world: Any) -> None:
+    class Nesting(Tools):
+        def names(self) -> tuple[str, ...]:
+            return ("inner",)
+
+        def call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+            depth = args[0]
+            body = f"return tools.inner({depth - 1}) + 1" if depth else "return 10"
+            t = runner.run(Program("main", f"def main():\n    {body}"), world, tools=self)
+            assert t.error is None, t.error
+            return t.returned
+
+    source = (
+        "def main():\n    world.add('a')\n    n = tools.inner(2)\n    world.add('a')\n    return [n, world.count('a')]"
+    )
+    assert runner.run(Program("main", source), world, tools=Nesting()).returned == [12, 2]
+    assert runner.run(Program("main", "def main(): return 1"), world).returned == 1
+
+
+def test_what_a_program_returns_is_fit_to_be_shown(run: Run) -> None:
+    assert run("return {'a\\x1b[2J': ['\\x07', {'b': '\\u202e'}], 'n': 1}").returned == {
+        "a?[2J": ["?", {"b": "?"}],
+        "n": 1,
+    }

@@ -194,8 +194,8 @@ class _LocalLine:
         self._rung = self._misses = self._rest = 0
         self._open = True
 
-    def receive(self, size: int, look: int = socket.MSG_DONTWAIT) -> bytes:
-        receive = self._channel.recv
+    def receive(self, size: int) -> bytes:
+        receive, look = self._channel.recv, socket.MSG_DONTWAIT
         if self._rest:
             self._rest -= 1
             return receive(size)

@@ -354,7 +354,7 @@ class Session:
 
     def _finish(self, message: list[Any]) -> None:
         if message[0] == "done" and len(message) == 2:
-            self.returned = message[1]
+            self.returned = _cleaned(message[1])
             return
         if (
             len(message) != 4
@@ -476,6 +476,17 @@ def _told(outcome: Outcome) -> tuple[Any, ...]:
     if outcome.ok:
         return 1, outcome.value, outcome.changes, outcome.message
     return 0, None if outcome.unmet is None else [str(a) for a in outcome.unmet], outcome.changes, outcome.message
+
+
+def _cleaned(value: Json) -> Json:
+    """A value from a program with the texts in it made fit to be shown."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list):
+        return [_cleaned(one) for one in value]
+    if isinstance(value, dict):
+        return {clean(key): _cleaned(one) for key, one in value.items()}
+    return value
 
 
 def _short(seen: list[Any]) -> str:

@@ -151,10 +151,11 @@ def _serve(control: socket.socket, host: int, world: Any) -> None:
 
 
 def _reap(control: socket.socket, pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)  # it is ours and not reaped, so the number is still its own
-    _, status, used = os.wait4(pid, 0)
-    with contextlib.suppress(OSError):  # without confinement, a program may have left children
+    # It is ours and not reaped, so the number is still its own.
+    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(OSError):  # without confinement, a program may have children
         os.killpg(pid, signal.SIGKILL)
+    _, status, used = os.wait4(pid, 0)
     control.send(ENDED.pack(status, used.ru_utime + used.ru_stime, used.ru_maxrss))
 
 
