@@ -31,13 +31,13 @@ def _sabotaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **replaced: str)
         path = folder / f"{file}.py"
         path.write_text(path.read_text() + f"\n\ndef {function}(*args, **kwargs):\n    {body}\n")
     monkeypatch.setattr(local, "SERVER", folder / "server.py")
-    isolations._without_bubblewrap.cache_clear()
+    isolations._NO_BUBBLEWRAP.clear()
 
 
 @pytest.fixture(autouse=True)
 def _forget() -> Any:
     yield
-    isolations._without_bubblewrap.cache_clear()
+    isolations._NO_BUBBLEWRAP.clear()
 
 
 # ---- what is found is what holds
@@ -90,7 +90,7 @@ def test_namespaces_that_hide_nothing_are_not_counted(tmp_path: Path, monkeypatc
     )
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    isolations._without_bubblewrap.cache_clear()
+    isolations._NO_BUBBLEWRAP.clear()
     found = probe()
     assert (found.tier, found.backend) == (2, "")
     assert "bubblewrap: started, yet a program could see the host's files and reach the host's sockets" in found.missing
@@ -104,7 +104,7 @@ def test_without_bubblewrap_the_tier_is_two_and_says_why(
         (tmp_path / "bwrap").write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
         (tmp_path / "bwrap").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    isolations._without_bubblewrap.cache_clear()
+    isolations._NO_BUBBLEWRAP.clear()
     found = probe()
     assert found.tier < 3
     assert any(p.startswith("bubblewrap: ") for p in found.missing)

@@ -88,7 +88,7 @@ class LocalWorker:
                 if host is not None:
                     os.close(host)
             self._control = ours
-            self._finalizer = weakref.finalize(self, _stop, self.process, ours, self._owner)
+            self._finalizer = weakref.finalize(self, _stop, self.process, ours, self._spares, self._owner)
             self.problems = self._greet()
 
     def _greet(self) -> Mapping[str, str | None]:
@@ -102,6 +102,7 @@ class LocalWorker:
         else:
             why = ""
         if not hello:
+            self._control.close()  # what is left of it ends, and lets go of its words
             self.process.kill()
             said = self.process.stderr.read()[-1500:].decode(errors="replace").strip()
             self.close()
@@ -296,8 +297,11 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _stop(process: subprocess.Popen[bytes], control: socket.socket, owner: Owner) -> None:
+def _stop(process: subprocess.Popen[bytes], control: socket.socket, spares: deque[list[int]], owner: Owner) -> None:
     control.close()
+    while spares:
+        for fd in spares.popleft():
+            os.close(fd)
     if not owner.here:  # a fork of the host must not stop the host's worker
         return
     try:
