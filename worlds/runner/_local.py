@@ -22,13 +22,11 @@ from pathlib import Path
 
 from habilis.core.errors import IsolationError
 from habilis.worlds.runner import _bubblewrap
-from habilis.worlds.runner._worker import ENVIRONMENT, PYTHON, SIGKILL, Ended, Line, Order, Owner, Setup
+from habilis.worlds.runner._worker import ENVIRONMENT, ODD_FORKS, PYTHON, SIGKILL, Ended, Line, Order, Owner, Setup
 from habilis.worlds.runner.worker.frames import ENDED, NEXT
 
 SERVER = Path(__file__).resolve().parent / "worker" / "server.py"
 _START_SECONDS = 30.0
-# The first forks find memory as no later ones do, so nothing runs in them: ids repeat from the next one on.
-_ODD = 3
 _TICK = 0.02  # seconds that a receive waits before it says that the program is silent
 # Looks at the socket before sleeping, about 20 us: waking a sleeping processor takes longer than most steps do.
 # With one processor there is nobody to wait for.
@@ -49,7 +47,7 @@ class LocalWorker:
             raise IsolationError("sys.executable is empty, so no worker can be started; run under a python executable")
         self._owner = Owner()
         self._spares: deque[list[int]] = deque()  # the ends of forks that wait for a run
-        self._odd = _ODD
+        self._odd = ODD_FORKS
         self._ending: Ended | None = None  # how the last run did, of which `_due` are still to be told
         self._due = 0
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -35,6 +35,10 @@ ENVIRONMENT = {
 }
 
 
+# The first forks find memory as no later ones do, so nothing runs in them: ids repeat from the next one on.
+ODD_FORKS = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What a worker is started with. ``modules``: imported before anything is confined, for programs to import;
