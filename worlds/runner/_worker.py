@@ -35,8 +35,9 @@ ENVIRONMENT = {
 }
 
 
-# The first forks find memory as no later ones do, so nothing runs in them: ids repeat from the next one on.
-ODD_FORKS = 3
+# The first forks find memory as no later ones do (the interpreter tunes code that it has seen a few times), so nothing
+# runs in them: ids repeat from the next one on.
+ODD_FORKS = 10
 
 
 @dataclass(frozen=True, slots=True)

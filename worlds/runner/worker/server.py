@@ -86,6 +86,8 @@ def _run(rpc: int, out: int, dump: int, bell: mmap.mmap, server: int, world: Any
     for number in (signal.SIGUSR1, signal.SIGXCPU):
         faulthandler.register(number, file=DUMP, all_threads=False)
     language.rehearse()
+    gc.collect()  # and so the count to the next collection starts at the same number in every fork
+    gc.enable()
     try:
         order = json.loads(wire.receive(RPC))
         confine.confine(order["tier"], order["memory_mb"], order["cpu_seconds"])
@@ -192,6 +194,7 @@ def main() -> None:
     os.close(null)
     if seccomp.MACHINE in seccomp.MACHINES:
         seccomp.build(seccomp.MACHINE)  # once, for every fork
+    gc.disable()  # one that came by after so many forks would change what the next finds in memory
     gc.collect()
     gc.freeze()
     try:
