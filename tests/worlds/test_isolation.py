@@ -361,3 +361,9 @@ def test_the_probe_of_an_ordinary_process_is_json(world: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert json.dumps(probe().missing)
+
+
+def test_a_batch_of_long_odd_texts_goes_in_parts(runner: ConfinedRunner, world: Any) -> None:
+    source = "def main():\n    world.steps([('add', chr(0x1F642) * 900 + str(i)) for i in range(50)])"
+    t = runner.run(Program("main", source), world)
+    assert (t.error, world.acts) == (None, 50)

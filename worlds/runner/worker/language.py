@@ -54,7 +54,7 @@ for _name in (*ALLOWED, *_BEHIND):
     importlib.import_module(_name)
 
 
-_BATCH, _BATCH_SIZE = 500, 24_000  # actions, and characters of them, handed over at once
+_BATCH, _BATCH_SIZE = 500, wire.MESSAGE - 100  # actions, and bytes of them, handed over at once
 
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _decode = json.JSONDecoder().decode
@@ -280,7 +280,7 @@ class _Ways:
         batch: list[Any] = []
         size = 0
         for name, args in [*actions, ("", ())]:
-            new = len(name) + sum(len(a) if type(a) is str else 20 for a in args) + 20
+            new = len(_encode((name, args))) + 1
             if batch and (not name or len(batch) == _BATCH or size + new > _BATCH_SIZE):
                 done = self.host.ask(_encode(["steps", batch]))
                 yield from done
