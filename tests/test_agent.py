@@ -568,9 +568,13 @@ with serve_openai(lambda request: reply) as server:
 
 def test_the_example_of_a_folder_runs_as_it_stands(tmp_path: Path) -> None:
     folder = tmp_path / "papers"
-    folder.mkdir()
+    for name in ("bills", "notes"):
+        (folder / name).mkdir(parents=True)
+        for i in range(6):
+            (folder / name / f"{name}{i}.txt").write_text(name)
     (folder / "a.txt").write_text("one two three")
     (folder / "b.txt").write_text("four")
+    before = sorted(folder.rglob("*"))
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / "folder_world.py"), str(folder)],
         env={**os.environ, "HABILIS_CACHE": str(tmp_path / "cache")},
@@ -581,7 +585,7 @@ def test_the_example_of_a_folder_runs_as_it_stands(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("solved")
     assert (folder / "notes" / "a.txt").read_text() == "one two three"
-    assert (folder / "b.txt").exists()
+    assert sorted({*folder.rglob("*")} ^ {*before}) == [folder / "a.txt", folder / "notes" / "a.txt"]  # one move
     with Home.open(tmp_path / "papers-habilis", create=False, read_only=True) as home:
         (episode,) = home.journal.episodes()
         levels = {s.evidence.level.value for s in home.journal.skills(None)}
