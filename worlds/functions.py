@@ -48,7 +48,7 @@ from habilis.core import (
     WorldError,
     WorldSpec,
 )
-from habilis.worlds._declare import Declared, Signature, read_signature
+from habilis.worlds._declare import Declared, Signature, check_name, read_signature
 
 _MOST_AFFORDED = 200  # actions of one function; beyond it an even sample
 _MOST_TEXT = 4000  # characters of the observation in words
@@ -147,7 +147,8 @@ class FunctionWorld:
         reasons: every failure is told in full, by ``requires`` or by raising `Unmet`.
         tags: names beginning with ``#`` for sets of interchangeable arguments.
 
-    Raises `DefinitionError` naming the function for a missing hint, and `DuplicateNameError` for two of one name.
+    Raises `DefinitionError` naming the function for a missing hint, or the name that a program could not use or that
+    an action and a predicate share, and `DuplicateNameError` for two functions of one name.
     A function that raises fails its action; only `BudgetExceeded` passes through.
     """
 
@@ -179,6 +180,7 @@ class FunctionWorld:
                     f"two functions of the world {name!r} are called {signature.name!r}: "
                     f"{_where(owner)} and {_where(function)}; rename one"
                 )
+            check_name("an action", signature.name, name)
             self._signatures[signature.name] = signature
         self._observe, self._reset, self._clone = observe, reset, clone
         self._contracts, self._goals = contracts, goals
@@ -334,6 +336,7 @@ class FunctionWorld:
                     f"observe of the world {self.spec.name!r} names a predicate {fact.predicate!r}; "
                     "a predicate is a name as in Python, and none of its keywords"
                 )
+            check_name("a predicate", fact.predicate, self.spec.name, self._signatures)
             arguments = tuple(Parameter(f"argument{i}") for i in range(len(fact.args)))
             words = fact.predicate.replace("_", " ")
             shown = " ".join([words, *(f"{{{i}}}" for i in range(len(fact.args)))])

@@ -240,6 +240,39 @@ def test_a_predicate_used_in_two_ways_is_refused() -> None:
         world.observe()
 
 
+def test_an_action_and_a_predicate_of_one_name_are_refused() -> None:
+    shown: dict[str, Any] = {}
+
+    def close(thing: str) -> None:
+        """Close a thing."""
+
+    world = from_functions([close], observe=lambda: shown, name="hall")
+    shown["close"] = {"door"}
+    with pytest.raises(DefinitionError, match=r"world 'hall'.*an action and a predicate.*'close'.*another name"):
+        world.observe()
+    with pytest.raises(DefinitionError, match="'close'"):
+        from_functions([close], observe=lambda: shown)
+
+    @action(adds="lit()")
+    def lit() -> None:
+        """Light the lamp."""
+
+    with pytest.raises(DefinitionError, match="'lit'"):
+        from_functions([lit], observe=dict)
+
+
+@pytest.mark.parametrize("name", ["_hidden", "facts", "observe", "tags"])
+def test_names_that_programs_could_not_use_are_refused(name: str) -> None:
+    def function() -> None:
+        """Do."""
+
+    with pytest.raises(DefinitionError, match=f"a predicate called '{name}'.*another name"):
+        from_functions([function], observe=lambda: {name: {"door"}})
+    function.__name__ = name
+    with pytest.raises(DefinitionError, match=f"an action called '{name}'.*another name"):
+        from_functions([function], observe=dict)
+
+
 def test_text_inside_quotes_of_a_declaration_is_filled_in_too() -> None:
     @action(adds='exists("{folder}/{name}")')
     def create(folder: str, name: str) -> None:
