@@ -38,7 +38,7 @@ def open_world(name: str, options: Mapping[str, Any]) -> Callable[[], World]:
             raise
         except TypeError as error:
             raise InputError(f"the world {name!r} does not take these options: {error}") from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(f"the world {name!r} could not be made: {type(error).__name__}: {error}") from error
         if not isinstance(made, World):
             raise InputError(
@@ -101,7 +101,7 @@ def _file(path: Path, name: str) -> ModuleType:
     sys.modules[known] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[known]
         raise _unloadable(name, error) from error
     return module
@@ -119,11 +119,11 @@ def _module(place: str, name: str) -> ModuleType:
         if error.name is not None and (place == error.name or place.startswith(error.name + ".")):
             raise NotFoundError(f"cannot load the world {name!r}: no module named {error.name!r}. {_OWN}") from error
         raise _unloadable(name, error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _unloadable(name, error) from error
 
 
-def _unloadable(name: str, error: Exception) -> InputError:
+def _unloadable(name: str, error: BaseException) -> InputError:
     return InputError(f"cannot load the world {name!r}: {type(error).__name__}: {error}")
 
 
