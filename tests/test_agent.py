@@ -576,7 +576,7 @@ def test_the_example_of_a_folder_runs_as_it_stands(tmp_path: Path) -> None:
     (folder / "b.txt").write_text("four")
     before = sorted(folder.rglob("*"))
     done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "folder_world.py"), str(folder)],
+        [sys.executable, str(ROOT / "examples" / "folder_world.py"), str(folder), "--yes"],
         env={**os.environ, "HABILIS_CACHE": str(tmp_path / "cache")},
         capture_output=True,
         text=True,
@@ -591,6 +591,38 @@ def test_the_example_of_a_folder_runs_as_it_stands(tmp_path: Path) -> None:
         levels = {s.evidence.level.value for s in home.journal.skills(None)}
     assert episode.solved
     assert levels <= {"observed"}
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        ([], 2, "required: folder"),
+        (["nosuch"], 2, "no folder"),
+        (["/"], 2, "no folder"),
+        (["."], 1, "not approved"),  # nobody is there to say yes
+        ([".", "--yes"], 0, "solved"),
+    ],
+    ids=str,
+)
+def test_the_example_of_a_folder_answers_whatever_it_is_given(
+    tmp_path: Path, args: list[str], code: int, said: str
+) -> None:
+    folder = tmp_path / "papers"
+    (folder / "notes").mkdir(parents=True)
+    (folder / "a.txt").write_text("one")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "folder_world.py"), *args],
+        cwd=folder,
+        env={**os.environ, "HABILIS_CACHE": str(tmp_path / "cache")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == code, done.stderr
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert (folder / "notes" / "a.txt").exists() is (code == 0)
 
 
 def test_the_example_s_paid_tool_can_be_called_and_is_charged(make: Any, tmp_path: Path) -> None:

@@ -22,7 +22,6 @@ from habilis.agent.regression import Regression, direction, skills_by_fact
 from habilis.core import (
     Action,
     Affording,
-    BudgetExceeded,
     Context,
     Contract,
     Cost,
@@ -193,8 +192,7 @@ class SearchWriter:
             return None
         left = ledger.remaining.search_steps
         limit = self._settings.rehearsal_steps if left is None else min(self._settings.rehearsal_steps, left)
-        if limit < 1:
-            raise BudgetExceeded("search_steps", ledger.limit.search_steps or 0, ledger.spent.search_steps, 0, 1)
+        limit = max(1, limit)  # where nothing is left, the account whose limit it is refuses
         with ledger.reserve(Cost(search_steps=limit)) as held:
             world = context.simulator.imagine(seed)
             trajectory = self._runner.run(

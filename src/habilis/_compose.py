@@ -31,7 +31,7 @@ from habilis.memory.contracts import ContractBook
 from habilis.memory.embedding import RememberingEmbedder, open_embedder
 from habilis.memory.home import Home, default_home
 from habilis.memory.library import SkillLibrary
-from habilis.tools import Catalogue, ToolRegistry, load_registrations
+from habilis.tools import Catalogue, ToolRegistry, load_registrations, registered
 from habilis.worlds.runner import ConfinedRunner
 from habilis.worlds.verify import GoalJudge, WorldVerifier
 
@@ -89,7 +89,7 @@ def compose(
         for one in [*world_tools(given), *tools]:
             registry.add_all(one)
         for source in load_registrations(journal):
-            for one in ToolRegistry().add_all(source):
+            for one in registered(source):
                 if one.name not in registry or registry.get(one.name).owner != one.owner:
                     registry.add(one)
         registry.add_entry_points()
