@@ -6,7 +6,8 @@ idea: Fikes & Nilsson 1971 (STRIPS), regression as in Waldinger 1977.
 
 Each fact is expanded once. Facts that need each other (to move a file here it must be there, and the other way round)
 form a circle, which is settled as a whole: first what is in reach without counting on what holds now, then the rest,
-each by the cheapest way that does not need itself.
+each by the cheapest way that does not need itself. Where that would be too many facts (a folder of a thousand files),
+what holds now is taken for given and not looked into.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ _NEAR_COST = 3.0
 _RARE = 1e-3
 _ALTERNATIVES = 6  # how many members of a tag a program offers to choose from
 _SPREAD = 1.3  # members that cost up to this factor more than the cheapest are offered too
+_WIDE = 1_000  # facts expanded for one question before what holds now is taken for given
 _REFINED = 16  # times that a way found within a circle gives way to a cheaper one
 
 
@@ -96,6 +98,10 @@ class _Found:
     inside: frozenset[Node] = frozenset()
 
 
+class _TooWide(Exception):
+    """More was expanded for one question than is worth it."""
+
+
 @dataclass
 class Regression:
     """One search. ``nodes`` counts what it expanded; ``charge`` is told of each and may raise `BudgetExceeded`."""
@@ -113,6 +119,8 @@ class Regression:
     _ways: dict[Node, list[tuple[Contract, list[_Step]]]] = field(default_factory=dict)
     _members: dict[Node, list[Wanted]] = field(default_factory=dict)
     _above: dict[Node, dict[Node, None]] = field(default_factory=dict)
+    _narrow: bool = False
+    _widest: int = 0
     _circle: frozenset[Node] = frozenset()
     _hopeless: frozenset[Node] = frozenset()
     _seekers: dict[str, Primitive] = field(default_factory=dict)
@@ -140,7 +148,7 @@ class Regression:
         steps = self._steps(contract)
         if steps is None:
             return None
-        self._settle(_below(steps))
+        self._settle(self._below(steps))
         found = self._needs(None, steps)
         return found.needs if found is not None else None
 
@@ -174,7 +182,15 @@ class Regression:
         if self.charge is not None:
             self.charge(1)
 
-    def _settle(self, roots: Iterable[Node]) -> None:
+    def _settle(self, roots: Sequence[Node]) -> None:
+        self._widest = self.nodes + _WIDE
+        try:
+            self._explore(roots)
+        except _TooWide:
+            self._narrow = True
+            self._explore(roots)
+
+    def _explore(self, roots: Iterable[Node]) -> None:
         """Find the best way to each root and to all below it, one circle after the other, the lowest first.
 
         Circles are the strongly connected components, found as in Tarjan 1972.
@@ -217,6 +233,8 @@ class Regression:
         if isinstance(node, Action):
             contracts = [self.book.contract(node)]
         else:
+            if self.facts and not self._narrow and self.nodes > self._widest:
+                raise _TooWide
             self._count()
             fact, up = node
             if node in self.skills or self.nodes > self.max_nodes:
@@ -231,7 +249,7 @@ class Regression:
         self._ways[node] = [(c, steps) for c in contracts if (steps := self._steps(c)) is not None]
         children: dict[Node, None] = dict.fromkeys(self._members.get(node, ()))
         for _, steps in self._ways[node]:
-            children.update(dict.fromkeys(_below(steps)))
+            children.update(dict.fromkeys(self._below(steps)))
         for child in children:
             self._above.setdefault(child, {})[node] = None
         return list(children)
@@ -252,6 +270,19 @@ class Regression:
             seek = None if seeker is None else Action(seeker.name, (*fact.args, *self._where(seeker, contract)))
             steps.append((condition, seek, (fact, up)))
         return steps
+
+    def _below(self, steps: Iterable[_Step]) -> list[Node]:
+        nodes: list[Node] = []
+        for condition, seek, wanted in steps:
+            if seek is not None:
+                nodes += [seek, wanted]
+            elif not (self._narrow and self._is_so(condition.atom)):
+                nodes.append(wanted)
+        return nodes
+
+    def _is_so(self, atom: Atom) -> bool:
+        """Whether it is true or false as it should be, now: numbers are used up, so that more may be needed."""
+        return isinstance(atom.value, bool) and self._snapshot.holds(atom)
 
     def _contracts(self, wanted: Wanted) -> list[Contract]:
         """What brings a fact about; of equal cost is preferred what the world names first."""
@@ -387,7 +418,7 @@ class Regression:
             share = max(1.0, condition.consumed) if condition.consumed >= 0.5 else 1.0
             if condition.consumed < 0.5 and choice.kind != "seek":
                 share = 0.3  # a kept thing serves many times
-                if isinstance(condition.atom.value, bool) and self._snapshot.holds(condition.atom):
+                if self._is_so(condition.atom):
                     share = 0.0  # and what is so already takes nothing
             cost += choice.cost * share
             height = max(height, choice.height)
@@ -440,6 +471,8 @@ class Regression:
 
     def _is_given(self, wanted: Wanted, atom: Atom) -> bool:
         """Whether an atom holds now and there is nothing else to count on."""
+        if self._narrow and self._is_so(atom):
+            return True
         known = wanted not in self._hopeless if wanted in self._circle else wanted in self._found
         return not known and self._snapshot.holds(atom)
 
@@ -465,13 +498,6 @@ class Regression:
         for fact in sorted(counts):
             where.append(min(counts[fact], key=lambda v: (-counts[fact][v], abs(v))))
         return tuple(where)
-
-
-def _below(steps: Iterable[_Step]) -> list[Node]:
-    nodes: list[Node] = []
-    for _, seek, wanted in steps:
-        nodes += [wanted] if seek is None else [seek, wanted]
-    return nodes
 
 
 def _better(found: _Found, before: _Found) -> bool:

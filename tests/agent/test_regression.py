@@ -274,6 +274,16 @@ def test_facts_that_all_need_each_other_are_expanded_once_each() -> None:
     assert_ends(choice)
 
 
+def test_where_too_much_hangs_together_what_holds_is_taken_for_given() -> None:
+    for size, kind, most in ((900, "act", 901), (5_000, "given", 1_100)):
+        chain = [contract(str(i), [f"f{i + 1}"], f"f{i}") for i in range(size)] + [contract("last", [], f"f{size}")]
+        known = regression(chain, facts={have(f"f{i}"): True for i in range(1, size + 1)})
+        choice = known.solve(have("f0"))
+        assert choice is not None
+        assert [c.kind for c in fallback_free(choice)] == [kind]
+        assert known.nodes <= most
+
+
 def test_a_way_through_a_circle_that_starts_from_what_holds_is_found() -> None:
     # c needs b, b needs a, a needs c; a holds.
     circle = [contract("1", ["a"], "b"), contract("2", ["b"], "c"), contract("3", ["c"], "a")]
