@@ -29,7 +29,7 @@ from habilis.core import (
 
 _TYPES: dict[Any, str] = {str: "str", int: "int", float: "float", bool: "bool"}
 _READERS: dict[str, Callable[[Any], Any]] = {"str": str, "int": int, "float": float}
-RESERVED = ("facts", "observe", "tags")  # what every program has on ``world`` beside predicates and actions
+RESERVED = ("facts", "observe", "steps", "tags")  # what every program has on ``world`` beside predicates and actions
 _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 # a quoted text, $0, or {name}
 _TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|\$\d+|\{\w+\}")

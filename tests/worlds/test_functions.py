@@ -357,7 +357,7 @@ def test_an_action_and_a_predicate_of_one_name_are_refused() -> None:
         from_functions([lit], observe=dict)
 
 
-@pytest.mark.parametrize("name", ["_hidden", "facts", "observe", "tags"])
+@pytest.mark.parametrize("name", ["_hidden", "facts", "observe", "steps", "tags"])
 def test_names_that_programs_could_not_use_are_refused(name: str) -> None:
     def function() -> None:
         """Do."""
