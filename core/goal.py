@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from habilis.core.errors import GoalSyntaxError
+from habilis.core.errors import GoalSyntaxError, InputError
 
 Value = bool | int | float
 Term = str | int
@@ -207,7 +207,10 @@ class Snapshot:
 
 def _quote(term: Term) -> str:
     if not isinstance(term, str):
-        return repr(term)
+        try:
+            return repr(term)
+        except ValueError:  # Python writes no longer ones
+            raise InputError("a number in a fact or an action has too many digits; give it as a text") from None
     return '"' + term.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r") + '"'
 
 

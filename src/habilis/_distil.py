@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -95,6 +96,12 @@ async def distil_now(
 
     Seconds are reserved on the ledger before it begins. The result says whether the model was adopted, and why.
     """
+    from habilis.trainer.base import check_base
+
+    check_base(base)
+    if not (math.isfinite(seconds) and seconds >= _LEAST_SECONDS):
+        least = f"{_LEAST_SECONDS:g} seconds"
+        raise InputError(f"distilling takes {least} or more, not {seconds:g}; give more (--seconds)")
     if not can_train():
         raise MissingExtraError("distilling needs torch and friends: pip install 'habilis[train]'")
     from habilis.trainer import distil

@@ -24,6 +24,7 @@ _GRACE = 0.1  # seconds a program has to show its line before it is killed
 _START = 30.0  # seconds a run's process has to confine itself
 _ARGUMENTS = 64
 _BATCH = 1_000  # actions in one request
+_KNOWN = 1_000
 _BLOCK = 64  # world steps reserved at once: the ledger is asked rarely, others are hardly kept waiting
 _FRAME = re.compile(r'File "<skill (\w{1,200})>", line (\d{1,7}) in (\w{1,200}|<\w{1,200}>)')
 
@@ -110,6 +111,7 @@ class Session:
         self._tools, self._tool_names = tools, frozenset(tools.names() if tools is not None else ())
         self._limits, self._account = limits, _Steps(limits.world_steps, ledger)
         self._primitives = {p.name: p for p in world.spec.primitives}
+        self._known: dict[tuple[str, ...], tuple[Action, Primitive]] = {}  # actions that were found to be in order
         self._calls = self._printed = self._tool_calls = 0
         self._output = bytearray()
         self._said = b""
@@ -250,20 +252,11 @@ class Session:
 
     def _act(self, name: Any, args: Any) -> tuple[Action, Outcome]:
         """Check an action, pay for it, do it, record it."""
-        if type(name) is not str or type(args) is not list:
-            raise Malformed("an action is not a name with a list of arguments")
-        primitive = self._primitives.get(name)
-        if primitive is None:
-            raise Malformed(f"the world has no action {clean(name)[:40]!r}")
-        if len(args) > _ARGUMENTS:
-            raise Malformed(f"an action has more than {_ARGUMENTS} arguments")
-        for value in args:
-            if not (type(value) is str and len(value) <= wire.TEXT) and not (
-                type(value) is int and -wire.WHOLE < value < wire.WHOLE
-            ):
-                raise Malformed(f"an argument of {name} is no text of at most {wire.TEXT} characters or whole number")
+        try:
+            action, primitive = self._known[(name, *args)]
+        except (KeyError, TypeError):
+            action, primitive = self._checked(name, args)
         self._account.before(primitive)
-        action = Action(name, tuple(args))
         try:
             outcome = self._world.act(action)
         except InputError as error:
@@ -278,6 +271,25 @@ class Session:
         self._account.took(outcome.steps)
         return action, outcome
 
+    def _checked(self, name: Any, args: Any) -> tuple[Action, Primitive]:
+        if type(name) is not str or type(args) is not list:
+            raise Malformed("an action is not a name with a list of arguments")
+        primitive = self._primitives.get(name)
+        if primitive is None:
+            raise Malformed(f"the world has no action {clean(name)[:40]!r}")
+        if len(args) > _ARGUMENTS:
+            raise Malformed(f"an action has more than {_ARGUMENTS} arguments")
+        for value in args:
+            if not (type(value) is str and len(value) <= wire.TEXT) and not (
+                type(value) is int and -wire.WHOLE < value < wire.WHOLE
+            ):
+                raise Malformed(f"an argument of {name} is no text of at most {wire.TEXT} characters or whole number")
+        action = Action(name, tuple(args))
+        # Texts only: true and 1.0 would pass for a 1 that is known.
+        if len(self._known) < _KNOWN and all(type(value) is str for value in args):
+            self._known[(name, *args)] = action, primitive
+        return action, primitive
+
     def _reply(self, reply: Any, action: Action | None = None) -> None:
         try:
             data = _encode(reply).encode()
@@ -291,13 +303,13 @@ class Session:
     def _repeat(self, message: list[Any]) -> None:
         """Do in the world what the worker did in its own, and hold what came of it against what it told."""
         told = message[1] if len(message) == 2 else None
-        if type(told) is not list or len(told) > _BATCH:
-            raise Malformed(f"a trace is not a list of at most {_BATCH} actions")
+        if type(told) is not list or not 0 < len(told) <= _BATCH:
+            raise Malformed(f"a trace is not a list of 1 to {_BATCH} actions")
+        self._calls -= 1  # not the message counts, but each action in it
         for i, one in enumerate(told):
             if type(one) is not list or len(one) != 3 or type(one[2]) is not list:
                 raise Malformed("a trace is not a list of names with arguments and what was seen")
-            if i:
-                self._count()
+            self._count()
             if not i & 31:
                 self._check_time()
             action, outcome = self._act(one[0], one[1])
@@ -489,7 +501,7 @@ def _cleaned(value: Json) -> Json:
     return value
 
 
-def _short(seen: list[Any]) -> str:
+def _short(seen: Any) -> str:
     return clean(repr(seen))[:200]
 
 
