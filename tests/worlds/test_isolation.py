@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 
+from habilis import Agent, World
 from habilis.core import InputError, IsolationError, Program, RunLimits
+from habilis.memory import Home
+from habilis.run import AgentSettings
 from habilis.worlds.runner import ConfinedRunner, Isolation, UnconfinedWarning, probe
 from habilis.worlds.runner import _local as local
 from habilis.worlds.runner import isolation as isolations
@@ -367,3 +370,23 @@ def test_a_batch_of_long_odd_texts_goes_in_parts(runner: ConfinedRunner, world: 
     source = "def main():\n    world.steps([('add', chr(0x1F642) * 900 + str(i)) for i in range(50)])"
     t = runner.run(Program("main", source), world)
     assert (t.error, world.acts) == (None, 50)
+
+
+def test_the_journal_keeps_the_tier_of_every_attempt(tmp_path: Path) -> None:
+    count = {"n": 0}
+
+    def more() -> None:
+        """One more."""
+        count["n"] += 1
+
+    for name, tier in (("seccomp", 1), ("landlock", 2)):
+        if probe().tier < tier:
+            continue
+        world = World.from_functions([more], observe=lambda: {"count": count}, name="counting")
+        with Agent(world, home=tmp_path / name, settings=AgentSettings(isolation=name)) as agent:
+            agent.solve_now(f'count("n") >= {count["n"] + 2}')
+        with Home.open(tmp_path / name) as home:
+            (run,) = home.journal.runs()
+            attempts = [a for e in home.journal.episodes(run.id) for a in e.attempts]
+            assert attempts
+            assert {a.trajectory.tier for a in attempts} == {tier}
