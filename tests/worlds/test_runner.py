@@ -320,24 +320,6 @@ def test_a_fork_of_the_host_has_a_worker_of_its_own(runner: ConfinedRunner, worl
     assert runner.processes == workers
 
 
-def test_the_hash_seed_of_the_host_changes_nothing() -> None:
-    source = textwrap.dedent("""
-        from habilis.core import *
-        from habilis.worlds.runner import ConfinedRunner
-        class W:
-            spec = WorldSpec("w", "", (), (Predicate("p", "", numeric=True),), "1", {"#t": frozenset("abcdef")})
-            def observe(self): return Snapshot({Fact("p", (n,)): 1 for n in sorted("abc")})
-        body = "def main(): return [world.tags('t'), world.facts('p'), list(set('abcdef')), hash('a')]"
-        with ConfinedRunner() as runner: print(runner.run(Program("main", body), W()).returned)
-    """)
-    said = {
-        subprocess.run([sys.executable, "-c", source], env={"PYTHONHASHSEED": s}, capture_output=True).stdout
-        for s in ("1", "2")
-    }
-    assert len(said) == 1
-    assert b"'a', 'b', 'c'" in said.pop()
-
-
 # ---- limits
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import contextlib
 import json
 import mmap
@@ -136,13 +135,9 @@ class LocalWorker:
 
     def _hear(self) -> None:
         """Take one message: the ends of a new fork, or how the last run ended."""
-        fds = array.array("i")
-        data, rights, _, _ = self._control.recvmsg(64, socket.CMSG_LEN(8 * fds.itemsize))
-        for level, kind, raw in rights:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                fds.frombytes(raw[: len(raw) - len(raw) % fds.itemsize])
+        data, fds, _, _ = socket.recv_fds(self._control, 64, 8)
         if len(fds) >= 4:
-            self._spares.append(list(fds))
+            self._spares.append(fds)
         elif len(data) == ENDED.size:
             status, cpu, _ = ENDED.unpack(data)
             self._ending = Ended.of(status, cpu)
