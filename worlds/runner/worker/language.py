@@ -235,19 +235,30 @@ class _Primitive:
 class _Simulated(_Primitive):
     """One action of a simulated world, as a function."""
 
-    __slots__ = ()
+    __slots__ = ("_known", "_most")
+
+    def __init__(self, ways: _Ways, declared: list[Any]) -> None:
+        super().__init__(ways, declared)
+        self._most = declared[5]
+        self._known: dict[tuple[Any, ...], Any] = {}  # actions by arguments, which true, 1 and 1.0 share rightly
 
     def __call__(self, *args: Any, **kwargs: Any) -> Result:
         if kwargs or len(args) != self._fixed:
             args = self._bind(args, kwargs)
-        if not _plain(args):
-            args = self.terms(args)
         simulation = self._ways.simulation
         assert simulation is not None
-        outcome = simulation.do(self.name, args)
+        try:
+            action = self._known[args]
+        except (KeyError, TypeError):
+            action = self._checked(args, simulation)
+        outcome = simulation.do(action, self._most)
         if outcome is None or not outcome.ok:
-            reply = _told(outcome) if outcome is not None else self._ways.host.ask(f"{self._head}{_encode(args)}]")
-            return self.result(args, reply)
+            if outcome is None:
+                reply = self._ways.host.ask(f"{self._head}{_encode(action[1])}]")
+            else:
+                unmet = None if outcome.unmet is None else [str(atom) for atom in outcome.unmet]
+                reply = 0, unmet, outcome.changes, outcome.message
+            return self.result(action[1], reply)
         tables, changes = self._ways.tables, outcome.changes
         for (predicate, about), _, after in changes:
             if after:
@@ -259,12 +270,11 @@ class _Simulated(_Primitive):
             value = _decode(_encode(value))  # as it would come from the host, and nothing shared with the world
         return Result(value, changes, outcome.message)
 
-
-def _told(outcome: Any) -> tuple[Any, ...]:
-    """An outcome of the simulation, as the host would tell of it."""
-    if outcome.ok:
-        return 1, _decode(_encode(outcome.value)), outcome.changes, outcome.message
-    return 0, None if outcome.unmet is None else [str(a) for a in outcome.unmet], outcome.changes, outcome.message
+    def _checked(self, args: tuple[Any, ...], simulation: Simulation) -> Any:
+        action = simulation.action(self.name, self.terms(args))
+        if len(self._known) < 1_000:
+            self._known[args] = action
+        return action
 
 
 class _Ways:
@@ -511,8 +521,7 @@ def _simulation(host: Host, job: Mapping[str, Any], world: Any) -> Simulation | 
     if world is None:
         return None
     world.load(job["state"])
-    most = {declared[0]: declared[5] for declared in job["primitives"]}
-    return Simulation(world, most, job["left"], host.say)
+    return Simulation(world, job["left"], host.say)
 
 
 def serve(fd: int, bell: Any = None, world: Any = None) -> None:
