@@ -151,7 +151,7 @@ class Session:
                     raise ConnectionResetError(f"the run's process said nothing for {_START:g} s") from None
         if raw == b'["ready"]':
             return
-        why = clean(self._peer.dump(0).decode("utf-8", "replace"))
+        why = clean(self._peer.dump(0).decode("utf-8", "replace"))[:2_000]
         if why:
             raise IsolationError(f"a run could not be confined: {why}; see `habilis doctor`")
         raise ConnectionResetError("the run's process ended before the run began")
@@ -262,10 +262,11 @@ class Session:
         except InputError as error:
             outcome = Outcome(False, message=str(error), steps=0)
         except Exception as error:
-            raise WorldError(f"the world {self._world.spec.name} raised on {action}: {error!r}") from error
+            raise WorldError(f"the world {self._world.spec.name} raised on {_named(action)}: {error!r}") from error
         if not isinstance(outcome, Outcome):
             raise WorldError(
-                f"the world {self._world.spec.name} answered {action} with {type(outcome).__name__}, not Outcome"
+                f"the world {self._world.spec.name} answered {_named(action)} with {type(outcome).__name__}, "
+                "not Outcome"
             )
         self.steps.append(Step(action, outcome))
         self._account.took(outcome.steps)
@@ -294,7 +295,7 @@ class Session:
         try:
             data = _encode(reply).encode()
         except (TypeError, ValueError) as error:
-            what = f"the outcome of {action}" if action is not None else f"what {self._world.spec.name} shows"
+            what = f"the outcome of {_named(action)}" if action is not None else f"what {self._world.spec.name} shows"
             raise WorldError(f"{what} has no JSON form: {error}") from error
         self._send(data)
 
@@ -316,8 +317,8 @@ class Session:
             if seen(outcome) != one[2]:
                 raise Stop(
                     "forged",
-                    f"forged trace: step {len(self.steps)}, {action}, is told to have come to {_short(one[2])}, and "
-                    f"repeating it came to {_short(seen(outcome))}",
+                    f"forged trace: step {len(self.steps)}, {_named(action)}, is told to have come to "
+                    f"{_short(one[2])}, and repeating it came to {_short(seen(outcome))}",
                 )
 
     def _compare(self, message: list[Any]) -> None:
@@ -417,7 +418,8 @@ class Session:
     def _heard_dump(self, wait: float = 0.0) -> bool:
         """Read what faulthandler has written; False if that is nothing, or more than it ever writes."""
         piece = self._peer.dump(wait)
-        self._said += piece
+        if len(self._said) < wire.MESSAGE:
+            self._said += piece
         return bool(piece) and len(self._said) < wire.MESSAGE
 
     def _died(self) -> None:
@@ -499,6 +501,11 @@ def _cleaned(value: Json) -> Json:
     if isinstance(value, dict):
         return {clean(key): _cleaned(one) for key, one in value.items()}
     return value
+
+
+def _named(action: Action) -> str:
+    """An action in a message: what a program put into it can be long, and odd."""
+    return clean(str(action))[:200]
 
 
 def _short(seen: Any) -> str:
