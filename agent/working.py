@@ -118,8 +118,9 @@ class Work:
             writer,
             tuple(a.id for a in picked),
         )
-        if solved and not skills and attempts and self._already(attempts[-1].program):
-            episode = replace(episode, skill=attempts[-1].program.name)
+        last = attempts[-1] if attempts else None
+        if solved and not skills and last is not None and last.trajectory.error is None and self._already(last.program):
+            episode = replace(episode, skill=last.program.name)
         return Worked(episode, skills, picked, raised)
 
     async def _lift_effects(self, skills: list[Skill]) -> None:
@@ -174,7 +175,19 @@ class Work:
                     feedback = Feedback(attempt.trajectory, verdict, False, draft.args)
                     continue
                 solved, reason = True, ""
-                if task.kind == "try" or self._already(draft.program):
+                if task.kind == "try":
+                    return True, "", writer, None
+                # What the clock ended proves nothing either way: where there are fresh worlds, they tell.
+                ended_badly = attempt.trajectory.error is not None
+                if ended_badly and (p.verifier is None or not attempt.trajectory.inconclusive):
+                    reason = f"it came true, but the program is not kept, for it ended in an error: {attempt.feedback}"
+                    if p.verifier is None:  # to do more in a live world than was asked for would prove nothing
+                        return True, reason, writer, None
+                    told = Verdict(False, (), "the goal became true, but the program ended in an error")
+                    feedback = Feedback(attempt.trajectory, told, True, draft.args)
+                    p.events.emit("skill_rejected", self.index, name=draft.program.name, reason=reason)
+                    continue
+                if self._already(draft.program):
                     return True, "", writer, None
                 if p.verifier is None and draft.program.name.startswith("try_"):
                     return True, "it came true while finding out; no program was proven", writer, None
@@ -191,7 +204,10 @@ class Work:
             if result.skill is not None:
                 return True, "", writer, result.skill
             if result.feedback is None:
-                return True, "", writer, self._seen(draft, task, attempts[-1], verdict)
+                ran = attempts[-1]
+                if ran.trajectory.error is not None or (ran.program, ran.args) != (draft.program, dict(draft.args)):
+                    return True, "no program was proven: its tools must not be called again", writer, None
+                return True, "", writer, self._seen(draft, task, ran, verdict)
             feedback = result.feedback
             reason = f"works here, but not in every fresh world: {describe(feedback.trajectory, feedback.verdict)}"
             p.events.emit("skill_rejected", self.index, name=new.name, reason=reason)
@@ -214,7 +230,7 @@ class Work:
         p.book.learn(trajectory)
         p.declare()
         verdict = await asyncio.to_thread(self._judge, task, trajectory)
-        feedback = "" if verdict.ok else describe(trajectory, verdict)
+        feedback = "" if verdict.ok and trajectory.error is None else describe(trajectory, verdict)
         p.events.emit(
             "attempt_ended",
             self.index,

@@ -45,7 +45,7 @@ from habilis.core import (
     Verdict,
 )
 from habilis.memory.contracts import ContractBook
-from habilis.worlds.functions import from_functions
+from habilis.worlds.functions import FunctionWorld, from_functions
 from habilis.worlds.runner import ConfinedRunner
 
 N = Parameter("n", "int", 1, required=False)
@@ -281,20 +281,66 @@ def test_without_an_idea_the_task_fails(tmp_path: Path, runner: ConfinedRunner) 
 
 
 def test_a_live_world_is_only_watched(tmp_path: Path, runner: ConfinedRunner) -> None:
+    world = orchard()
+    assert "live" in world.spec.capabilities
+    with Life(tmp_path / "home", world, runner, writer=lambda book: Scripted(LOOP)) as life:
+        episode = work(life, FIG)
+        skill = life.library.get("have_fig")
+    assert episode.skill == "have_fig"
+    assert world.observe().facts[Fact("count", ("fig",))] == 1  # seen to work once, and not done again to prove it
+    assert (skill.evidence.level, skill.evidence.successes) == (EvidenceLevel.OBSERVED, 1)
+
+
+def orchard() -> FunctionWorld:
     bag = {"fig": 0}
 
     def pick(thing: str) -> None:
         "Take one."
         bag[thing] += 1
 
-    world = from_functions([pick], observe=lambda: {"count": bag}, name="orchard")
-    assert "live" in world.spec.capabilities
-    with Life(tmp_path / "home", world, runner, writer=lambda book: Scripted(LOOP)) as life:
+    return from_functions([pick], observe=lambda: {"count": bag}, name="orchard")
+
+
+ENDLESS = program("have_fig", 'while True:\n    world.pick("fig")', 'count("fig") >= {n}', N)
+RAISES = program("have_fig", 'world.pick("fig")\nraise ValueError("enough")', 'count("fig") >= {n}', N)
+IMPORTS = program("have_fig", 'world.pick("fig")\nimport os', 'count("fig") >= {n}', N)
+
+
+@pytest.mark.parametrize("bad", [ENDLESS, RAISES, IMPORTS], ids=["endless", "raises", "imports"])
+def test_a_program_that_ends_in_an_error_solves_its_task_and_is_not_kept(
+    tmp_path: Path, runner: ConfinedRunner, bad: Draft
+) -> None:
+    with written(tmp_path, runner, Scripted(bad)) as life:
         episode = work(life, FIG)
-        skill = life.library.get("have_fig")
-    assert episode.skill == "have_fig"
-    assert bag == {"fig": 1}  # seen to work once, and not done again to prove it
-    assert (skill.evidence.level, skill.evidence.successes) == (EvidenceLevel.OBSERVED, 1)
+        assert (episode.status, episode.skill, life.library.active()) == ("solved", None, {})
+        assert "ended in an error" in episode.reason
+        error = episode.attempts[0].trajectory.error
+        assert error is not None
+        assert f"{error.kind}: " in episode.reason
+        assert f"{error.kind}: " in episode.attempts[0].feedback
+
+
+@pytest.mark.parametrize("bad", [ENDLESS, RAISES, IMPORTS], ids=["endless", "raises", "imports"])
+def test_in_a_live_world_it_is_not_kept_either(tmp_path: Path, runner: ConfinedRunner, bad: Draft) -> None:
+    writer = Scripted(bad, LOOP)
+    with Life(tmp_path / "home", orchard(), runner, writer=lambda book: writer) as life:
+        episode = work(life, FIG)
+        assert (episode.status, episode.skill, life.library.active()) == ("solved", None, {})
+        assert "ended in an error" in episode.reason
+    assert writer.told == []  # the goal is reached: nothing more is done in a live world
+
+
+def test_the_error_goes_back_to_the_writer_that_then_does_better(tmp_path: Path, runner: ConfinedRunner) -> None:
+    writer = Scripted(RAISES, RAISES, LOOP)
+    with written(tmp_path, runner, writer) as life:
+        episode = work(life, FIG)
+        assert life.library.get("have_fig").program == LOOP.program
+    assert (episode.status, episode.skill, len(episode.attempts)) == ("solved", "have_fig", 1)
+    here, elsewhere = writer.told
+    assert (here.verifying, here.verdict.ok, here.verdict.unmet) == (True, False, ())
+    assert elsewhere.verifying
+    for feedback in (here, elsewhere):  # the goal is true in both, and that is not enough
+        assert (feedback.trajectory.error.kind, feedback.trajectory.error.message) == ("ValueError", "enough")
 
 
 # ---------------------------------------------------------------------- the cascade
