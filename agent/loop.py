@@ -114,7 +114,7 @@ class Loop:
     async def work(self, task: Task, chosen: Cost | None = None) -> Episode:
         """Work on one task to its verdict, and record the episode. ``chosen``: what choosing it has cost."""
         p = self.parts
-        ledger = p.ledger.child(self.settings.task_budget)
+        ledger = p.ledger.child(self.settings.task_budget, of="task")
         before = self._left if self._left is not None and self._left.same(task) else LeftOver(task)
         tape = TaskTape(
             p.journal,

@@ -15,6 +15,7 @@ import pytest
 
 from habilis import Agent, AgentSettings, Goal, HabilisError, World, tool
 from habilis.core import (
+    Budget,
     Context,
     Cost,
     Draft,
@@ -272,6 +273,22 @@ def test_an_unreachable_model_is_told_and_the_run_can_go_on(make: Any, tmp_path:
     with serve_openai(Script()) as server:
         summary = make(server, home=tmp_path / "home").run_now(2)
     assert (summary.run_id, summary.status) == (1, "finished")
+
+
+def test_what_one_task_may_cost_can_be_set(make: Any, tmp_path: Path) -> None:
+    def solve(task_budget: Any) -> Any:
+        settings = AgentSettings(task_budget=task_budget)
+        return make(None, world="craft", settings=settings, budget="search_steps=100000").solve_now("have 1 stick")
+
+    for little in ("search_steps=20", Budget(usd=None, search_steps=20)):
+        failed = solve(little)
+        assert (failed.status, failed.cost.search_steps <= 20) == ("failed", True)
+        assert "the limit of one task, search_steps=20 is reached" in failed.reason
+        assert "--max-search-steps" not in failed.reason
+        assert "AgentSettings(task_budget=" in failed.reason
+    assert solve("search_steps=90000").cost.search_steps > 20
+    with pytest.raises(InputError, match="cannot read 'much=1'"):
+        solve("much=1")
 
 
 # ---------------------------------------------------------------------- what else a chat model is asked

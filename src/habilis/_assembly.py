@@ -36,6 +36,7 @@ from habilis.core import (
     Verdict,
     World,
     WorldSpec,
+    as_budget,
     dump,
 )
 from habilis.memory.home import Home
@@ -173,8 +174,7 @@ class Assembly:
                 spec, book, CurriculumSettings(strategy=self.settings.curriculum), seed=self.settings.seed
             ),
         )
-        settings = LoopSettings(keep_skills=self.settings.keep_skills, keep_contracts=self.settings.keep_contracts)
-        loop = Loop(self.loop_parts, run_id, settings)
+        loop = Loop(self.loop_parts, run_id, self._loop_settings())
         lived = self.last_run is not None
         seed = self.settings.seed if self.fresh_life(run_id) else self.settings.seed + run_id
         resumed = loop.begin(None if stay and lived else seed)
@@ -188,6 +188,11 @@ class Assembly:
         else:
             self.events.emit("run_started", None, run=run_id, iterations=tasks, budget=limit, **config)
         return loop
+
+    def _loop_settings(self) -> LoopSettings:
+        mine = self.settings
+        settings = LoopSettings(keep_skills=mine.keep_skills, keep_contracts=mine.keep_contracts)
+        return settings if mine.task_budget is None else replace(settings, task_budget=as_budget(mine.task_budget))
 
     @property
     def ledger(self) -> Ledger:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -41,7 +41,9 @@ class AgentSettings:
     for never. ``curriculum``: "demand", "reach" or "random". ``embedder``: "auto" takes what was fetched.
     ``isolation``: "auto" (the highest tier that holds here), "bubblewrap", "landlock", "seccomp", "docker:IMAGE",
     "gvisor:IMAGE". ``unsafe_no_isolation``: run programs unconfined; recorded with every result. ``numpy``: programs
-    may import numpy.
+    may import numpy. ``task_budget``: the most that one task may cost, verification included, within the agent's
+    budget; a `Budget`, or text such as "search_steps=500000,world_steps=60000", which leaves kinds that are not named
+    without a limit. None: 12,000 search steps and 60,000 world steps. A task that needs more fails; the run goes on.
     """
 
     seed: int = 0
@@ -54,6 +56,7 @@ class AgentSettings:
     numpy: bool = False
     keep_skills: bool = True
     keep_contracts: bool = True
+    task_budget: Budget | str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,8 @@ class Agent:
         from habilis._compose import compose
 
         self.settings = settings or AgentSettings()
+        if self.settings.task_budget is not None:
+            self.settings = replace(self.settings, task_budget=as_budget(self.settings.task_budget))
         self.events = EventStream()
         limit = Budget() if budget is None else as_budget(budget)
         self._parts = compose(

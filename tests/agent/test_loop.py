@@ -150,7 +150,7 @@ def test_a_tasks_own_limit_fails_the_task_alone(tmp_path: Path, runner: Confined
     with Life(tmp_path / "home", craft_like(), runner, settings=settings) as life:
         failed = work(life, 'count("axe") >= 1')
         assert failed.status == "failed"
-        assert "search_steps=3" in failed.reason
+        assert "the limit of one task, search_steps=3 is reached" in failed.reason
         assert life.ledger.spent.search_steps <= 3
         # Choosing what to do takes more than that, and is not a task.
         assert step(life) is not None
