@@ -8,13 +8,13 @@ any moment loses at most the attempts of the task in hand, and a resumed run goe
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 from habilis.agent.calls import needed
 from habilis.agent.parts import Help, LoopSettings, Parts
 from habilis.agent.probing import probe
 from habilis.agent.tape import LeftOver, TaskTape, left_over
+from habilis.agent.threads import in_thread
 from habilis.agent.working import Work, describe
 from habilis.core import (
     Checkpointed,
@@ -91,9 +91,10 @@ class Loop:
             p.book.forget()
         choosing = p.ledger.child()  # bounded by the run alone: a large library must not use up the task's own limit
         context = p.context(self.settings)
-        await asyncio.to_thread(probe, p.book, context, self.iteration, choosing)
+        await in_thread("the choice of a task", probe, p.book, context, self.iteration, choosing)
         goals = p.world.goals() if isinstance(p.world, GoalGiving) else ()
-        proposal = await asyncio.to_thread(
+        proposal = await in_thread(
+            "the choice of a task",
             p.curriculum.propose,
             self.iteration,
             context,

@@ -5,7 +5,6 @@ Nothing is recorded here but what was spent; the loop does that once the work is
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +13,7 @@ from habilis.agent.calls import called_tools, needed
 from habilis.agent.parts import LoopSettings, Parts
 from habilis.agent.regression import skills_by_fact
 from habilis.agent.tape import TaskTape
+from habilis.agent.threads import in_thread
 from habilis.agent.words import goal_to_words
 from habilis.core import (
     Action,
@@ -41,6 +41,7 @@ from habilis.core import (
     WorldError,
 )
 
+_ASKED = "asked to stop; run again to continue"
 _EFFECTS = 4  # how many effects of a tried action are lifted to skills at once
 
 
@@ -90,7 +91,7 @@ class Work:
         status = "failed"
         try:
             solved, reason, writer, skill = await self._rounds(drafts, task, context)
-            status = "solved" if solved else "failed"
+            status = "solved" if solved else "stopped" if self._stopped() else "failed"
             skills = [skill] if skill is not None else []
             if solved and task.kind == "try":
                 await self._lift_effects(skills)
@@ -160,6 +161,8 @@ class Work:
         feedback: Feedback | None = None
         verdict = Verdict(solved)
         for number in range(self.settings.rounds):
+            if self._stopped():
+                return solved, _ASKED, writer, None
             try:
                 draft = await (anext(drafts) if feedback is None else drafts.asend(feedback))
             except StopAsyncIteration:
@@ -167,6 +170,8 @@ class Work:
                     reason = getattr(p.writer, "why", "") or reason
                 return solved, reason, writer, None
             writer = draft.program.writer
+            if self._stopped():
+                return solved, _ASKED, writer, None
             if not solved:
                 attempt, verdict = await self._attempt(draft, task, context, number)
                 attempts.append(attempt)
@@ -198,7 +203,7 @@ class Work:
                 feedback = Feedback(attempts[-1].trajectory, Verdict(False, (), reason), True, draft.args)
                 continue
             new = candidate(draft, task, context.spec, self.index, called_tools(draft.program, p.skills(self.settings)))
-            result = await asyncio.to_thread(self._verify, new, task)
+            result = await in_thread("the proof of a program in fresh worlds", self._verify, new, task)
             for trajectory in result.trajectories:
                 p.book.learn(trajectory)
             if result.skill is not None:
@@ -215,7 +220,8 @@ class Work:
 
     async def _attempt(self, draft: Draft, task: Task, context: Context, number: int) -> tuple[Attempt, Verdict]:
         p, ledger = self.parts, self.ledger
-        trajectory = await asyncio.to_thread(
+        trajectory = await in_thread(
+            "a program in the world",
             p.runner.run,
             draft.program,
             p.world,
@@ -229,7 +235,7 @@ class Work:
         p.journal.update_run(self.run_id, spent=p.ledger.spent)  # a kill from here on forgets no spending
         p.book.learn(trajectory)
         p.declare()
-        verdict = await asyncio.to_thread(self._judge, task, trajectory)
+        verdict = await in_thread("the judge", self._judge, task, trajectory)
         feedback = "" if verdict.ok and trajectory.error is None else describe(trajectory, verdict)
         p.events.emit(
             "attempt_ended",
@@ -267,6 +273,10 @@ class Work:
         tools = called_tools(draft.program, self.parts.skills(self.settings))
         new = candidate(replace(draft, goal_template=template), task, spec, self.index, tools)
         return observed(new, attempt.args, task, attempt.trajectory, verdict.judge)
+
+    def _stopped(self) -> bool:
+        """Whether a user's task is to end here: it has no other end to wait for, and goes on when it is asked again."""
+        return self.task.origin == "user" and self.parts.stop()
 
     def _already(self, program: Program) -> bool:
         """The program is a known skill, called as it is."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import random
 import threading
@@ -15,6 +14,7 @@ from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
 from habilis.agent.loop import Loop, LoopSettings, Parts, describe
 from habilis.agent.tape import TaskTape, calls_made
+from habilis.agent.threads import at_work, in_thread
 from habilis.agent.words import check_goal, goal_to_words, words_to_goal
 from habilis.core import (
     Action,
@@ -46,6 +46,9 @@ from habilis.worlds.runner import ConfinedRunner
 
 if TYPE_CHECKING:
     from habilis.run import AgentSettings
+
+
+_PATIENCE = 2.0  # seconds for a program that nobody waits for any more
 
 
 @dataclass(frozen=True)
@@ -244,7 +247,8 @@ class Assembly:
                 check_goal(wanted, self.world.spec, snapshot)
                 return wanted
         known = self._names(snapshot)
-        return await asyncio.to_thread(
+        return await in_thread(
+            "the reading of the goal",
             words_to_goal,
             text,
             self.world.spec,
@@ -334,8 +338,15 @@ class Assembly:
             self.leave()
         finally:
             self.library.close()
-            self.runner.close()
+            self._end_workers()
             self.home.close()
+
+    def _end_workers(self) -> None:
+        """End the workers. A program that is still under way, because its task was cancelled, may hang in the world:
+        then they end when it does, or with this process."""
+        ending = threading.Thread(target=self.runner.close, name="habilis-closing", daemon=True)
+        ending.start()
+        ending.join(_PATIENCE if at_work() else None)
 
 
 def _same(one: Mapping[str, Json], other: Mapping[str, Json]) -> bool:

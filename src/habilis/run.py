@@ -138,15 +138,21 @@ class Agent:
         """Work on one goal, given as a goal, as its text, or in plain words; returns the episode.
 
         Words become a goal by the world's own phrases, by the adopted local model, or by the chat model; raises
-        `InputError` when none of them understands.
+        `InputError` when none of them understands. In the main thread Ctrl-C stops it before the next program is
+        written or run; a second one says what is waited for, a third one raises `KeyboardInterrupt`.
         """
+        from habilis._interrupts import interruptible
+
         parts = self._parts
-        wanted = await self._goal(goal)
-        loop = parts.session("solve")
-        text = goal if isinstance(goal, str) else parts.words(wanted)
-        task = Task(wanted, parts.world.spec.name, parts.seed_for(loop.iteration), text, origin="user")
-        self.events.emit("task_proposed", loop.iteration, text=text, goal=str(wanted), kind="achieve", why="asked for")
-        return await loop.work(task)
+        parts.stop.clear()
+        with interruptible(parts.stop, parts.home.journal):
+            wanted = await self._goal(goal)
+            loop = parts.session("solve")
+            text = goal if isinstance(goal, str) else parts.words(wanted)
+            task = Task(wanted, parts.world.spec.name, parts.seed_for(loop.iteration), text, origin="user")
+            told = {"text": text, "goal": str(wanted), "kind": "achieve", "why": "asked for"}
+            self.events.emit("task_proposed", loop.iteration, **told)
+            return await loop.work(task)
 
     def solve_now(self, goal: Goal | str) -> Episode:
         """`solve`, for code that is not async."""
@@ -157,7 +163,8 @@ class Agent:
 
         The latest run of this home with the same world, writer and settings goes on where it stopped or finished;
         where it has that many tasks already, nothing is done. In the main thread Ctrl-C ends it after the task in
-        hand. Raises `InputError` for less than one task, `ModelError` when a chat model fails.
+        hand; a second one says what is waited for, a third one raises `KeyboardInterrupt`. Raises `InputError` for
+        less than one task, `ModelError` when a chat model fails.
         """
         from habilis._autonomous import autonomous
 
@@ -190,7 +197,7 @@ class Agent:
                 await work
 
     def stop(self) -> None:
-        """End the run after the task in hand; it can be continued."""
+        """End the run after the task in hand, or `solve` before its next program; both can be continued."""
         self._parts.stop.set()
 
     # ------------------------------------------------------------------ what it knows

@@ -10,13 +10,15 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line; an error of ours is one clear message and exit status 1."""
     try:
+        from habilis._interrupts import command_line
         from habilis.cli._app import app
         from habilis.cli._output import fail
         from habilis.core import HabilisError
     except KeyboardInterrupt:
         sys.exit(130)
     try:
-        app()
+        with command_line():
+            app()
         sys.stdout.flush()
     except HabilisError as error:
         fail(error)
