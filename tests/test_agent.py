@@ -585,6 +585,34 @@ def world_boil(item: str) -> None:
     """Boil."""
 
 
+def test_a_closed_agent_does_nothing_more(make: Any, tmp_path: Path) -> None:
+    with serve_openai(Script()) as server:
+        agent = make(server, home=tmp_path / "home")
+        agent.solve_now('count("egg") >= 2')
+        skill = agent.skill("boil_some")
+        agent.close()
+        agent.close()
+
+        async def watch() -> None:
+            async for _ in agent.stream(1):
+                pass
+
+        for act in (
+            lambda: skill(n=3),
+            lambda: skill.as_tool().invoke({"n": 3}),
+            lambda: agent.solve_now('count("egg") >= 3'),
+            lambda: agent.run_now(1),
+            lambda: asyncio.run(watch()),
+            lambda: agent.ask("needs", 'boil("egg")'),
+            agent.report,
+        ):
+            with pytest.raises(InputError, match="the agent is closed"):
+                act()
+    assert agent.world.observe().holds(Goal.parse('count("egg") == 2').atoms[0])
+    assert agent._parts.runner.processes == ()
+    assert (skill.name, "def boil_some" in skill.source) == ("boil_some", True)
+
+
 def test_a_home_keeps_what_was_learned(make: Any, tmp_path: Path) -> None:
     with serve_openai(Script()) as server:
         first = make(server, home=tmp_path / "home")

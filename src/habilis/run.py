@@ -30,7 +30,7 @@ from habilis.core import (
 )
 
 if TYPE_CHECKING:
-    from habilis._assembly import Answer
+    from habilis._assembly import Answer, Assembly
 
 WRITERS = ("search", "chat", "cascade")
 
@@ -143,7 +143,7 @@ class Agent:
         """
         from habilis._interrupts import interruptible
 
-        parts = self._parts
+        parts = self._open()
         parts.stop.clear()
         with interruptible(parts.stop, parts.home.journal):
             wanted = await self._goal(goal)
@@ -168,8 +168,9 @@ class Agent:
         """
         from habilis._autonomous import autonomous
 
-        self._parts.stop.clear()
-        return await autonomous(self._parts, tasks, self.settings)
+        parts = self._open()
+        parts.stop.clear()
+        return await autonomous(parts, tasks, self.settings)
 
     def run_now(self, tasks: int | None = None) -> Summary:
         """`run`, for code that is not async."""
@@ -230,21 +231,26 @@ class Agent:
 
         The answer holds what the adopted local model says and what the learned contracts say.
         """
-        return self._parts.ask(kind, about)
+        return self._open().ask(kind, about)
 
     def report(self, path: Path | None = None) -> Path:
         """Write the HTML report of this agent's latest run, else of the home's; returns its path."""
         from habilis._autonomous import report
 
-        return report(self._parts, path)
+        return report(self._open(), path)
 
     def call(self, skill: Skill, args: Mapping[str, Json]) -> Json:
         """Run a skill in this agent's world, confined, and return what it returned. Raises `HabilisError`."""
-        return self._parts.call(skill, args)
+        return self._open().call(skill, args)
 
     def close(self) -> None:
-        """Stop the worker and give the home back."""
+        """Stop the worker and give the home back. What acts or needs the home raises `InputError` from then on."""
         self._parts.close()
+
+    def _open(self) -> Assembly:
+        if self._parts.closed:
+            raise InputError("the agent is closed; make a new one: Agent(..., home=...)")
+        return self._parts
 
     def __enter__(self) -> Self:
         return self
