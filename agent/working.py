@@ -5,11 +5,12 @@ Nothing is recorded here but what was spent; the loop does that once the work is
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from habilis.agent.admission import Verified, affordable, candidate, observed, verify
 from habilis.agent.calls import called_tools, needed
+from habilis.agent.drafting import Drafting
 from habilis.agent.parts import LoopSettings, Parts
 from habilis.agent.regression import skills_by_fact
 from habilis.agent.tape import TaskTape
@@ -39,6 +40,7 @@ from habilis.core import (
     Trajectory,
     Verdict,
     WorldError,
+    WriterError,
 )
 
 _ASKED = "asked to stop; run again to continue"
@@ -52,7 +54,7 @@ class Worked:
     episode: Episode
     skills: Sequence[Skill]
     picked: tuple[Augmentation, ...]
-    raised: ModelError | None = None  # ends the run, once the episode is recorded
+    raised: ModelError | WriterError | None = None  # ends the run, once the episode is recorded
 
 
 class Work:
@@ -84,12 +86,13 @@ class Work:
         names = [a.name for a in picked if a.kind is Kind.TOOL]
         caller = p.help.caller(names, ledger, self.tape) if p.help is not None else None
         context = p.context(self.settings, picked, caller)
-        drafts = p.writer.drafts(task, context, ledger)
+        drafts: Drafting | None = None
         skills: list[Skill] = []
-        raised: ModelError | None = None
+        raised: ModelError | WriterError | None = None
         solved, reason, writer = False, "", ""
         status = "failed"
         try:
+            drafts = Drafting(p.writer, task, context, ledger)
             solved, reason, writer, skill = await self._rounds(drafts, task, context)
             status = "solved" if solved else "stopped" if self._stopped() else "failed"
             skills = [skill] if skill is not None else []
@@ -100,14 +103,14 @@ class Work:
             status = "solved" if solved else "failed" if affordable(error, p.ledger) else "stopped"
             reason = str(error)
             writer = attempts[-1].program.writer if attempts else ""
-        except (DefinitionError, InputError, ModelError, ToolError, WorldError) as error:
+        except (DefinitionError, InputError, ModelError, ToolError, WorldError, WriterError) as error:
             # What was spent and done until here is recorded all the same; the next task may fare better.
             solved = any(a.ok for a in attempts)
             status, reason = "solved" if solved else "failed", f"{type(error).__name__}: {error}"
-            raised = error if isinstance(error, ModelError) else None
+            raised = error if isinstance(error, (ModelError, WriterError)) else None
             writer = attempts[-1].program.writer if attempts else ""
         finally:
-            await drafts.aclose()
+            await self._close(drafts)
         episode = Episode(
             self.index,
             task,
@@ -123,6 +126,11 @@ class Work:
         if solved and not skills and last is not None and last.trajectory.error is None and self._already(last.program):
             episode = replace(episode, skill=last.program.name)
         return Worked(episode, skills, picked, raised)
+
+    async def _close(self, drafts: Drafting | None) -> None:
+        trouble = await drafts.close() if drafts is not None else ""
+        if trouble:  # what became of the task stands all the same
+            self.parts.events.emit("warning", self.index, message=trouble)
 
     async def _lift_effects(self, skills: list[Skill]) -> None:
         """What a newly understood action brings about becomes skills at once."""
@@ -140,17 +148,17 @@ class Work:
             goal = Goal((Atom(effect.fact, ">=", 1) if predicate.numeric else Atom(effect.fact),))
             wanted = replace(task, goal=goal, kind="achieve", action=None, text=goal_to_words(goal, p.world.spec))
             context = p.context(self.settings)
-            drafts = p.writer.drafts(wanted, context, self.ledger)
+            drafts = Drafting(p.writer, wanted, context, self.ledger)
             try:
                 _, _, _, skill = await self._rounds(drafts, wanted, context, solved=True)
             finally:
-                await drafts.aclose()
+                await self._close(drafts)
             if skill is not None:
                 skills.append(skill)
 
     async def _rounds(
         self,
-        drafts: AsyncGenerator[Draft, Feedback],
+        drafts: Drafting,
         task: Task,
         context: Context,
         solved: bool = False,
@@ -163,9 +171,8 @@ class Work:
         for number in range(self.settings.rounds):
             if self._stopped():
                 return solved, _ASKED, writer, None
-            try:
-                draft = await (anext(drafts) if feedback is None else drafts.asend(feedback))
-            except StopAsyncIteration:
+            draft = await drafts.next(feedback)
+            if draft is None:
                 if not solved and not attempts:
                     reason = getattr(p.writer, "why", "") or reason
                 return solved, reason, writer, None

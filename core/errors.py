@@ -16,7 +16,8 @@
     ├── ModelError (RuntimeError)            a model could not be loaded or called
     ├── ToolError (RuntimeError)             a tool failed; feedback for the writer, not a crash
     ├── SkillError (RuntimeError)            a skill was called and did not do what it promises
-    └── WorldError (RuntimeError)            a world raised while being driven
+    ├── WorldError (RuntimeError)            a world raised while being driven
+    └── WriterError (RuntimeError)           a writer raised, or gave something else than a draft: names it
 
 Every class carries a stable ``code``. To add one: subclass here, give it a ``code``, list it above and in
 ``__all__`` of :mod:`habilis.core`; a test compares the three.
@@ -146,3 +147,7 @@ class SkillError(HabilisError, RuntimeError):
 
 class WorldError(HabilisError, RuntimeError):
     code = "world"
+
+
+class WriterError(HabilisError, RuntimeError):
+    code = "writer"

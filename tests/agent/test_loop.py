@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.agent.conftest import Life, Rule, RuleWorld, craft_like, make_world
@@ -43,6 +44,7 @@ from habilis.core import (
     Task,
     Trajectory,
     Verdict,
+    WriterError,
 )
 from habilis.memory.contracts import ContractBook
 from habilis.worlds.functions import FunctionWorld, from_functions
@@ -341,6 +343,65 @@ def test_the_error_goes_back_to_the_writer_that_then_does_better(tmp_path: Path,
     assert elsewhere.verifying
     for feedback in (here, elsewhere):  # the goal is true in both, and that is not enough
         assert (feedback.trajectory.error.kind, feedback.trajectory.error.message) == ("ValueError", "enough")
+
+
+class Odd:
+    """Does what a writer must not."""
+
+    name = "odd"
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def drafts(self, task: Task, context: Context, ledger: Ledger) -> Any:
+        return {"raises": self.raises, "yields": self.yields, "returns": list, "halves": self.halves}[self.what]()
+
+    async def raises(self) -> AsyncGenerator[Draft, Feedback]:
+        yield ONCE
+        raise KeyError("mistake")
+
+    async def yields(self) -> AsyncGenerator[Any, Feedback]:
+        yield "def once(): pass"
+
+    async def halves(self) -> AsyncGenerator[Any, Feedback]:
+        yield Draft(ONCE.program, {}, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("raises", "the writer 'odd' raised KeyError: 'mistake'"),
+        ("yields", "the writer 'odd' yielded 'def once(): pass', which is no Draft"),
+        ("returns", "the writer 'odd' gives list from drafts(), not an asynchronous generator"),
+        ("halves", "the writer 'odd' yielded a Draft whose goal_template is None"),
+    ],
+)
+@pytest.mark.parametrize("within", [False, True], ids=["alone", "in a cascade"])
+def test_a_writer_s_mistake_is_told_as_its_own(
+    tmp_path: Path, runner: ConfinedRunner, what: str, told: str, within: bool
+) -> None:
+    writer: Any = Cascade([Odd(what)]) if within else Odd(what)
+    with Life(tmp_path / "home", make_world(PICK), runner, writer=lambda book: writer) as life:
+        with pytest.raises(WriterError, match=re.escape(told)):
+            work(life, 'count("fig") >= 2')
+        (episode,) = life.home.journal.episodes(life.loop.run_id)
+        assert (episode.status, told in episode.reason) == ("failed", True)
+        assert len(episode.attempts) == (what == "raises")
+
+
+def test_a_writer_that_raises_when_it_is_closed_does_not_undo_the_work(tmp_path: Path, runner: ConfinedRunner) -> None:
+    class Sulks(Scripted):
+        async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
+            try:
+                yield LOOP
+            finally:
+                raise OSError("no more")
+
+    with written(tmp_path, runner, Sulks()) as life:
+        assert work(life, FIG).skill == "have_fig"
+    assert [e.data["message"] for e in life.seen if e.kind == "warning"] == [
+        "the writer 'scripted' raised OSError: no more"
+    ]
 
 
 # ---------------------------------------------------------------------- the cascade
