@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from habilis.agent.admission import Verified, affordable, candidate, observed, verify
+from habilis.agent.admission import Verified, affordable, candidate, misstated, observed, verify
 from habilis.agent.calls import called_tools, needed
 from habilis.agent.drafting import Drafting
 from habilis.agent.parts import LoopSettings, Parts
@@ -204,10 +204,16 @@ class Work:
                 if p.verifier is None and draft.program.name.startswith("try_"):
                     return True, "it came true while finding out; no program was proven", writer, None
                 if p.verifier is None:
-                    return True, "", writer, self._seen(draft, task, attempt, verdict)
+                    return True, *self._seen(draft, task, attempt, verdict)
             if not draft.goal_template:
                 reason = "the program is not general: it has no goal of its own"
                 feedback = Feedback(attempts[-1].trajectory, Verdict(False, (), reason), True, draft.args)
+                continue
+            wrong = misstated(draft, task, context.spec)
+            if wrong:
+                reason = f"the program is not kept: {wrong}"
+                feedback = Feedback(attempts[-1].trajectory, Verdict(False, (), wrong), True, draft.args)
+                p.events.emit("skill_rejected", self.index, name=draft.program.name, reason=reason)
                 continue
             new = candidate(draft, task, context.spec, self.index, called_tools(draft.program, p.skills(self.settings)))
             result = await in_thread("the proof of a program in fresh worlds", self._verify, new, task)
@@ -219,7 +225,7 @@ class Work:
                 ran = attempts[-1]
                 if ran.trajectory.error is not None or (ran.program, ran.args) != (draft.program, dict(draft.args)):
                     return True, "no program was proven: its tools must not be called again", writer, None
-                return True, "", writer, self._seen(draft, task, ran, verdict)
+                return True, *self._seen(draft, task, ran, verdict)
             feedback = result.feedback
             reason = f"works here, but not in every fresh world: {describe(feedback.trajectory, feedback.verdict)}"
             p.events.emit("skill_rejected", self.index, name=new.name, reason=reason)
@@ -274,12 +280,18 @@ class Work:
             tools=lambda: p.help.replay(skill.tools, self.tape, self.ledger) if p.help is not None else None,
         )
 
-    def _seen(self, draft: Draft, task: Task, attempt: Attempt, verdict: Verdict) -> Skill:
-        template = draft.goal_template or str(task.goal)
-        spec = self.parts.world.spec
+    def _seen(self, draft: Draft, task: Task, attempt: Attempt, verdict: Verdict) -> tuple[str, str, Skill | None]:
+        """What was seen to work once as a skill, if it says rightly what it does: (why not, writer, skill)."""
+        draft = replace(draft, goal_template=draft.goal_template or str(task.goal))
+        spec, writer = self.parts.world.spec, draft.program.writer
+        wrong = misstated(draft, task, spec, attempt.trajectory.after)
+        if wrong:
+            reason = f"the program is not kept: {wrong}"
+            self.parts.events.emit("skill_rejected", self.index, name=draft.program.name, reason=reason)
+            return reason, writer, None
         tools = called_tools(draft.program, self.parts.skills(self.settings))
-        new = candidate(replace(draft, goal_template=template), task, spec, self.index, tools)
-        return observed(new, attempt.args, task, attempt.trajectory, verdict.judge)
+        new = candidate(draft, task, spec, self.index, tools)
+        return "", writer, observed(new, attempt.args, task, attempt.trajectory, verdict.judge)
 
     def _stopped(self) -> bool:
         """Whether a user's task is to end here: it has no other end to wait for, and goes on when it is asked again."""

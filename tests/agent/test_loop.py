@@ -345,6 +345,57 @@ def test_the_error_goes_back_to_the_writer_that_then_does_better(tmp_path: Path,
         assert (feedback.trajectory.error.kind, feedback.trajectory.error.message) == ("ValueError", "enough")
 
 
+WRONG_GOALS = [
+    ("{", "is none"),
+    ('count("fig") >= {m}', "names {m}, which is no parameter; there are: {n}"),
+    ("{n.__class__}", "names {n.__class__}, which is no parameter"),
+    ('count("fig") >= -5', 'does not imply the task\'s, count("fig") >= 1'),
+    ('count("fig") >= 0 and count("fig") != {n}', "does not imply"),
+    ('count("date") >= {n}', "does not imply"),
+    ('Judged("figs")', "does not imply"),
+    ("True", "does not imply"),
+]
+
+
+def stated(goal: str) -> Draft:
+    return replace(LOOP, goal_template=goal)
+
+
+@pytest.mark.parametrize(("goal", "told"), [*WRONG_GOALS, ('count("fig") >= 7', "did not become true")])
+def test_a_program_seen_to_work_must_say_rightly_what_it_does(
+    tmp_path: Path, runner: ConfinedRunner, goal: str, told: str
+) -> None:
+    with Life(tmp_path / "home", orchard(), runner, writer=lambda book: Scripted(stated(goal))) as life:
+        episode = work(life, FIG)
+        assert (episode.status, episode.skill, life.library.active()) == ("solved", None, {})
+        assert told in episode.reason
+
+
+@pytest.mark.parametrize(
+    ("goal", "wanted"),
+    [
+        ('count("fig") == {n}', FIG),
+        ('count("fig") > 0', 'count("fig") > 0'),
+        ('count("fig") >= {n} and count("fig") < 5', FIG),
+        ("", FIG),
+    ],
+)
+def test_a_goal_that_implies_the_task_s_will_do(tmp_path: Path, runner: ConfinedRunner, goal: str, wanted: str) -> None:
+    with Life(tmp_path / "home", orchard(), runner, writer=lambda book: Scripted(stated(goal))) as life:
+        assert work(life, wanted).skill == "have_fig"
+
+
+@pytest.mark.parametrize(("goal", "told"), WRONG_GOALS)
+def test_a_wrong_goal_goes_back_to_the_writer(tmp_path: Path, runner: ConfinedRunner, goal: str, told: str) -> None:
+    writer = Scripted(stated(goal), LOOP)
+    with written(tmp_path, runner, writer) as life:
+        assert work(life, FIG).skill == "have_fig"
+        assert life.library.get("have_fig").goal_template == LOOP.goal_template
+    (feedback,) = writer.told
+    assert told in feedback.verdict.reason
+    assert feedback.verifying
+
+
 class Odd:
     """Does what a writer must not."""
 
