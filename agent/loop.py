@@ -126,6 +126,8 @@ class Loop:
             earlier=before.calls,
         )
         self._left = replace(before, task=task)
+        if task.origin == "user":  # nobody else could tell what it was, should it be cut short
+            tape.taken()
         try:
             worked = await Work(p, self.settings, self.run_id, self.iteration, task, ledger, tape).done()
         finally:
@@ -173,6 +175,11 @@ class Loop:
         if worked.raised is not None:
             raise worked.raised
         return episode
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the task in hand was left before its end."""
+        return self._left is not None
 
     # ------------------------------------------------------------------ inside
 

@@ -468,6 +468,22 @@ def test_an_error_comes_out_of_the_stream(make: Any) -> None:
             asyncio.run(watch(agent))
 
 
+def test_a_goal_that_someone_stops_goes_on_when_it_is_asked_for_again(make: Any, tmp_path: Path) -> None:
+    with serve_openai(Script()) as server:
+        agent = make(server, home=tmp_path / "home")
+        agent.events.subscribe(lambda e: agent.stop() if e.kind == "attempt_ended" else None)
+        stopped = agent.solve_now('count("egg") >= 2')
+        assert (stopped.status, len(stopped.attempts)) == ("stopped", 1)
+        assert stopped.reason == "asked to stop; run again to continue"
+        assert len(server.requests) == 1
+        agent.close()
+        again = make(server, home=tmp_path / "home")
+        assert again.solve_now('count("egg") >= 2').solved
+        assert again._parts.run_id == 1
+    episodes = again._parts.home.journal.episodes()
+    assert [e.status for e in episodes] == ["stopped", "solved"]
+
+
 # ---------------------------------------------------------------------- approval
 
 

@@ -13,7 +13,7 @@ from habilis.agent.calls import needed
 from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
 from habilis.agent.loop import Loop, LoopSettings, Parts, describe
-from habilis.agent.tape import TaskTape, calls_made
+from habilis.agent.tape import TaskTape, calls_made, left_over
 from habilis.agent.threads import at_work, in_thread
 from habilis.agent.words import check_goal, goal_to_words, words_to_goal
 from habilis.core import (
@@ -40,6 +40,7 @@ from habilis.core import (
     dump,
 )
 from habilis.memory.home import Home
+from habilis.memory.journal import RunRecord
 from habilis.memory.library import SkillLibrary
 from habilis.tools import ToolRegistry
 from habilis.worlds.runner import ConfinedRunner
@@ -147,11 +148,12 @@ class Assembly:
             "tier": self.runner.tier,
         }
 
-    def session(self, kind: str, tasks: int | None = None, *, stay: bool = False) -> Loop:
+    def session(self, kind: str, tasks: int | None = None, *, goal: Goal | None = None, stay: bool = False) -> Loop:
         """The loop of the run in hand; else of the latest run that agrees in its configuration; else of a new one.
 
-        The goals that a user gives to one agent make a run of their own, in a world and on an account of its own.
-        ``stay``: in the world as it stands, if this agent has lived in it.
+        The goals that a user gives to one agent make a run of their own, in a world and on an account of its own; it
+        goes on only where it was cut short at this ``goal``. ``stay``: in the world as it stands, if this agent has
+        lived in it.
         """
         if self.current is not None and self.current_kind == kind:
             if self.ended:  # it was stopped, and goes on in the same agent
@@ -163,7 +165,8 @@ class Assembly:
         for run in past:
             if run.status == "running":  # this process owns the home, so whoever ran it is gone
                 journal.update_run(run.id, status="stopped", note="its process ended without a word")
-        known = next((r for r in reversed(past) if kind == "run" and _same(r.config, config)), None)
+        agreeing = (r for r in reversed(past) if _same(r.config, config))
+        known = next((r for r in agreeing if kind == "run" or self._cut_short_at(goal, r)), None)
         run_id = known.id if known is not None else journal.start_run(config)
         if known is not None:
             journal.update_run(run_id, status="running")
@@ -192,6 +195,15 @@ class Assembly:
             self.events.emit("run_started", None, run=run_id, iterations=tasks, budget=limit, **config)
         return loop
 
+    def _cut_short_at(self, goal: Goal | None, run: RunRecord) -> bool:
+        """Whether a run of a user's goals was stopped, or killed, while it worked on this one."""
+        if goal is None or run.status not in ("running", "stopped"):
+            return False
+        journal = self.home.journal
+        state = journal.get_state(f"run:{run.id}")
+        left = left_over(journal, run.id, 0 if state is None else int(state["iteration"]))
+        return left is not None and left.task.origin == "user" and left.task.goal == goal
+
     def _loop_settings(self) -> LoopSettings:
         mine = self.settings
         settings = LoopSettings(keep_skills=mine.keep_skills, keep_contracts=mine.keep_contracts)
@@ -210,8 +222,11 @@ class Assembly:
         return self.current.run_id
 
     def leave(self) -> None:
-        """Put the run in hand away: a user's goals are done, the autonomous run can be continued."""
-        if self.current is not None and self.current_kind == "solve":
+        """Put the run in hand away: a user's goals are done, but for one that was cut short; the autonomous run can be
+        continued."""
+        if self.current is not None and self.current_kind == "solve" and self.current.cut_short:
+            self.end("stopped", "cut short at a goal; it goes on when the goal is asked for again")
+        elif self.current is not None and self.current_kind == "solve":
             self.end("finished", f"{self.current.iteration} goals worked on")
         elif self.current is not None and not self.ended:
             self.end("stopped", "closed")

@@ -137,6 +137,9 @@ class Agent:
     async def solve(self, goal: Goal | str) -> Episode:
         """Work on one goal, given as a goal, as its text, or in plain words; returns the episode.
 
+        If an earlier agent of this home, made alike, was stopped or killed at the same goal, its work goes on: what its
+        tools answered is not asked for again, and what it spent counts.
+
         Words become a goal by the world's own phrases, by the adopted local model, or by the chat model; raises
         `InputError` when none of them understands. In the main thread Ctrl-C stops it before the next program is
         written or run; a second one says what is waited for, a third one raises `KeyboardInterrupt`.
@@ -147,7 +150,7 @@ class Agent:
         parts.stop.clear()
         with interruptible(parts.stop, parts.home.journal):
             wanted = await self._goal(goal)
-            loop = parts.session("solve")
+            loop = parts.session("solve", goal=wanted)
             text = goal if isinstance(goal, str) else parts.words(wanted)
             task = Task(wanted, parts.world.spec.name, parts.seed_for(loop.iteration), text, origin="user")
             told = {"text": text, "goal": str(wanted), "kind": "achieve", "why": "asked for"}
