@@ -7,6 +7,7 @@ goes back to the writer. A live world cannot be repeated: there the evidence sta
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -17,12 +18,15 @@ from habilis.core import (
     Evidence,
     EvidenceLevel,
     Feedback,
+    Goal,
     GoalSyntaxError,
+    InputError,
     Json,
     Ledger,
     Parameter,
     Program,
     Skill,
+    Snapshot,
     Task,
     ToolCaller,
     Trajectory,
@@ -30,6 +34,7 @@ from habilis.core import (
     Verdict,
     Verifier,
     WorldSpec,
+    fill,
 )
 from habilis.tools import ReplayTools
 
@@ -79,8 +84,31 @@ def candidate(draft: Draft, task: Task, spec: WorldSpec, iteration: int, tools: 
     )
     try:
         return replace(new, doc=goal_to_words(new.goal_for({}), spec))
-    except GoalSyntaxError:
+    except (GoalSyntaxError, InputError):
         return new
+
+
+def misstated(draft: Draft, task: Task, spec: WorldSpec, after: Snapshot | None = None) -> str:
+    """What is wrong with the goal that a draft says it achieves as a skill, or "".
+
+    With the draft's own arguments it must be a goal, and one that implies the task's: a skill that promises less would
+    pass for having done the task. ``after``: what was seen at its end, where nothing else will prove it.
+    """
+    template, parameters = draft.goal_template, draft.program.parameters
+    stated = f"its goal {template[:200]!r} with its own arguments"
+    try:
+        goal = Goal.parse(fill(template, {p.name: p.default for p in parameters} | dict(draft.args)))
+    except (GoalSyntaxError, InputError) as error:
+        known = {p.name for p in parameters}
+        strange = [name for name in re.findall(r"\{([^{}]*)\}", template) if name not in known]
+        if not strange:
+            return f"{stated} is none: {error}"
+        names = ", ".join(f"{{{p.name}}}" for p in parameters) or "none"
+        return f"its goal {template[:200]!r} names {{{strange[0][:40]}}}, which is no parameter; there are: {names}"
+    if not goal.implies(task.goal, dict(spec.tags) | dict(after.tags if after is not None else {})):
+        return f"{stated}, {str(goal)[:200]}, does not imply the task's, {str(task.goal)[:200]}"
+    unmet = goal.unmet(after) if after is not None else ()
+    return f"{stated} did not become true: unmet {', '.join(map(str, unmet))[:200]}" if unmet else ""
 
 
 def verify(

@@ -77,7 +77,11 @@ class Helping:
 
     def caller(self, names: Sequence[str], ledger: Ledger, tape: TaskTape) -> ToolCaller | None:
         """The tools of these names, for one task; what they do goes onto the tape, and what is on it from before the
-        task was cut short is not asked for again."""
+        task was cut short is not asked for again: its tools are at hand even where another
+        call cannot be paid, which then stops it again."""
+        if tape.earlier:
+            handful = self.registry.names() if len(self.registry) <= _HANDFUL else ()
+            names = sorted({*names, *handful, *(c.tool for c in tape.earlier if c.tool in self.registry)})
         if not names:
             return None
         host = self._host(names, ledger, tape, tape.calls)

@@ -8,13 +8,13 @@ any moment loses at most the attempts of the task in hand, and a resumed run goe
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 from habilis.agent.calls import needed
 from habilis.agent.parts import Help, LoopSettings, Parts
 from habilis.agent.probing import probe
 from habilis.agent.tape import LeftOver, TaskTape, left_over
+from habilis.agent.threads import in_thread
 from habilis.agent.working import Work, describe
 from habilis.core import (
     Checkpointed,
@@ -91,9 +91,10 @@ class Loop:
             p.book.forget()
         choosing = p.ledger.child()  # bounded by the run alone: a large library must not use up the task's own limit
         context = p.context(self.settings)
-        await asyncio.to_thread(probe, p.book, context, self.iteration, choosing)
+        await in_thread("the choice of a task", probe, p.book, context, self.iteration, choosing)
         goals = p.world.goals() if isinstance(p.world, GoalGiving) else ()
-        proposal = await asyncio.to_thread(
+        proposal = await in_thread(
+            "the choice of a task",
             p.curriculum.propose,
             self.iteration,
             context,
@@ -114,7 +115,7 @@ class Loop:
     async def work(self, task: Task, chosen: Cost | None = None) -> Episode:
         """Work on one task to its verdict, and record the episode. ``chosen``: what choosing it has cost."""
         p = self.parts
-        ledger = p.ledger.child(self.settings.task_budget)
+        ledger = p.ledger.child(self.settings.task_budget, of="task")
         before = self._left if self._left is not None and self._left.same(task) else LeftOver(task)
         tape = TaskTape(
             p.journal,
@@ -125,6 +126,8 @@ class Loop:
             earlier=before.calls,
         )
         self._left = replace(before, task=task)
+        if task.origin == "user":  # nobody else could tell what it was, should it be cut short
+            tape.taken()
         try:
             worked = await Work(p, self.settings, self.run_id, self.iteration, task, ledger, tape).done()
         finally:
@@ -172,6 +175,11 @@ class Loop:
         if worked.raised is not None:
             raise worked.raised
         return episode
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the task in hand was left before its end."""
+        return self._left is not None
 
     # ------------------------------------------------------------------ inside
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -64,7 +64,8 @@ class Help(Protocol):
 
 @dataclass
 class Parts:
-    """What the roof hands to the loop. ``verifier`` is None where the world cannot be made afresh."""
+    """What the roof hands to the loop. ``verifier`` is None where the world cannot be made afresh. ``stop``: whether
+    someone asked to stop, which ends a user's task between two programs (others are done to their end)."""
 
     world: World
     book: ContractBook
@@ -78,6 +79,7 @@ class Parts:
     ledger: Ledger
     events: EventStream
     help: Help | None = None
+    stop: Callable[[], bool] = lambda: False
 
     def skills(self, settings: LoopSettings) -> Mapping[str, Skill]:
         """The active skills by name."""

@@ -1,6 +1,7 @@
 """The tape of a task, written to the journal as it grows: no answer of a tool is lost by a kill, or asked for twice.
 
-Before a tool is called the journal gets an event ``tool_began``, and after it ``tool_called`` with what it gave. When a
+Before a tool is called the journal gets an event ``tool_began``, and after it ``tool_called`` with what it gave; before
+them ``task_taken`` with the task. When a
 task that was cut short is taken up again, `left_over` reads them back, and the programs written for it are answered
 from there. A call that began and has no end may have been carried out or not: it is answered with an error that says
 so, unless the tool is safe to retry.
@@ -44,13 +45,18 @@ class TaskTape:
         """Where calls go that only verify: they count, and are no part of the task's tape."""
         return TaskTape(self._journal, self._run_id, self._spent)
 
+    def taken(self) -> None:
+        """Work on the task begins: note which it is."""
+        if self._task is not None:
+            self._append("task_taken", {"task": dump(self._task)})
+            self._told = True
+
     def began(self, call: ToolCall, most: Cost, safe_to_retry: bool) -> None:
         """A call is about to be made, and will cost so much at most: should it be cut short, that counts as spent."""
         data = {"tool": call.tool, "args": dict(call.args), "safe_to_retry": safe_to_retry}
         with self._journal.transaction():
-            if self._task is not None and not self._told:
-                self._append("task_taken", {"task": dump(self._task)})
-                self._told = True
+            if not self._told:
+                self.taken()
             self._append("tool_began", data)
             self._journal.update_run(self._run_id, spent=self._spent() + most)
 

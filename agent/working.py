@@ -5,15 +5,16 @@ Nothing is recorded here but what was spent; the loop does that once the work is
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from habilis.agent.admission import Verified, affordable, candidate, observed, verify
+from habilis.agent.admission import Verified, affordable, candidate, misstated, observed, verify
 from habilis.agent.calls import called_tools, needed
+from habilis.agent.drafting import Drafting
 from habilis.agent.parts import LoopSettings, Parts
 from habilis.agent.regression import skills_by_fact
 from habilis.agent.tape import TaskTape
+from habilis.agent.threads import in_thread
 from habilis.agent.words import goal_to_words
 from habilis.core import (
     Action,
@@ -39,8 +40,10 @@ from habilis.core import (
     Trajectory,
     Verdict,
     WorldError,
+    WriterError,
 )
 
+_ASKED = "asked to stop; run again to continue"
 _EFFECTS = 4  # how many effects of a tried action are lifted to skills at once
 
 
@@ -51,7 +54,7 @@ class Worked:
     episode: Episode
     skills: Sequence[Skill]
     picked: tuple[Augmentation, ...]
-    raised: ModelError | None = None  # ends the run, once the episode is recorded
+    raised: ModelError | WriterError | None = None  # ends the run, once the episode is recorded
 
 
 class Work:
@@ -83,14 +86,15 @@ class Work:
         names = [a.name for a in picked if a.kind is Kind.TOOL]
         caller = p.help.caller(names, ledger, self.tape) if p.help is not None else None
         context = p.context(self.settings, picked, caller)
-        drafts = p.writer.drafts(task, context, ledger)
+        drafts: Drafting | None = None
         skills: list[Skill] = []
-        raised: ModelError | None = None
+        raised: ModelError | WriterError | None = None
         solved, reason, writer = False, "", ""
         status = "failed"
         try:
+            drafts = Drafting(p.writer, task, context, ledger)
             solved, reason, writer, skill = await self._rounds(drafts, task, context)
-            status = "solved" if solved else "failed"
+            status = "solved" if solved else "stopped" if self._stopped() else "failed"
             skills = [skill] if skill is not None else []
             if solved and task.kind == "try":
                 await self._lift_effects(skills)
@@ -99,14 +103,14 @@ class Work:
             status = "solved" if solved else "failed" if affordable(error, p.ledger) else "stopped"
             reason = str(error)
             writer = attempts[-1].program.writer if attempts else ""
-        except (DefinitionError, InputError, ModelError, ToolError, WorldError) as error:
+        except (DefinitionError, InputError, ModelError, ToolError, WorldError, WriterError) as error:
             # What was spent and done until here is recorded all the same; the next task may fare better.
             solved = any(a.ok for a in attempts)
             status, reason = "solved" if solved else "failed", f"{type(error).__name__}: {error}"
-            raised = error if isinstance(error, ModelError) else None
+            raised = error if isinstance(error, (ModelError, WriterError)) else None
             writer = attempts[-1].program.writer if attempts else ""
         finally:
-            await drafts.aclose()
+            await self._close(drafts)
         episode = Episode(
             self.index,
             task,
@@ -118,9 +122,15 @@ class Work:
             writer,
             tuple(a.id for a in picked),
         )
-        if solved and not skills and attempts and self._already(attempts[-1].program):
-            episode = replace(episode, skill=attempts[-1].program.name)
+        last = attempts[-1] if attempts else None
+        if solved and not skills and last is not None and last.trajectory.error is None and self._already(last.program):
+            episode = replace(episode, skill=last.program.name)
         return Worked(episode, skills, picked, raised)
+
+    async def _close(self, drafts: Drafting | None) -> None:
+        trouble = await drafts.close() if drafts is not None else ""
+        if trouble:  # what became of the task stands all the same
+            self.parts.events.emit("warning", self.index, message=trouble)
 
     async def _lift_effects(self, skills: list[Skill]) -> None:
         """What a newly understood action brings about becomes skills at once."""
@@ -138,17 +148,17 @@ class Work:
             goal = Goal((Atom(effect.fact, ">=", 1) if predicate.numeric else Atom(effect.fact),))
             wanted = replace(task, goal=goal, kind="achieve", action=None, text=goal_to_words(goal, p.world.spec))
             context = p.context(self.settings)
-            drafts = p.writer.drafts(wanted, context, self.ledger)
+            drafts = Drafting(p.writer, wanted, context, self.ledger)
             try:
                 _, _, _, skill = await self._rounds(drafts, wanted, context, solved=True)
             finally:
-                await drafts.aclose()
+                await self._close(drafts)
             if skill is not None:
                 skills.append(skill)
 
     async def _rounds(
         self,
-        drafts: AsyncGenerator[Draft, Feedback],
+        drafts: Drafting,
         task: Task,
         context: Context,
         solved: bool = False,
@@ -159,13 +169,16 @@ class Work:
         feedback: Feedback | None = None
         verdict = Verdict(solved)
         for number in range(self.settings.rounds):
-            try:
-                draft = await (anext(drafts) if feedback is None else drafts.asend(feedback))
-            except StopAsyncIteration:
+            if self._stopped():
+                return solved, _ASKED, writer, None
+            draft = await drafts.next(feedback)
+            if draft is None:
                 if not solved and not attempts:
                     reason = getattr(p.writer, "why", "") or reason
                 return solved, reason, writer, None
             writer = draft.program.writer
+            if self._stopped():
+                return solved, _ASKED, writer, None
             if not solved:
                 attempt, verdict = await self._attempt(draft, task, context, number)
                 attempts.append(attempt)
@@ -174,24 +187,45 @@ class Work:
                     feedback = Feedback(attempt.trajectory, verdict, False, draft.args)
                     continue
                 solved, reason = True, ""
-                if task.kind == "try" or self._already(draft.program):
+                if task.kind == "try":
+                    return True, "", writer, None
+                # What the clock ended proves nothing either way: where there are fresh worlds, they tell.
+                ended_badly = attempt.trajectory.error is not None
+                if ended_badly and (p.verifier is None or not attempt.trajectory.inconclusive):
+                    reason = f"it came true, but the program is not kept, for it ended in an error: {attempt.feedback}"
+                    if p.verifier is None:  # to do more in a live world than was asked for would prove nothing
+                        return True, reason, writer, None
+                    told = Verdict(False, (), "the goal became true, but the program ended in an error")
+                    feedback = Feedback(attempt.trajectory, told, True, draft.args)
+                    p.events.emit("skill_rejected", self.index, name=draft.program.name, reason=reason)
+                    continue
+                if self._already(draft.program):
                     return True, "", writer, None
                 if p.verifier is None and draft.program.name.startswith("try_"):
                     return True, "it came true while finding out; no program was proven", writer, None
                 if p.verifier is None:
-                    return True, "", writer, self._seen(draft, task, attempt, verdict)
+                    return True, *self._seen(draft, task, attempt, verdict)
             if not draft.goal_template:
                 reason = "the program is not general: it has no goal of its own"
                 feedback = Feedback(attempts[-1].trajectory, Verdict(False, (), reason), True, draft.args)
                 continue
+            wrong = misstated(draft, task, context.spec)
+            if wrong:
+                reason = f"the program is not kept: {wrong}"
+                feedback = Feedback(attempts[-1].trajectory, Verdict(False, (), wrong), True, draft.args)
+                p.events.emit("skill_rejected", self.index, name=draft.program.name, reason=reason)
+                continue
             new = candidate(draft, task, context.spec, self.index, called_tools(draft.program, p.skills(self.settings)))
-            result = await asyncio.to_thread(self._verify, new, task)
+            result = await in_thread("the proof of a program in fresh worlds", self._verify, new, task)
             for trajectory in result.trajectories:
                 p.book.learn(trajectory)
             if result.skill is not None:
                 return True, "", writer, result.skill
             if result.feedback is None:
-                return True, "", writer, self._seen(draft, task, attempts[-1], verdict)
+                ran = attempts[-1]
+                if ran.trajectory.error is not None or (ran.program, ran.args) != (draft.program, dict(draft.args)):
+                    return True, "no program was proven: its tools must not be called again", writer, None
+                return True, *self._seen(draft, task, ran, verdict)
             feedback = result.feedback
             reason = f"works here, but not in every fresh world: {describe(feedback.trajectory, feedback.verdict)}"
             p.events.emit("skill_rejected", self.index, name=new.name, reason=reason)
@@ -199,7 +233,8 @@ class Work:
 
     async def _attempt(self, draft: Draft, task: Task, context: Context, number: int) -> tuple[Attempt, Verdict]:
         p, ledger = self.parts, self.ledger
-        trajectory = await asyncio.to_thread(
+        trajectory = await in_thread(
+            "a program in the world",
             p.runner.run,
             draft.program,
             p.world,
@@ -213,8 +248,8 @@ class Work:
         p.journal.update_run(self.run_id, spent=p.ledger.spent)  # a kill from here on forgets no spending
         p.book.learn(trajectory)
         p.declare()
-        verdict = await asyncio.to_thread(self._judge, task, trajectory)
-        feedback = "" if verdict.ok else describe(trajectory, verdict)
+        verdict = await in_thread("the judge", self._judge, task, trajectory)
+        feedback = "" if verdict.ok and trajectory.error is None else describe(trajectory, verdict)
         p.events.emit(
             "attempt_ended",
             self.index,
@@ -245,12 +280,22 @@ class Work:
             tools=lambda: p.help.replay(skill.tools, self.tape, self.ledger) if p.help is not None else None,
         )
 
-    def _seen(self, draft: Draft, task: Task, attempt: Attempt, verdict: Verdict) -> Skill:
-        template = draft.goal_template or str(task.goal)
-        spec = self.parts.world.spec
+    def _seen(self, draft: Draft, task: Task, attempt: Attempt, verdict: Verdict) -> tuple[str, str, Skill | None]:
+        """What was seen to work once as a skill, if it says rightly what it does: (why not, writer, skill)."""
+        draft = replace(draft, goal_template=draft.goal_template or str(task.goal))
+        spec, writer = self.parts.world.spec, draft.program.writer
+        wrong = misstated(draft, task, spec, attempt.trajectory.after)
+        if wrong:
+            reason = f"the program is not kept: {wrong}"
+            self.parts.events.emit("skill_rejected", self.index, name=draft.program.name, reason=reason)
+            return reason, writer, None
         tools = called_tools(draft.program, self.parts.skills(self.settings))
-        new = candidate(replace(draft, goal_template=template), task, spec, self.index, tools)
-        return observed(new, attempt.args, task, attempt.trajectory, verdict.judge)
+        new = candidate(draft, task, spec, self.index, tools)
+        return "", writer, observed(new, attempt.args, task, attempt.trajectory, verdict.judge)
+
+    def _stopped(self) -> bool:
+        """Whether a user's task is to end here: it has no other end to wait for, and goes on when it is asked again."""
+        return self.task.origin == "user" and self.parts.stop()
 
     def _already(self, program: Program) -> bool:
         """The program is a known skill, called as it is."""

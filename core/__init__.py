@@ -24,6 +24,7 @@ from habilis.core.errors import (
     SkillError,
     ToolError,
     WorldError,
+    WriterError,
 )
 from habilis.core.events import Event, EventStream, Listener
 from habilis.core.extras import need
@@ -156,6 +157,7 @@ __all__ = [
     "WorldError",
     "WorldSpec",
     "Writer",
+    "WriterError",
     "as_budget",
     "dump",
     "fill",

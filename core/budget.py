@@ -139,9 +139,20 @@ class Reservation:
 
 
 class Ledger:
-    """An account with limits; safe under threads. ``spent`` includes what children spent."""
+    """An account with limits; safe under threads. ``spent`` includes what children spent.
 
-    def __init__(self, limit: Budget | None = None, *, spent: Cost | None = None, parent: Ledger | None = None) -> None:
+    ``of``: what the limits are of, which a refusal tells: "" for everything together, "task" for one task.
+    """
+
+    def __init__(
+        self,
+        limit: Budget | None = None,
+        *,
+        spent: Cost | None = None,
+        parent: Ledger | None = None,
+        of: str = "",
+    ) -> None:
+        self.of = of
         self.limit = limit if limit is not None else Budget.unlimited()
         self._spent = spent if spent is not None else Cost()
         self._reserved = Cost()
@@ -178,7 +189,7 @@ class Ledger:
         """Hold this much, or raise `BudgetExceeded` naming the first limit it would pass."""
         with self._lock:
             path = self._path()
-            for node in path:
+            for node in reversed(path):  # where several limits are reached, the widest is the one to raise
                 node._check(cost)
             sums = [node._reserved + cost for node in path]  # may refuse an overflow: before anything is changed
             for node, total in zip(path, sums, strict=True):
@@ -200,9 +211,9 @@ class Ledger:
                 return False
         return True
 
-    def child(self, limit: Budget | None = None) -> Ledger:
-        """A ledger with its own limits that also draws on this one."""
-        return Ledger(limit, parent=self)
+    def child(self, limit: Budget | None = None, *, of: str = "") -> Ledger:
+        """A ledger with its own limits, those ``of`` something, that also draws on this one."""
+        return Ledger(limit, parent=self, of=of)
 
     def top_up(self, limit: Budget) -> None:
         """Replace the limits; what was spent stays."""
@@ -234,7 +245,7 @@ class Ledger:
             spent, reserved = getattr(self._spent, kind), getattr(self._reserved, kind)
             most = limit * _ROUNDING if kind in ("usd", "seconds") else limit
             if spent + reserved + asked > most:
-                raise BudgetExceeded(kind, limit, spent, reserved, asked)
+                raise BudgetExceeded(kind, limit, spent, reserved, asked, self.of)
 
     def _settle(self, held: Cost, actual: Cost) -> None:
         path = self._path()

@@ -16,7 +16,8 @@
     ├── ModelError (RuntimeError)            a model could not be loaded or called
     ├── ToolError (RuntimeError)             a tool failed; feedback for the writer, not a crash
     ├── SkillError (RuntimeError)            a skill was called and did not do what it promises
-    └── WorldError (RuntimeError)            a world raised while being driven
+    ├── WorldError (RuntimeError)            a world raised while being driven
+    └── WriterError (RuntimeError)           a writer raised, or gave something else than a draft: names it
 
 Every class carries a stable ``code``. To add one: subclass here, give it a ``code``, list it above and in
 ``__all__`` of :mod:`habilis.core`; a test compares the three.
@@ -70,15 +71,23 @@ class InputError(HabilisError, ValueError):
 class BudgetExceeded(HabilisError, RuntimeError):
     """The next step would pass a limit. Nothing was spent on it.
 
-    Attributes: ``limit`` (its name), ``allowed``, ``spent``, ``reserved``, ``asked`` (numbers in the limit's unit).
+    Attributes: ``limit`` (its name), ``allowed``, ``spent``, ``reserved``, ``asked`` (numbers in the limit's unit), and
+    ``of``: what it limits, "" for everything together, "task" for one task.
     """
 
     code = "budget"
 
     def __init__(
-        self, limit: str, allowed: float = 0.0, spent: float = 0.0, reserved: float = 0.0, asked: float = 0.0
+        self,
+        limit: str,
+        allowed: float = 0.0,
+        spent: float = 0.0,
+        reserved: float = 0.0,
+        asked: float = 0.0,
+        of: str = "",
     ) -> None:
-        super().__init__(limit, allowed, spent, reserved, asked)
+        super().__init__(limit, allowed, spent, reserved, asked, of)
+        self.of = of
         self.limit, self.allowed, self.spent, self.reserved, self.asked = (
             limit,
             allowed,
@@ -88,10 +97,16 @@ class BudgetExceeded(HabilisError, RuntimeError):
         )
 
     def __str__(self) -> str:
-        return (
-            f"the limit {self.limit}={self.allowed:g} is reached: {self.spent:g} spent, {self.reserved:g} reserved, "
-            f"{self.asked:g} more asked; raise it (--max-{self.limit.replace('_', '-')}) and run again to continue"
+        told = (
+            f"{self.limit}={self.allowed:g} is reached: {self.spent:g} spent, {self.reserved:g} reserved, "
+            f"{self.asked:g} more asked"
         )
+        if self.of:
+            return (
+                f"the limit of one {self.of}, {told}; a limit of the run does not raise it, "
+                f"AgentSettings({self.of}_budget=...) does"
+            )
+        return f"the limit {told}; raise it (--max-{self.limit.replace('_', '-')}) and run again to continue"
 
 
 class IsolationError(HabilisError, RuntimeError):
@@ -132,3 +147,7 @@ class SkillError(HabilisError, RuntimeError):
 
 class WorldError(HabilisError, RuntimeError):
     code = "world"
+
+
+class WriterError(HabilisError, RuntimeError):
+    code = "writer"

@@ -12,10 +12,12 @@ An argument that begins with ``#`` names a *tag*, a set of arguments that the wo
 from __future__ import annotations
 
 import ast
+import itertools
 import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 from habilis.core.errors import GoalSyntaxError, InputError
@@ -144,6 +146,23 @@ class Goal(_AsText):
         """The atoms that do not hold in this snapshot."""
         return tuple(a for a in self.atoms if not snapshot.holds(a))
 
+    def implies(self, other: Goal, tags: Mapping[str, frozenset[str]] | None = None) -> bool:
+        """Whether whatever satisfies this goal satisfies the other.
+
+        A member of a tag counts for the tag where more of it can only help. A judged text implies itself alone.
+        """
+        if self.judged is not None or other.judged is not None:
+            return self == other
+        return all(any(_implied(a, found) for found in self._about(a, tags or {})) for a in other.atoms)
+
+    def _about(self, atom: Atom, tags: Mapping[str, frozenset[str]]) -> list[list[Atom]]:
+        """The atoms about the same fact as this one, or about one that counts for it."""
+        found: dict[Fact, list[Atom]] = {}
+        for mine in self.atoms:
+            if mine.fact == atom.fact or (_rises(atom) and _counts_for(mine.fact, atom.fact, tags)):
+                found.setdefault(mine.fact, []).append(mine)
+        return list(found.values())
+
     @classmethod
     def of(cls, *atoms: Atom | str) -> Goal:
         return cls(tuple(a if isinstance(a, Atom) else Atom.parse(a) for a in atoms))
@@ -203,6 +222,28 @@ class Snapshot:
 
     def holds(self, atom: Atom) -> bool:
         return atom.holds_for(self.value(atom.fact))
+
+
+def _implied(atom: Atom, by: list[Atom]) -> bool:
+    """Whether a fact that satisfies all of these atoms satisfies this one: tried wherever one of them can change."""
+    ends = sorted({Fraction(a.value) for a in (atom, *by)})
+    between = [(a + b) / 2 for a, b in itertools.pairwise(ends)]
+    tried: list[Any] = [ends[0] - 1, *ends, *between, ends[-1] + 1]
+    if not all(a.is_numeric for a in (atom, *by)):
+        tried = [False, True]
+    return all(atom.holds_for(v) for v in tried if all(a.holds_for(v) for a in by))
+
+
+def _rises(atom: Atom) -> bool:
+    """Whether more of the fact can only help."""
+    return atom.op in (">=", ">") if atom.is_numeric else (atom.op, atom.value) in (("==", True), ("!=", False))
+
+
+def _counts_for(fact: Fact, tagged: Fact, tags: Mapping[str, frozenset[str]]) -> bool:
+    if fact.predicate != tagged.predicate or len(fact.args) != len(tagged.args):
+        return False
+    pairs = zip(fact.args, tagged.args, strict=True)
+    return all(a == b or (isinstance(b, str) and b.startswith("#") and a in tags.get(b, ())) for a, b in pairs)
 
 
 def _quote(term: Term) -> str:

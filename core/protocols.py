@@ -61,8 +61,8 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Feedback:
-    """What a writer is told after its draft ran. ``verifying``: in a fresh world, with ``args``, after the task itself
-    was solved; otherwise in the world of the task."""
+    """What a writer is told after its draft ran. ``verifying``: with ``args``, after the task itself was solved, in a
+    fresh world (in the task's own, where the program ended there in an error); otherwise in the world of the task."""
 
     trajectory: Trajectory
     verdict: Verdict
@@ -87,7 +87,7 @@ class Judge(Protocol):
 
 
 class Verifier(Protocol):
-    """Runs a candidate in fresh worlds and asks the judge."""
+    """Runs a candidate in fresh worlds and asks the judge; a program that ends in an error has not succeeded."""
 
     def trial(
         self,

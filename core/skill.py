@@ -23,7 +23,8 @@ class EvidenceLevel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One verification run: its seed, the arguments, whether the goal became true, what it took."""
+    """One verification run: its seed, the arguments, whether it did what it promises (the goal became true, and the
+    program ended without an error), what it took."""
 
     seed: int
     args: Mapping[str, Json]

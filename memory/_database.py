@@ -87,6 +87,11 @@ class Database:
             if depth == 0:
                 self._announce("COMMITTED")
 
+    def hold(self, seconds: float) -> bool:
+        """Before the process is ended: wait until no other thread is in a transaction, and let none begin. False where
+        that took too long. What this thread has begun itself is taken back as the process ends."""
+        return self._lock.acquire(timeout=seconds)
+
     def check(self) -> list[str]:
         """What is wrong with the file; empty if nothing is."""
         with self._lock:

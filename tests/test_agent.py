@@ -15,6 +15,7 @@ import pytest
 
 from habilis import Agent, AgentSettings, Goal, HabilisError, World, tool
 from habilis.core import (
+    Budget,
     Context,
     Cost,
     Draft,
@@ -274,6 +275,22 @@ def test_an_unreachable_model_is_told_and_the_run_can_go_on(make: Any, tmp_path:
     assert (summary.run_id, summary.status) == (1, "finished")
 
 
+def test_what_one_task_may_cost_can_be_set(make: Any, tmp_path: Path) -> None:
+    def solve(task_budget: Any) -> Any:
+        settings = AgentSettings(task_budget=task_budget)
+        return make(None, world="craft", settings=settings, budget="search_steps=100000").solve_now("have 1 stick")
+
+    for little in ("search_steps=20", Budget(usd=None, search_steps=20)):
+        failed = solve(little)
+        assert (failed.status, failed.cost.search_steps <= 20) == ("failed", True)
+        assert "the limit of one task, search_steps=20 is reached" in failed.reason
+        assert "--max-search-steps" not in failed.reason
+        assert "AgentSettings(task_budget=" in failed.reason
+    assert solve("search_steps=90000").cost.search_steps > 20
+    with pytest.raises(InputError, match="cannot read 'much=1'"):
+        solve("much=1")
+
+
 # ---------------------------------------------------------------------- what else a chat model is asked
 
 
@@ -451,6 +468,22 @@ def test_an_error_comes_out_of_the_stream(make: Any) -> None:
             asyncio.run(watch(agent))
 
 
+def test_a_goal_that_someone_stops_goes_on_when_it_is_asked_for_again(make: Any, tmp_path: Path) -> None:
+    with serve_openai(Script()) as server:
+        agent = make(server, home=tmp_path / "home")
+        agent.events.subscribe(lambda e: agent.stop() if e.kind == "attempt_ended" else None)
+        stopped = agent.solve_now('count("egg") >= 2')
+        assert (stopped.status, len(stopped.attempts)) == ("stopped", 1)
+        assert stopped.reason == "asked to stop; run again to continue"
+        assert len(server.requests) == 1
+        agent.close()
+        again = make(server, home=tmp_path / "home")
+        assert again.solve_now('count("egg") >= 2').solved
+        assert again._parts.run_id == 1
+    episodes = again._parts.home.journal.episodes()
+    assert [e.status for e in episodes] == ["stopped", "solved"]
+
+
 # ---------------------------------------------------------------------- approval
 
 
@@ -566,6 +599,34 @@ def world_light(thing: str) -> None:
 
 def world_boil(item: str) -> None:
     """Boil."""
+
+
+def test_a_closed_agent_does_nothing_more(make: Any, tmp_path: Path) -> None:
+    with serve_openai(Script()) as server:
+        agent = make(server, home=tmp_path / "home")
+        agent.solve_now('count("egg") >= 2')
+        skill = agent.skill("boil_some")
+        agent.close()
+        agent.close()
+
+        async def watch() -> None:
+            async for _ in agent.stream(1):
+                pass
+
+        for act in (
+            lambda: skill(n=3),
+            lambda: skill.as_tool().invoke({"n": 3}),
+            lambda: agent.solve_now('count("egg") >= 3'),
+            lambda: agent.run_now(1),
+            lambda: asyncio.run(watch()),
+            lambda: agent.ask("needs", 'boil("egg")'),
+            agent.report,
+        ):
+            with pytest.raises(InputError, match="the agent is closed"):
+                act()
+    assert agent.world.observe().holds(Goal.parse('count("egg") == 2').atoms[0])
+    assert agent._parts.runner.processes == ()
+    assert (skill.name, "def boil_some" in skill.source) == ("boil_some", True)
 
 
 def test_a_home_keeps_what_was_learned(make: Any, tmp_path: Path) -> None:

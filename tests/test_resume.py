@@ -74,8 +74,12 @@ most = int(os.environ.get("MOST", "9"))
 tools = [tool(max_calls=most)(order), tool(safe_to_retry=True)(look)]
 world = World.from_functions([pick], observe=lambda: {"count": bag}, name="orchard")
 with Agent(world, home=home, writer=Orders(), tools=tools, budget=budget or None) as agent:
-    summary = agent.run_now(int(tasks))
-print(json.dumps({"status": summary.status, "tried": summary.tried, "run": summary.run_id, "bag": bag["fig"]}))
+    if tasks.isdigit():
+        summary = agent.run_now(int(tasks))
+        told = {"status": summary.status, "tried": summary.tried, "run": summary.run_id}
+    else:
+        told = {"status": agent.solve_now(tasks).status, "run": agent._parts.run_id}
+print(json.dumps(told | {"bag": bag["fig"]}))
 '''
 
 
@@ -84,7 +88,7 @@ class Orchard:
         self.home, self.log = path / "home", path / "log"
         self.log.touch()
 
-    def run(self, *, die: str = "", tasks: int = 1, budget: str = "", most: int = 9) -> dict[str, Any]:
+    def run(self, *, die: str = "", tasks: int | str = 1, budget: str = "", most: int = 9) -> dict[str, Any]:
         done = subprocess.run(
             [sys.executable, "-c", SCRIPT, str(self.home), str(self.log), die, str(tasks), budget],
             env={**os.environ, "HABILIS_CACHE": str(self.home.parent / "cache"), "MOST": str(most)},
@@ -167,6 +171,50 @@ def test_stopped_by_a_limit_the_task_goes_on_with_its_answers(orchard: Orchard) 
     assert episode.status != "stopped"
     assert episode.cost.calls == 3  # of both parts
     assert episode.cost.world_steps > stopped.cost.world_steps
+
+
+# ---------------------------------------------------------------------- a goal of the user's
+
+FIGS = 'count("fig") >= 5'
+
+
+def test_a_goal_that_was_killed_goes_on_when_it_is_asked_for_again(orchard: Orchard) -> None:
+    orchard.run(die="world", tasks=FIGS)
+    orchard.run(die="world", tasks=FIGS)
+    result = orchard.run(tasks=FIGS)
+    assert orchard.calls == ONCE
+    assert (result["run"], result["status"], result["bag"]) == (1, "solved", 5)
+    with Home.open(orchard.home, create=False, read_only=True) as home:
+        (run,) = home.journal.runs()
+    assert (run.status, run.spent.calls) == ("finished", 3)
+    assert orchard.run(tasks=FIGS)["run"] == 2  # that one is done
+
+
+def test_a_goal_that_a_limit_stopped_goes_on_with_its_answers(orchard: Orchard) -> None:
+    assert orchard.run(tasks=FIGS, budget="calls=1")["status"] == "stopped"
+    assert orchard.calls == ONCE[:1]
+    assert orchard.run(tasks=FIGS, budget="calls=1") == {"status": "stopped", "run": 1, "bag": 0}  # still spent
+    assert orchard.calls == ONCE[:1]
+    orchard.run(die="world", tasks=FIGS, budget="calls=9")  # killed in its second part, with new answers
+    result = orchard.run(tasks=FIGS, budget="calls=9")
+    assert orchard.calls == ONCE
+    assert (result["run"], result["status"]) == (1, "solved")
+    assert [e.status for e in orchard.episodes()] == ["stopped", "stopped", "solved"]
+
+
+def test_another_goal_or_configuration_begins_anew(orchard: Orchard) -> None:
+    orchard.run(die="world", tasks=FIGS)
+    assert orchard.run(tasks='count("fig") >= 4')["run"] == 2
+    assert orchard.calls == ONCE * 2
+    assert orchard.run(tasks=1)["run"] == 3
+    assert orchard.run(tasks=FIGS)["run"] == 1
+
+
+def test_a_goal_killed_before_anything_was_asked_is_the_same_run(orchard: Orchard) -> None:
+    orchard.run(die="look", tasks=FIGS)
+    result = orchard.run(tasks=FIGS)
+    assert (result["run"], result["status"]) == (1, "solved")
+    assert orchard.calls == ["look fig", *ONCE]  # safe to retry, and its answer was lost
 
 
 def test_a_run_that_goes_on_counts_the_calls_it_has_made(orchard: Orchard) -> None:

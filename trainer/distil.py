@@ -86,28 +86,32 @@ def distil(
     """Corpus, Fisher, training, evaluation, gate. What is judged is the model as written to disk.
 
     ``out``: the folder that the result appears in; interrupted work lies beside it (``<out>.work``) and goes on when
-    called again. ``seconds``: for everything together (None: no limit); what evaluation and writing will take is
-    measured on the base model and kept aside. ``runner`` executes plans for held-out goals; without one, plans are
-    compared with the known ones. ``progress`` is called with (phase, step, steps, loss); phases: corpus, fisher,
-    evaluate, train, gate.
+    called again. ``stop`` is asked at every step; where it says True the work ends there, with a `ModelError`.
+    ``seconds``: for everything together (None: no limit); what evaluation and writing will take is measured on the base
+    model and kept aside. ``runner`` executes plans for held-out goals; without one, plans are compared with the known
+    ones. ``progress`` is called with (phase, step, steps, loss); phases: corpus, fisher, evaluate, train, gate.
 
     Raises `InputError` (too few episodes, too little time), `ModelError`, `MissingExtraError`.
     """
     began = time.monotonic()
     settings, gate = settings or TrainSettings(), gate or Gate()
     clock = _Clock(began)
-    tell = progress or (lambda phase, step, steps, loss: None)
+
+    def tell(phase: str, step: int, steps: int, loss: float) -> None:
+        if progress is not None:
+            progress(phase, step, steps, loss)
+        _unless(stop, phase)
 
     corpus = build_corpus(episodes, skills, contracts, spec, settings.seed)
     tell("corpus", len(corpus.train), len(corpus.train), 0.0)
     clock.lap("corpus")
 
     base = base if isinstance(base, BaseModel) else get_base(base, cache)
-    memory = _memory(base, settings, cache, progress)
+    memory = _memory(base, settings, cache, tell)
     clock.lap("fisher")
 
     tell("evaluate", 0, 2, 0.0)
-    before = _evaluate(base.path, corpus, runner, None if seconds is None else _EVALUATION * seconds)
+    before = _evaluate(base.path, corpus, runner, None if seconds is None else _EVALUATION * seconds, stop=stop)
     tell("evaluate", 1, 2, 0.0)
     reserve = clock.lap("evaluate_base") * 1.25 + 5.0
 
@@ -143,8 +147,9 @@ def distil(
 
     _save(trained.model, tokenizer, out)
     clock.lap("save")
-    after = _evaluate(out, corpus, runner, None, like=before)
-    tell("evaluate", 2, 2, 0.0)
+    after = _evaluate(out, corpus, runner, None, like=before, stop=stop)
+    if progress is not None:
+        progress("evaluate", 2, 2, 0.0)
     clock.lap("evaluate_tuned")
     decision = gate.judge(before, after)
     reasons = decision.reasons
@@ -169,7 +174,8 @@ def distil(
     note_file = {"adopted": decision.adopted, "reasons": list(reasons), "figures": figures}
     (out / "distil.json").write_text(json.dumps(note_file, indent=1))
     shutil.rmtree(work, ignore_errors=True)
-    tell("gate", 1, 1, 0.0)
+    if progress is not None:
+        progress("gate", 1, 1, 0.0)
     return DistilResult(out, decision.adopted, reasons, figures)
 
 
@@ -216,8 +222,18 @@ def _memory(base: BaseModel, settings: TrainSettings, cache: Path | None, progre
     return _Memory(texts[:n], texts[n:], fisher_file)
 
 
+def _unless(stop: Callable[[], bool] | None, phase: str) -> None:
+    if stop is not None and stop():
+        raise ModelError(f"stopped in the phase {phase}; the work is kept and goes on when it is called again")
+
+
 def _evaluate(
-    folder: Path, corpus: Corpus, runner: PlanRunner | None, seconds: float | None, like: Evaluation | None = None
+    folder: Path,
+    corpus: Corpus,
+    runner: PlanRunner | None,
+    seconds: float | None,
+    like: Evaluation | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> Evaluation:
     """Ask the model in a folder; ``like``: just what another was asked."""
     model, tokenizer = load_model(folder, "bfloat16")
@@ -226,7 +242,16 @@ def _evaluate(
     questions = [e for e in corpus.test if runner is None or e.family != "plan"]
     questions = questions[: _MOST_QUESTIONS if like is None else like.examples]
     # The weights are bfloat16 already, as they are when the model is used.
-    return evaluate(model, tokenizer, questions, plans, runner, dtype="float32", seconds=seconds)
+    return evaluate(
+        model,
+        tokenizer,
+        questions,
+        plans,
+        runner,
+        dtype="float32",
+        seconds=seconds,
+        before_each=lambda: _unless(stop, "evaluate"),
+    )
 
 
 def _save(model: Any, tokenizer: Any, out: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Protocol
@@ -71,13 +71,15 @@ def evaluate(
     dtype: str = "bfloat16",
     batch: int = 16,
     seconds: float | None = None,
+    before_each: Callable[[], None] | None = None,
 ) -> Evaluation:
     """Exact match per family; plans by running them, where there is a ``runner``; perplexity on ``text``.
 
     An answer is right if all its tokens, the end mark too, are the likeliest ones: the same as being written greedily,
     at the price of one pass. ``text`` defaults to `heldout_text`. After about ``seconds`` no further question is asked
     (one batch always is); ``Evaluation.examples`` and ``.plans`` say how many were, so that another model can be asked
-    the same. The examples' order should mix the families, as that of `build_corpus` does.
+    the same. ``before_each`` is called before each batch, and may raise. The examples' order should mix the families,
+    as that of `build_corpus` does.
     """
     torch = need("torch")
     began = time.monotonic()
@@ -90,6 +92,8 @@ def evaluate(
         for start in range(0, len(plans), batch):
             if start and _late(began, seconds, 0.6):
                 break
+            if before_each is not None:
+                before_each()
             part = plans[start : start + batch]
             lines = write(model, tokenizer, [p.prompt for p in part], batch=batch, dtype=dtype)
             parsed = [parse_plan(line) for line in lines]
@@ -103,6 +107,8 @@ def evaluate(
     for start in range(0, len(examples), batch * 2):
         if start and _late(began, seconds, 1.0):
             break
+        if before_each is not None:
+            before_each()
         window = examples[start : start + batch * 2]
         rows = [encode(tokenizer, e) for e in window]
         for indices in batches(rows, batch):

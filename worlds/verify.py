@@ -72,6 +72,9 @@ class WorldVerifier:
     ) -> tuple[Trial, Trajectory]:
         """One run in a world reset to ``seed``, and the verdict on ``candidate.goal_for(args)``.
 
+        It succeeded if the goal became true and the program ended without an error: whoever calls a skill whose program
+        raises gets the error, whatever it has brought about.
+
         ``tools`` replaces the verifier's own for this trial, such as the replay of a tape.
 
         Parameters that ``args`` leaves out take their declared defaults, in the program as in the goal. Raises
@@ -92,8 +95,8 @@ class WorldVerifier:
             ledger=ledger,
         )
         verdict = self._judge.judge(candidate.goal_for(given), trajectory, ledger)
-        why = verdict.reason
+        why, ok = verdict.reason, verdict.ok and trajectory.error is None
         if trajectory.error is not None:
             why = f"{why}; {trajectory.error.kind}: {trajectory.error.message}" if why else trajectory.error.message
-        trial = Trial(seed, dict(args), verdict.ok, trajectory.world_steps, why, self._runner.tier)
+        trial = Trial(seed, dict(args), ok, trajectory.world_steps, why, self._runner.tier)
         return trial, trajectory

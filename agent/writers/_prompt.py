@@ -100,6 +100,11 @@ def feedback_text(feedback: Feedback, program: Program) -> str:
     if feedback.verifying:
         given = ", ".join(f"{k}={v!r}" for k, v in sorted(feedback.args.items())) or "no arguments"
         parts = [f"It solved the task, but it failed in a fresh world with {given}. It must work in every such world."]
+        if run.error is not None and not verdict.unmet:
+            parts = [
+                f"It reached the goal, but with {given} it ended in an error. In every fresh world it must reach it "
+                "and end without one."
+            ]
     else:
         parts = ["The program ran, and the goal is not reached. The next one starts from the state now."]
     parts += _ending(run, program)

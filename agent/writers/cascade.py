@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 
+from habilis.agent.drafting import Drafting
 from habilis.core import BudgetExceeded, Context, Draft, Feedback, InputError, Ledger, Task, Writer
 
 
@@ -29,18 +30,15 @@ class Cascade:
         refused: BudgetExceeded | None = None
         asked = False
         for writer in self._writers:
-            drafts = writer.drafts(task, context, ledger)
+            drafts = Drafting(writer, task, context, ledger)
             feedback: Feedback | None = None
             try:
-                while True:
-                    draft = await (anext(drafts) if feedback is None else drafts.asend(feedback))
+                while (draft := await drafts.next(feedback)) is not None:
                     asked = True
                     feedback = yield draft
-            except StopAsyncIteration:
-                continue
             except BudgetExceeded as error:
                 refused = error
             finally:
-                await drafts.aclose()
+                await drafts.close()
         if refused is not None and not asked:
             raise refused

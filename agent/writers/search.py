@@ -7,7 +7,6 @@ affords on the simulator, and searches blindly (`habilis.agent.blind`) where the
 
 from __future__ import annotations
 
-import asyncio
 import random
 import re
 from collections import Counter
@@ -19,6 +18,7 @@ from habilis.agent.calls import needed
 from habilis.agent.lifting import lift, lift_action
 from habilis.agent.meter import SearchMeter
 from habilis.agent.regression import Regression, direction, skills_by_fact
+from habilis.agent.threads import in_thread
 from habilis.core import (
     Action,
     Affording,
@@ -42,6 +42,7 @@ from habilis.core import (
 )
 from habilis.memory.contracts import ContractBook
 
+_SEARCH = "the writer search"
 _IN_SKILL = re.compile(r"in the skill (\w+), line")
 
 
@@ -96,7 +97,7 @@ class SearchWriter:
         self._afforded, self._avoided = set(context.affordances), set()
         for attempt in range(self._settings.rounds):
             version = self._book.version
-            draft = await asyncio.to_thread(self._plan, task, context, ledger)
+            draft = await in_thread(_SEARCH, self._plan, task, context, ledger)
             if draft is None:
                 if not bought:
                     bought = True  # once, whatever comes of it: each answer has its price
@@ -108,10 +109,10 @@ class SearchWriter:
                         return
                     yield trial
                     continue
-                if discovered or not await asyncio.to_thread(self._discover, task, context, ledger, explored):
+                if discovered or not await in_thread(_SEARCH, self._discover, task, context, ledger, explored):
                     if searched_at == version:  # nothing was learned from the last plan: it would be found again
                         return
-                    draft = await asyncio.to_thread(self._blind, task, context, ledger)
+                    draft = await in_thread(_SEARCH, self._blind, task, context, ledger)
                     if draft is None:
                         return
                     searched_at = self._book.version
@@ -120,7 +121,7 @@ class SearchWriter:
                     continue
                 discovered = task.origin == "curriculum"  # which has other tasks; someone else's is worth more effort
                 continue
-            if rehearse and not await asyncio.to_thread(self._rehearsed, draft, task, context, ledger, attempt):
+            if rehearse and not await in_thread(_SEARCH, self._rehearsed, draft, task, context, ledger, attempt):
                 if self._book.version != version:
                     continue
                 repeats += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import random
 import threading
@@ -14,7 +13,8 @@ from habilis.agent.calls import needed
 from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
 from habilis.agent.loop import Loop, LoopSettings, Parts, describe
-from habilis.agent.tape import TaskTape, calls_made
+from habilis.agent.tape import TaskTape, calls_made, left_over
+from habilis.agent.threads import at_work, in_thread
 from habilis.agent.words import check_goal, goal_to_words, words_to_goal
 from habilis.core import (
     Action,
@@ -36,15 +36,20 @@ from habilis.core import (
     Verdict,
     World,
     WorldSpec,
+    as_budget,
     dump,
 )
 from habilis.memory.home import Home
+from habilis.memory.journal import RunRecord
 from habilis.memory.library import SkillLibrary
 from habilis.tools import ToolRegistry
 from habilis.worlds.runner import ConfinedRunner
 
 if TYPE_CHECKING:
     from habilis.run import AgentSettings
+
+
+_PATIENCE = 2.0  # seconds for a program that nobody waits for any more
 
 
 @dataclass(frozen=True)
@@ -143,11 +148,12 @@ class Assembly:
             "tier": self.runner.tier,
         }
 
-    def session(self, kind: str, tasks: int | None = None, *, stay: bool = False) -> Loop:
+    def session(self, kind: str, tasks: int | None = None, *, goal: Goal | None = None, stay: bool = False) -> Loop:
         """The loop of the run in hand; else of the latest run that agrees in its configuration; else of a new one.
 
-        The goals that a user gives to one agent make a run of their own, in a world and on an account of its own.
-        ``stay``: in the world as it stands, if this agent has lived in it.
+        The goals that a user gives to one agent make a run of their own, in a world and on an account of its own; it
+        goes on only where it was cut short at this ``goal``. ``stay``: in the world as it stands, if this agent has
+        lived in it.
         """
         if self.current is not None and self.current_kind == kind:
             if self.ended:  # it was stopped, and goes on in the same agent
@@ -159,7 +165,8 @@ class Assembly:
         for run in past:
             if run.status == "running":  # this process owns the home, so whoever ran it is gone
                 journal.update_run(run.id, status="stopped", note="its process ended without a word")
-        known = next((r for r in reversed(past) if kind == "run" and _same(r.config, config)), None)
+        agreeing = (r for r in reversed(past) if _same(r.config, config))
+        known = next((r for r in agreeing if kind == "run" or self._cut_short_at(goal, r)), None)
         run_id = known.id if known is not None else journal.start_run(config)
         if known is not None:
             journal.update_run(run_id, status="running")
@@ -173,8 +180,7 @@ class Assembly:
                 spec, book, CurriculumSettings(strategy=self.settings.curriculum), seed=self.settings.seed
             ),
         )
-        settings = LoopSettings(keep_skills=self.settings.keep_skills, keep_contracts=self.settings.keep_contracts)
-        loop = Loop(self.loop_parts, run_id, settings)
+        loop = Loop(self.loop_parts, run_id, self._loop_settings())
         lived = self.last_run is not None
         seed = self.settings.seed if self.fresh_life(run_id) else self.settings.seed + run_id
         resumed = loop.begin(None if stay and lived else seed)
@@ -189,6 +195,20 @@ class Assembly:
             self.events.emit("run_started", None, run=run_id, iterations=tasks, budget=limit, **config)
         return loop
 
+    def _cut_short_at(self, goal: Goal | None, run: RunRecord) -> bool:
+        """Whether a run of a user's goals was stopped, or killed, while it worked on this one."""
+        if goal is None or run.status not in ("running", "stopped"):
+            return False
+        journal = self.home.journal
+        state = journal.get_state(f"run:{run.id}")
+        left = left_over(journal, run.id, 0 if state is None else int(state["iteration"]))
+        return left is not None and left.task.origin == "user" and left.task.goal == goal
+
+    def _loop_settings(self) -> LoopSettings:
+        mine = self.settings
+        settings = LoopSettings(keep_skills=mine.keep_skills, keep_contracts=mine.keep_contracts)
+        return settings if mine.task_budget is None else replace(settings, task_budget=as_budget(mine.task_budget))
+
     @property
     def ledger(self) -> Ledger:
         """The account of the run in hand, or the agent's own before there is one."""
@@ -202,8 +222,11 @@ class Assembly:
         return self.current.run_id
 
     def leave(self) -> None:
-        """Put the run in hand away: a user's goals are done, the autonomous run can be continued."""
-        if self.current is not None and self.current_kind == "solve":
+        """Put the run in hand away: a user's goals are done, but for one that was cut short; the autonomous run can be
+        continued."""
+        if self.current is not None and self.current_kind == "solve" and self.current.cut_short:
+            self.end("stopped", "cut short at a goal; it goes on when the goal is asked for again")
+        elif self.current is not None and self.current_kind == "solve":
             self.end("finished", f"{self.current.iteration} goals worked on")
         elif self.current is not None and not self.ended:
             self.end("stopped", "closed")
@@ -239,7 +262,8 @@ class Assembly:
                 check_goal(wanted, self.world.spec, snapshot)
                 return wanted
         known = self._names(snapshot)
-        return await asyncio.to_thread(
+        return await in_thread(
+            "the reading of the goal",
             words_to_goal,
             text,
             self.world.spec,
@@ -329,8 +353,15 @@ class Assembly:
             self.leave()
         finally:
             self.library.close()
-            self.runner.close()
+            self._end_workers()
             self.home.close()
+
+    def _end_workers(self) -> None:
+        """End the workers. A program that is still under way, because its task was cancelled, may hang in the world:
+        then they end when it does, or with this process."""
+        ending = threading.Thread(target=self.runner.close, name="habilis-closing", daemon=True)
+        ending.start()
+        ending.join(_PATIENCE if at_work() else None)
 
 
 def _same(one: Mapping[str, Json], other: Mapping[str, Json]) -> bool:

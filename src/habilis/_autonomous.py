@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from habilis._assembly import Assembly
+from habilis._interrupts import interruptible
 from habilis.agent.loop import Loop
 from habilis.core import (
     BudgetExceeded,
@@ -37,7 +34,7 @@ async def autonomous(parts: Assembly, tasks: int | None, settings: AgentSettings
     parts.ended, first = False, loop.iteration
     status, reason = "stopped", "asked to stop; run again to continue"
     try:
-        with _signals(stop):
+        with interruptible(stop, parts.home.journal):
             while not stop.is_set():
                 if tasks is not None and loop.iteration >= tasks:
                     status, reason = "finished", f"all {tasks} iterations done"
@@ -79,24 +76,6 @@ def _written(parts: Assembly) -> Path | None:
     except HabilisError as error:
         parts.events.emit("warning", None, message=str(error))
         return None
-
-
-@contextlib.contextmanager
-def _signals(stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C ends the run after the task in hand; a second one ends it at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def first(number: int, frame: Any) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, old)
-
-    old = signal.signal(signal.SIGINT, first)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, old)
 
 
 async def _wishes(parts: Assembly, loop: Loop) -> HabilisError | None:

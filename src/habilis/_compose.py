@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,6 +99,7 @@ def compose(
                 if one.name not in registry or registry.get(one.name).owner != one.owner:
                     registry.add(one)
         registry.add_entry_points()
+        stop = threading.Event()
         holder: list[Assembly] = []
         helping = Helping(
             registry,
@@ -125,6 +127,7 @@ def compose(
             ledger=ledger,
             events=events,
             help=helping,
+            stop=stop.is_set,
         )
         assembly = Assembly(
             world=world,
@@ -146,6 +149,7 @@ def compose(
             chat=chat,
             proposer=_proposer(chat) if writer == "chat" else None,
             fresh=fresh,
+            stop=stop,
         )
         holder.append(assembly)
         stack.pop_all()

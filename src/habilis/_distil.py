@@ -5,7 +5,6 @@ A rejected model is a correct result: it is recorded with the gate's reasons and
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import math
 import time
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from habilis._interrupts import interruptible
+from habilis.agent.threads import in_thread
 from habilis.core import (
     Action,
     BudgetExceeded,
@@ -94,7 +95,8 @@ async def distil_now(
 ) -> Mapping[str, Json]:
     """Turn the home's episodes into a model, judge it and record it. Raises `HabilisError`.
 
-    Seconds are reserved on the ledger before it begins. The result says whether the model was adopted, and why.
+    Seconds are reserved on the ledger before it begins. The result says whether the model was adopted, and why. Ctrl-C
+    stops it at the next step, and it goes on when called again.
     """
     from habilis.trainer.base import check_base
 
@@ -126,8 +128,9 @@ async def distil_now(
     seconds = seconds if left is None else min(seconds, left)
     if seconds < _LEAST_SECONDS:
         raise BudgetExceeded("seconds", parts.ledger.limit.seconds or 0, parts.ledger.spent.seconds, 0, _LEAST_SECONDS)
-    with parts.ledger.reserve(Cost(seconds=seconds)) as held:
-        result = await asyncio.to_thread(
+    with interruptible(parts.stop, journal), parts.ledger.reserve(Cost(seconds=seconds)) as held:
+        result = await in_thread(
+            "the training",
             distil,
             episodes,
             list(parts.library.active().values()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -30,7 +30,7 @@ from habilis.core import (
 )
 
 if TYPE_CHECKING:
-    from habilis._assembly import Answer
+    from habilis._assembly import Answer, Assembly
 
 WRITERS = ("search", "chat", "cascade")
 
@@ -41,7 +41,9 @@ class AgentSettings:
     for never. ``curriculum``: "demand", "reach" or "random". ``embedder``: "auto" takes what was fetched.
     ``isolation``: "auto" (the highest tier that holds here), "bubblewrap", "landlock", "seccomp", "docker:IMAGE",
     "gvisor:IMAGE". ``unsafe_no_isolation``: run programs unconfined; recorded with every result. ``numpy``: programs
-    may import numpy.
+    may import numpy. ``task_budget``: the most that one task may cost, verification included, within the agent's
+    budget; a `Budget`, or text such as "search_steps=500000,world_steps=60000", which leaves kinds that are not named
+    without a limit. None: 12,000 search steps and 60,000 world steps. A task that needs more fails; the run goes on.
     """
 
     seed: int = 0
@@ -54,6 +56,7 @@ class AgentSettings:
     numpy: bool = False
     keep_skills: bool = True
     keep_contracts: bool = True
+    task_budget: Budget | str | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,8 @@ class Agent:
         if world_options is not None and not isinstance(world_options, Mapping):
             raise InputError(f"world_options= is of type {type(world_options).__name__}; give a mapping")
         self.settings = settings or AgentSettings()
+        if self.settings.task_budget is not None:
+            self.settings = replace(self.settings, task_budget=as_budget(self.settings.task_budget))
         self.events = EventStream()
         limit = Budget() if budget is None else as_budget(budget)
         self._parts = compose(
@@ -138,16 +143,25 @@ class Agent:
     async def solve(self, goal: Goal | str) -> Episode:
         """Work on one goal, given as a goal, as its text, or in plain words; returns the episode.
 
+        If an earlier agent of this home, made alike, was stopped or killed at the same goal, its work goes on: what its
+        tools answered is not asked for again, and what it spent counts.
+
         Words become a goal by the world's own phrases, by the adopted local model, or by the chat model; raises
-        `InputError` when none of them understands.
+        `InputError` when none of them understands. In the main thread Ctrl-C stops it before the next program is
+        written or run; a second one says what is waited for, a third one raises `KeyboardInterrupt`.
         """
-        parts = self._parts
-        wanted = await self._goal(goal)
-        loop = parts.session("solve")
-        text = goal if isinstance(goal, str) else parts.words(wanted)
-        task = Task(wanted, parts.world.spec.name, parts.seed_for(loop.iteration), text, origin="user")
-        self.events.emit("task_proposed", loop.iteration, text=text, goal=str(wanted), kind="achieve", why="asked for")
-        return await loop.work(task)
+        from habilis._interrupts import interruptible
+
+        parts = self._open()
+        parts.stop.clear()
+        with interruptible(parts.stop, parts.home.journal):
+            wanted = await self._goal(goal)
+            loop = parts.session("solve", goal=wanted)
+            text = goal if isinstance(goal, str) else parts.words(wanted)
+            task = Task(wanted, parts.world.spec.name, parts.seed_for(loop.iteration), text, origin="user")
+            told = {"text": text, "goal": str(wanted), "kind": "achieve", "why": "asked for"}
+            self.events.emit("task_proposed", loop.iteration, **told)
+            return await loop.work(task)
 
     def solve_now(self, goal: Goal | str) -> Episode:
         """`solve`, for code that is not async."""
@@ -158,12 +172,14 @@ class Agent:
 
         The latest run of this home with the same world, writer and settings goes on where it stopped or finished;
         where it has that many tasks already, nothing is done. In the main thread Ctrl-C ends it after the task in
-        hand. Raises `InputError` for less than one task, `ModelError` when a chat model fails.
+        hand; a second one says what is waited for, a third one raises `KeyboardInterrupt`. Raises `InputError` for
+        less than one task, `ModelError` when a chat model fails.
         """
         from habilis._autonomous import autonomous
 
-        self._parts.stop.clear()
-        return await autonomous(self._parts, tasks, self.settings)
+        parts = self._open()
+        parts.stop.clear()
+        return await autonomous(parts, tasks, self.settings)
 
     def run_now(self, tasks: int | None = None) -> Summary:
         """`run`, for code that is not async."""
@@ -191,7 +207,7 @@ class Agent:
                 await work
 
     def stop(self) -> None:
-        """End the run after the task in hand; it can be continued."""
+        """End the run after the task in hand, or `solve` before its next program; both can be continued."""
         self._parts.stop.set()
 
     # ------------------------------------------------------------------ what it knows
@@ -228,7 +244,7 @@ class Agent:
         """
         if not isinstance(kind, str) or not isinstance(about, str):
             raise InputError(f"ask takes two texts, not {kind!r} and {about!r}: ask('needs', 'craft(\"stick\")')")
-        return self._parts.ask(kind, about)
+        return self._open().ask(kind, about)
 
     def report(self, path: Path | None = None) -> Path:
         """Write the HTML report of this agent's latest run, else of the home's; returns its path."""
@@ -236,15 +252,20 @@ class Agent:
 
         if path is not None and not isinstance(path, (str, Path)):
             raise InputError(f"a report is written to the path of a file, not to {path!r}")
-        return report(self._parts, Path(path) if path is not None else None)
+        return report(self._open(), Path(path) if path is not None else None)
 
     def call(self, skill: Skill, args: Mapping[str, Json]) -> Json:
         """Run a skill in this agent's world, confined, and return what it returned. Raises `HabilisError`."""
-        return self._parts.call(skill, args)
+        return self._open().call(skill, args)
 
     def close(self) -> None:
-        """Stop the worker and give the home back."""
+        """Stop the worker and give the home back. What acts or needs the home raises `InputError` from then on."""
         self._parts.close()
+
+    def _open(self) -> Assembly:
+        if self._parts.closed:
+            raise InputError("the agent is closed; make a new one: Agent(..., home=...)")
+        return self._parts
 
     def __enter__(self) -> Self:
         return self

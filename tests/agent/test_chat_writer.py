@@ -237,6 +237,15 @@ def test_a_failure_elsewhere_says_with_what_it_failed() -> None:
     assert "fresh world with n=5" in model.calls[1][-1][1]
 
 
+def test_a_goal_that_was_reached_by_a_program_that_raised_is_told_as_that() -> None:
+    error = ProgramError("ValueError", "enough", 2, "raise ValueError")
+    model = ScriptedChatModel([GOOD, GOOD])
+    _talk(model, Feedback(Trajectory(error=error), Verdict(False, (), "the goal became true"), True, {"n": 5}))
+    told = model.calls[1][-1][1]
+    assert told.startswith("It reached the goal, but with n=5 it ended in an error.")
+    assert "ValueError: enough" in told
+
+
 # ---------------------------------------------------------------------- what is made of replies
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.agent.conftest import Life, Rule, RuleWorld, craft_like, make_world
@@ -43,9 +44,10 @@ from habilis.core import (
     Task,
     Trajectory,
     Verdict,
+    WriterError,
 )
 from habilis.memory.contracts import ContractBook
-from habilis.worlds.functions import from_functions
+from habilis.worlds.functions import FunctionWorld, from_functions
 from habilis.worlds.runner import ConfinedRunner
 
 N = Parameter("n", "int", 1, required=False)
@@ -150,7 +152,7 @@ def test_a_tasks_own_limit_fails_the_task_alone(tmp_path: Path, runner: Confined
     with Life(tmp_path / "home", craft_like(), runner, settings=settings) as life:
         failed = work(life, 'count("axe") >= 1')
         assert failed.status == "failed"
-        assert "search_steps=3" in failed.reason
+        assert "the limit of one task, search_steps=3 is reached" in failed.reason
         assert life.ledger.spent.search_steps <= 3
         # Choosing what to do takes more than that, and is not a task.
         assert step(life) is not None
@@ -281,20 +283,176 @@ def test_without_an_idea_the_task_fails(tmp_path: Path, runner: ConfinedRunner) 
 
 
 def test_a_live_world_is_only_watched(tmp_path: Path, runner: ConfinedRunner) -> None:
+    world = orchard()
+    assert "live" in world.spec.capabilities
+    with Life(tmp_path / "home", world, runner, writer=lambda book: Scripted(LOOP)) as life:
+        episode = work(life, FIG)
+        skill = life.library.get("have_fig")
+    assert episode.skill == "have_fig"
+    assert world.observe().facts[Fact("count", ("fig",))] == 1  # seen to work once, and not done again to prove it
+    assert (skill.evidence.level, skill.evidence.successes) == (EvidenceLevel.OBSERVED, 1)
+
+
+def orchard() -> FunctionWorld:
     bag = {"fig": 0}
 
     def pick(thing: str) -> None:
         "Take one."
         bag[thing] += 1
 
-    world = from_functions([pick], observe=lambda: {"count": bag}, name="orchard")
-    assert "live" in world.spec.capabilities
-    with Life(tmp_path / "home", world, runner, writer=lambda book: Scripted(LOOP)) as life:
+    return from_functions([pick], observe=lambda: {"count": bag}, name="orchard")
+
+
+ENDLESS = program("have_fig", 'while True:\n    world.pick("fig")', 'count("fig") >= {n}', N)
+RAISES = program("have_fig", 'world.pick("fig")\nraise ValueError("enough")', 'count("fig") >= {n}', N)
+IMPORTS = program("have_fig", 'world.pick("fig")\nimport os', 'count("fig") >= {n}', N)
+
+
+@pytest.mark.parametrize("bad", [ENDLESS, RAISES, IMPORTS], ids=["endless", "raises", "imports"])
+def test_a_program_that_ends_in_an_error_solves_its_task_and_is_not_kept(
+    tmp_path: Path, runner: ConfinedRunner, bad: Draft
+) -> None:
+    with written(tmp_path, runner, Scripted(bad)) as life:
         episode = work(life, FIG)
-        skill = life.library.get("have_fig")
-    assert episode.skill == "have_fig"
-    assert bag == {"fig": 1}  # seen to work once, and not done again to prove it
-    assert (skill.evidence.level, skill.evidence.successes) == (EvidenceLevel.OBSERVED, 1)
+        assert (episode.status, episode.skill, life.library.active()) == ("solved", None, {})
+        assert "ended in an error" in episode.reason
+        error = episode.attempts[0].trajectory.error
+        assert error is not None
+        assert f"{error.kind}: " in episode.reason
+        assert f"{error.kind}: " in episode.attempts[0].feedback
+
+
+@pytest.mark.parametrize("bad", [ENDLESS, RAISES, IMPORTS], ids=["endless", "raises", "imports"])
+def test_in_a_live_world_it_is_not_kept_either(tmp_path: Path, runner: ConfinedRunner, bad: Draft) -> None:
+    writer = Scripted(bad, LOOP)
+    with Life(tmp_path / "home", orchard(), runner, writer=lambda book: writer) as life:
+        episode = work(life, FIG)
+        assert (episode.status, episode.skill, life.library.active()) == ("solved", None, {})
+        assert "ended in an error" in episode.reason
+    assert writer.told == []  # the goal is reached: nothing more is done in a live world
+
+
+def test_the_error_goes_back_to_the_writer_that_then_does_better(tmp_path: Path, runner: ConfinedRunner) -> None:
+    writer = Scripted(RAISES, RAISES, LOOP)
+    with written(tmp_path, runner, writer) as life:
+        episode = work(life, FIG)
+        assert life.library.get("have_fig").program == LOOP.program
+    assert (episode.status, episode.skill, len(episode.attempts)) == ("solved", "have_fig", 1)
+    here, elsewhere = writer.told
+    assert (here.verifying, here.verdict.ok, here.verdict.unmet) == (True, False, ())
+    assert elsewhere.verifying
+    for feedback in (here, elsewhere):  # the goal is true in both, and that is not enough
+        assert (feedback.trajectory.error.kind, feedback.trajectory.error.message) == ("ValueError", "enough")
+
+
+WRONG_GOALS = [
+    ("{", "is none"),
+    ('count("fig") >= {m}', "names {m}, which is no parameter; there are: {n}"),
+    ("{n.__class__}", "names {n.__class__}, which is no parameter"),
+    ('count("fig") >= -5', 'does not imply the task\'s, count("fig") >= 1'),
+    ('count("fig") >= 0 and count("fig") != {n}', "does not imply"),
+    ('count("date") >= {n}', "does not imply"),
+    ('Judged("figs")', "does not imply"),
+    ("True", "does not imply"),
+]
+
+
+def stated(goal: str) -> Draft:
+    return replace(LOOP, goal_template=goal)
+
+
+@pytest.mark.parametrize(("goal", "told"), [*WRONG_GOALS, ('count("fig") >= 7', "did not become true")])
+def test_a_program_seen_to_work_must_say_rightly_what_it_does(
+    tmp_path: Path, runner: ConfinedRunner, goal: str, told: str
+) -> None:
+    with Life(tmp_path / "home", orchard(), runner, writer=lambda book: Scripted(stated(goal))) as life:
+        episode = work(life, FIG)
+        assert (episode.status, episode.skill, life.library.active()) == ("solved", None, {})
+        assert told in episode.reason
+
+
+@pytest.mark.parametrize(
+    ("goal", "wanted"),
+    [
+        ('count("fig") == {n}', FIG),
+        ('count("fig") > 0', 'count("fig") > 0'),
+        ('count("fig") >= {n} and count("fig") < 5', FIG),
+        ("", FIG),
+    ],
+)
+def test_a_goal_that_implies_the_task_s_will_do(tmp_path: Path, runner: ConfinedRunner, goal: str, wanted: str) -> None:
+    with Life(tmp_path / "home", orchard(), runner, writer=lambda book: Scripted(stated(goal))) as life:
+        assert work(life, wanted).skill == "have_fig"
+
+
+@pytest.mark.parametrize(("goal", "told"), WRONG_GOALS)
+def test_a_wrong_goal_goes_back_to_the_writer(tmp_path: Path, runner: ConfinedRunner, goal: str, told: str) -> None:
+    writer = Scripted(stated(goal), LOOP)
+    with written(tmp_path, runner, writer) as life:
+        assert work(life, FIG).skill == "have_fig"
+        assert life.library.get("have_fig").goal_template == LOOP.goal_template
+    (feedback,) = writer.told
+    assert told in feedback.verdict.reason
+    assert feedback.verifying
+
+
+class Odd:
+    """Does what a writer must not."""
+
+    name = "odd"
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def drafts(self, task: Task, context: Context, ledger: Ledger) -> Any:
+        return {"raises": self.raises, "yields": self.yields, "returns": list, "halves": self.halves}[self.what]()
+
+    async def raises(self) -> AsyncGenerator[Draft, Feedback]:
+        yield ONCE
+        raise KeyError("mistake")
+
+    async def yields(self) -> AsyncGenerator[Any, Feedback]:
+        yield "def once(): pass"
+
+    async def halves(self) -> AsyncGenerator[Any, Feedback]:
+        yield Draft(ONCE.program, {}, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("raises", "the writer 'odd' raised KeyError: 'mistake'"),
+        ("yields", "the writer 'odd' yielded 'def once(): pass', which is no Draft"),
+        ("returns", "the writer 'odd' gives list from drafts(), not an asynchronous generator"),
+        ("halves", "the writer 'odd' yielded a Draft whose goal_template is None"),
+    ],
+)
+@pytest.mark.parametrize("within", [False, True], ids=["alone", "in a cascade"])
+def test_a_writer_s_mistake_is_told_as_its_own(
+    tmp_path: Path, runner: ConfinedRunner, what: str, told: str, within: bool
+) -> None:
+    writer: Any = Cascade([Odd(what)]) if within else Odd(what)
+    with Life(tmp_path / "home", make_world(PICK), runner, writer=lambda book: writer) as life:
+        with pytest.raises(WriterError, match=re.escape(told)):
+            work(life, 'count("fig") >= 2')
+        (episode,) = life.home.journal.episodes(life.loop.run_id)
+        assert (episode.status, told in episode.reason) == ("failed", True)
+        assert len(episode.attempts) == (what == "raises")
+
+
+def test_a_writer_that_raises_when_it_is_closed_does_not_undo_the_work(tmp_path: Path, runner: ConfinedRunner) -> None:
+    class Sulks(Scripted):
+        async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
+            try:
+                yield LOOP
+            finally:
+                raise OSError("no more")
+
+    with written(tmp_path, runner, Sulks()) as life:
+        assert work(life, FIG).skill == "have_fig"
+    assert [e.data["message"] for e in life.seen if e.kind == "warning"] == [
+        "the writer 'scripted' raised OSError: no more"
+    ]
 
 
 # ---------------------------------------------------------------------- the cascade

@@ -277,6 +277,20 @@ def test_an_overrun_is_charged_and_stops_what_follows() -> None:
     assert pickle.loads(pickle.dumps(error.value)).args == error.value.args
 
 
+def test_a_limit_of_one_task_is_told_as_that() -> None:
+    run = Ledger(Budget(usd=None, search_steps=100))
+    task = run.child(Budget(usd=None, search_steps=10), of="task")
+    with pytest.raises(BudgetExceeded) as error:
+        task.child().spend(Cost(search_steps=11))
+    assert error.value.of == "task"
+    assert str(error.value).startswith("the limit of one task, search_steps=10 is reached: ")
+    assert "--max" not in str(error.value)
+    assert "AgentSettings(task_budget=" in str(error.value)
+    assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
+    with pytest.raises(BudgetExceeded, match="--max-search-steps"):  # both are reached: the run's is the one to raise
+        task.spend(Cost(search_steps=101))
+
+
 def test_a_child_gets_what_remains_and_a_top_up_continues() -> None:
     root = Ledger(Budget(usd=None, world_steps=10))
     root.spend(Cost(world_steps=4))

@@ -168,3 +168,49 @@ def test_goal_of_takes_atoms_and_texts() -> None:
 def test_a_number_that_python_does_not_write_is_a_clear_error() -> None:
     with pytest.raises(InputError, match="too many digits"):
         str(Fact("level", (10**5000,)))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "implied"),
+    [
+        ('count("a") >= 3', 'count("a") >= 3', True),
+        ('count("a") >= 4', 'count("a") >= 3', True),
+        ('count("a") >= -5', 'count("a") >= 1', False),
+        ('count("a") > 3', 'count("a") >= 3', True),
+        ('count("a") >= 3', 'count("a") > 3', False),
+        ('count("a") >= 3 and count("a") <= 3', 'count("a") == 3', True),
+        ('count("a") == 3', 'count("a") != 4 and count("a") < 5', True),
+        ('count("a") >= 1', 'count("b") >= 1', False),
+        ('near("x") and count("a") >= 1', 'near("x")', True),
+        ('not near("x")', 'near("x") != True', True),
+        ('not near("x")', 'near("x")', False),
+        ('count("oak") >= 2', 'count("#wood") >= 1', True),
+        ('count("#wood") >= 2', 'count("oak") >= 1', False),
+        ('count("oak") <= 2', 'count("#wood") <= 2', False),
+        ('near("oak")', 'near("#wood")', True),
+        ("True", 'count("a") >= 0', False),
+        ('count("a") >= 1', "True", True),
+        ('Judged("nice")', 'Judged("nice")', True),
+        ('Judged("nice")', 'Judged("nicer")', False),
+        ('count("a") >= 1', 'Judged("nice")', False),
+        (f'count("a") >= {10**400}', 'count("a") >= 1', True),
+    ],
+)
+def test_one_goal_implies_another(one: str, other: str, implied: bool) -> None:
+    tags = {"#wood": frozenset({"oak", "ash"})}
+    assert Goal.parse(one).implies(Goal.parse(other), tags) is implied
+
+
+_NUMBERS = st.builds(
+    lambda op, value: Atom(Fact("count", ("a",)), op, value),
+    st.sampled_from([">=", "<=", "==", "!=", ">", "<"]),
+    st.integers(-3, 3),
+)
+
+
+@given(st.lists(_NUMBERS, min_size=1, max_size=3), _NUMBERS)
+def test_what_is_implied_holds_wherever_the_other_does(many: list[Atom], one: Atom) -> None:
+    halves = [i / 2 for i in range(-10, 11)]
+    fact = Fact("count", ("a",))
+    counter = [v for v in halves if Goal(tuple(many)).unmet(Snapshot({fact: v})) == () and not one.holds_for(v)]
+    assert Goal(tuple(many)).implies(Goal((one,))) is (not counter)

@@ -77,6 +77,39 @@ def test_from_episodes_to_a_verdict(tiny: BaseModel, workshop: SimpleNamespace, 
     assert fingerprint(adopted.path) != tiny.fingerprint
 
 
+def test_asked_to_stop_it_stops_at_the_next_step_and_goes_on_later(
+    tiny: BaseModel, workshop: SimpleNamespace, tmp_path: Path
+) -> None:
+    told: list[tuple[str, int]] = []
+
+    def work(where: str) -> None:
+        told.clear()
+        distil(
+            workshop.make_episodes(60),
+            [],
+            workshop.contracts,
+            workshop.spec,
+            out=tmp_path / "model",
+            base=tiny,
+            settings=SETTINGS,
+            seconds=None,
+            steps=4,
+            cache=tmp_path / "cache",
+            progress=lambda phase, step, steps, loss: told.append((phase, step)),
+            stop=lambda: bool(told) and told[-1][0] == where,
+        )
+
+    for phase in ("corpus", "fisher", "evaluate", "train"):
+        with pytest.raises(ModelError, match=r"stopped .* goes on when it is called again"):
+            work(phase)
+        assert told[-1][0] == phase
+        assert not (tmp_path / "model").exists()
+    assert told[-1] == ("train", 1)
+    work("nowhere")
+    assert next(t for t in told if t[0] == "train") == ("train", 2)  # not from the beginning
+    assert (tmp_path / "model" / "distil.json").is_file()
+
+
 def test_too_little_is_said_before_anything_is_loaded(workshop: SimpleNamespace, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least 8 on 6"):
         distil([], [], [], workshop.spec, out=tmp_path / "m", base="smollm2", cache=tmp_path)

@@ -83,11 +83,14 @@ def test_saying_so_does_not_make_it_so(verifier: WorldVerifier) -> None:
     assert not verifier.trial(liar, {"what": "oak"}, 0, {}, Ledger())[0].ok
 
 
-def test_a_goal_that_became_true_counts_although_the_program_failed_after_it(verifier: WorldVerifier) -> None:
+def test_a_program_that_ends_in_an_error_has_not_succeeded_although_the_goal_became_true(
+    verifier: WorldVerifier,
+) -> None:
     late = skill("def gather(what, n):\n    world.add(what, n)\n    1 / 0\n")
-    trial, _ = verifier.trial(late, {"what": "oak"}, 0, {}, Ledger())
-    assert trial.ok
-    assert "ZeroDivisionError" in trial.why
+    trial, trajectory = verifier.trial(late, {"what": "oak"}, 0, {}, Ledger())
+    assert not trial.ok
+    assert trial.why.startswith("became true; ZeroDivisionError")
+    assert GoalJudge().judge(late.goal_for({"what": "oak"}), trajectory, Ledger()).ok  # what is true is true
 
 
 def test_a_goal_that_was_already_true_is_said_to_be(verifier: WorldVerifier) -> None:

@@ -13,13 +13,15 @@ _INTERRUPTED = 130
 def main() -> None:
     """Run the command line; an error of ours is one clear message and exit status 1."""
     try:
+        from habilis._interrupts import command_line
         from habilis.cli._app import app
         from habilis.cli._output import fail
         from habilis.core import HabilisError
     except KeyboardInterrupt:
         _interrupted()
     try:
-        app()
+        with command_line():
+            app()
         sys.stdout.flush()
     except SystemExit as ended:  # typer turns Ctrl-C into a quiet exit
         if ended.code == _INTERRUPTED:
