@@ -42,7 +42,10 @@ def _needed(python: str, folder: Path, setup: Setup) -> Iterator[str]:
     yield sysconfig.get_path("stdlib")
     yield from filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":"))
     yield str(folder)
+    home = Path.home()
     for path in setup.path:
+        if home.is_relative_to(path):  # a script's folder may be the home itself; what is in it stays outside
+            continue
         yield path
         # An editable install leads elsewhere: `habilis/worlds` may be a link to a folder that no path names.
         yield from (

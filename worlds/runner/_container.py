@@ -7,9 +7,13 @@ command with its runtime. Nothing here needs Linux on the host's side.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import queue
+import socket
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -29,6 +33,7 @@ _FOLDER = Path(__file__).resolve().parent / "worker"
 _INSIDE = "/habilis"
 _START_SECONDS = 120.0  # an image that has to be fetched first takes longer: fetch it beforehand
 _TICK = 0.02
+_MOMENT = 0.2  # seconds in which a process that has closed its socket ends, if it is about to
 _MEMORY_MB = 2048  # of the whole container; each run has its own limit beneath it
 _PROCESSES = 32
 _QUEUED = 64  # frames read ahead; more wait in the pipe
@@ -42,7 +47,8 @@ class ContainerWorker:
 
     def __init__(self, kind: str, image: str) -> None:
         name = f"habilis-{uuid.uuid4().hex[:12]}"
-        config: dict[str, Json] = {"modules": [], "portable": None, "path": [], "canary": None}
+        canary = _Canary()
+        config: dict[str, Json] = {"modules": [], "portable": None, "path": [], "canary": [*canary.told, kind]}
         command = [
             *_run_options(kind, name),
             image,
@@ -57,6 +63,7 @@ class ContainerWorker:
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=str(_FOLDER)
             )
         except OSError as error:
+            canary.close()
             raise IsolationError(
                 f"docker cannot be started ({error}); install Docker, or use another --isolation"
             ) from error
@@ -74,7 +81,11 @@ class ContainerWorker:
         self._odd = ODD_FORKS
         self._due = 0
         self._ending: Ended | None = None
-        self.problems = self._greet(kind, image)
+        try:
+            self.problems = self._greet(kind, image)
+        finally:
+            canary.close()
+        _LIVE.add(self)
 
     def _greet(self, kind: str, image: str) -> Mapping[str, str | None]:
         try:
@@ -185,16 +196,16 @@ class ContainerLine:
         elif kind == b"O":
             self._output += body
         elif kind == b"D":
-            self._dump += body
+            self._dump += body[: wire.MESSAGE - len(self._dump)]
         return True
 
     def receive(self, size: int) -> bytes:
         until = time.monotonic() + _TICK
         while not self._packets:
-            if not self._hear(max(0.0, until - time.monotonic())):
+            left = until - time.monotonic()
+            # What else has come is to be looked at, however much more of it there is.
+            if left <= 0 or self._output or self._dump or not self._hear(left):
                 raise BlockingIOError
-            if self._output and not self._packets:
-                raise BlockingIOError  # so that a flood is seen
         return self._packets.popleft()[:size]
 
     def send(self, packet: bytes) -> None:
@@ -206,7 +217,7 @@ class ContainerLine:
     def output(self) -> bytes:
         if not self._open:
             return b""
-        while not self._output and not self._packets:
+        while not (self._output or self._packets or self._dump):
             if not self._hear(0):
                 break
         if not self._output:
@@ -233,6 +244,7 @@ class ContainerLine:
                 pass
 
     def ended(self) -> Ended | None:
+        time.sleep(_MOMENT)
         self.close()
         return self._worker.ending()
 
@@ -241,6 +253,38 @@ class ContainerLine:
             self.signal(SIGKILL)
             self._open = False
             self._worker.done()
+
+
+class _Canary:
+    """A file and, on Linux, a socket that the host can reach and a container should not, for the worker to try."""
+
+    def __init__(self) -> None:
+        name = ""
+        self._line: socket.socket | None = None
+        if sys.platform.startswith("linux"):
+            name = f"habilis-canary-{uuid.uuid4().hex}"
+            self._line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._line.bind("\0" + name)
+            self._line.listen(1)
+        self.told = (str(Path(__file__).resolve()), name)
+
+    def close(self) -> None:
+        if self._line is not None:
+            self._line.close()
+
+
+_LIVE: weakref.WeakSet[ContainerWorker] = weakref.WeakSet()
+
+
+def _let_go() -> None:
+    """A fork of the host closes its copy of the pipes, so that a container ends when the host does."""
+    for worker in list(_LIVE):
+        with contextlib.suppress(OSError, ValueError):
+            os.close(worker.process.stdin.fileno())  # type: ignore[union-attr]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def _run_options(kind: str, name: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mmap
 import os
@@ -15,6 +16,7 @@ import uuid
 import weakref
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from habilis.core.errors import IsolationError
@@ -24,6 +26,7 @@ from habilis.worlds.runner.worker.frames import ENDED, NEXT
 
 SERVER = Path(__file__).resolve().parent / "worker" / "server.py"
 _START_SECONDS = 30.0
+_MOMENT = 0.2  # seconds in which a process that has closed its socket ends, if it is about to
 _TICK = 0.02  # seconds that a receive waits before it says that the program is silent
 # Looks at the socket before sleeping, about 20 us: waking a sleeping processor takes longer than most steps do.
 # With one processor there is nobody to wait for.
@@ -47,44 +50,13 @@ class LocalWorker:
         self._odd = ODD_FORKS
         self._ending: Ended | None = None  # how the last run did, of which `_due` are still to be told
         self._due = 0
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        host = _pidfd()
-        with _Canary() as canary:
-            try:
-                passed = [theirs.fileno()] + ([host] if host is not None else [])
-                config = {
-                    "modules": setup.modules,
-                    "portable": setup.portable,
-                    "path": setup.path,
-                    "canary": canary.told if bubblewrap else None,
-                }
-                python = os.path.realpath(sys.executable) if bubblewrap else sys.executable
-                command = [python, *PYTHON, str(SERVER), str(theirs.fileno()), str(-1 if host is None else host)]
-                command.append(json.dumps(config))
-                if bubblewrap:
-                    command = [*_bubblewrap.prefix(python, SERVER.parent, setup), *command]
-                # A clean environment by exec: /proc/PID/environ would keep what the host's own had. A session of its
-                # own: Ctrl-C in the host's terminal is the host's to handle.
-                self.process = subprocess.Popen(
-                    command,
-                    env=_environment(),
-                    pass_fds=passed,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    cwd="/",
-                    start_new_session=True,
-                )
-            except OSError as error:
-                ours.close()
-                raise IsolationError(f"the worker process could not be started: {error}") from error
-            finally:
-                theirs.close()
-                if host is not None:
-                    os.close(host)
-            self._control = ours
-            self._finalizer = weakref.finalize(self, _stop, self.process, ours, self._spares, self._owner)
-            self.problems = self._greet()
+        try:
+            with contextlib.ExitStack() as passed:
+                self._control, self.process = _start(setup, bubblewrap, passed)
+                self._finalizer = weakref.finalize(self, _stop, self.process, self._control, self._spares, self._owner)
+                self.problems = self._greet()
+        except OSError as error:
+            raise IsolationError(f"the worker process could not be started: {error}") from error
 
     def _greet(self) -> Mapping[str, str | None]:
         """What each kernel feature answered when attacked: None, or what went wrong."""
@@ -92,14 +64,18 @@ class LocalWorker:
         self._control.settimeout(_START_SECONDS)
         try:
             hello = self._control.recv(8192)
-        except OSError as error:
-            hello, why = b"", f"it said nothing for {_START_SECONDS:g} s ({error})"
+        except TimeoutError:
+            hello, why = b"", f"it said nothing for {_START_SECONDS:g} s"
+        except OSError:  # it ended
+            hello, why = b"", ""
         else:
             why = ""
         if not hello:
             self._control.close()  # what is left of it ends, and lets go of its words
             self.process.kill()
-            said = self.process.stderr.read()[-1500:].decode(errors="replace").strip()
+            said = ""
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                said = self.process.communicate(timeout=5)[1][-1500:].decode(errors="replace").strip()
             self.close()
             raise IsolationError(f"the worker process did not start: {why or said or 'it ended without a word'}")
         self.process.stderr.close()
@@ -120,10 +96,14 @@ class LocalWorker:
                 self._next().close()
                 self._odd -= 1
             line = self._next()
-            told = {"tier": order.tier, "memory_mb": order.memory_mb, "cpu_seconds": order.cpu_seconds}
-            line.send(b"." + json.dumps({**told, "spin": SEVERAL}).encode())
         except OSError as error:
             raise ConnectionResetError(f"the worker has ended ({error})") from error
+        told = {"tier": order.tier, "memory_mb": order.memory_mb, "cpu_seconds": order.cpu_seconds}
+        try:
+            line.send(b"." + json.dumps({**told, "spin": SEVERAL}).encode())
+        except OSError as error:
+            line.close()
+            raise ConnectionResetError(f"the run's process has ended ({error})") from error
         return line
 
     def _next(self) -> _LocalLine:
@@ -141,7 +121,14 @@ class LocalWorker:
             self._ending = Ended.of(status, cpu)
             self._due -= 1
         else:
+            for fd in fds:
+                os.close(fd)
             raise ConnectionResetError("its socket is closed")
+
+    @property
+    def here(self) -> bool:
+        """Whether this is the process that started it, and no fork of that."""
+        return self._owner.here
 
     def done(self) -> None:
         """Tell the worker that the run it was given last is of no more use."""
@@ -237,20 +224,86 @@ class _LocalLine:
             pass
 
     def ended(self) -> Ended | None:
+        ours = self._open and not self._gone(_MOMENT)
         self.close()
-        return self._worker.ending()
+        found = self._worker.ending()
+        return None if found is None else replace(found, ours=ours)
+
+    def _gone(self, seconds: float) -> bool:
+        """Whether its process ends within so long. Without a pidfd nobody can tell, and it is taken for so."""
+        if self._pidfd < 0:
+            return True
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return bool(poll.poll(seconds * 1e3))
 
     def close(self) -> None:
         if not self._open:
             return
-        self.signal(SIGKILL)
+        if self._worker.here:  # a fork of the host must not end the host's run
+            self.signal(SIGKILL)
         self._open = False
         self._channel.close()
         self._bell.close()
         for fd in (self._out, self._dump, self._pidfd):
             if fd >= 0:
                 os.close(fd)
-        self._worker.done()
+        if self._worker.here:
+            self._worker.done()
+
+    def __del__(self) -> None:
+        if getattr(self, "_open", False):  # given up in the middle of something; its worker is not used again
+            self._open = False
+            for fd in (self._out, self._dump, self._pidfd):
+                if fd >= 0:
+                    os.close(fd)
+
+
+def _start(
+    setup: Setup, bubblewrap: bool, passed: contextlib.ExitStack
+) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Start the server; the host's end of its control socket, and the process. Raises `OSError`, `IsolationError`.
+
+    ``passed`` keeps what the host need not hold once the server has said that it is there.
+    """
+    canary = passed.enter_context(_Canary())
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    passed.callback(theirs.close)
+    try:
+        host = _pidfd()
+        if host is not None:
+            passed.callback(os.close, host)
+        python = os.path.realpath(sys.executable) if bubblewrap else sys.executable
+        # Padded: with memory the same each time, ids are the same whatever else the host has open.
+        numbers = (theirs.fileno(), -1 if host is None else host)
+        command = [python, *PYTHON, str(SERVER), *(f"{number:06d}" for number in numbers)]
+        if bubblewrap:
+            command = [*_bubblewrap.prefix(python, SERVER.parent, setup), *command]
+        # A clean environment by exec: /proc/PID/environ would keep what the host's own had. A session of its own:
+        # Ctrl-C in the host's terminal is the host's to handle.
+        process = subprocess.Popen(
+            command,
+            env=_environment(),
+            pass_fds=[number for number in numbers if number >= 0],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            cwd="/",
+            start_new_session=True,
+        )
+        theirs.close()
+        config = {
+            "modules": setup.modules,
+            "portable": setup.portable,
+            "path": setup.path,
+            "canary": [*canary.told, "bubblewrap"] if bubblewrap else None,
+        }
+        with contextlib.suppress(OSError):  # if it is gone already, greeting it tells why
+            ours.send(json.dumps(config).encode())
+    except BaseException:
+        ours.close()
+        raise
+    return ours, process
 
 
 class _Canary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import time
@@ -25,6 +26,11 @@ _START = 30.0  # seconds a run's process has to confine itself
 _ARGUMENTS = 64
 _BATCH = 1_000  # actions in one request
 _KNOWN = 1_000
+_COUNTED = 0.6  # of its processor time that a process has at least by the one count when it is spent by the other
+_FRAMES = 24  # of a program's stack that are looked at
+_PIECES = 16  # of output read before the clock is looked at again
+_OURS = ("time", "output", "steps", "calls", "protocol", "forged", "died")  # kinds that only the host may give
+_LINE = re.compile(r"\r\n|\r|\n")
 _BLOCK = 64  # world steps reserved at once: the ledger is asked rarely, others are hardly kept waiting
 _FRAME = re.compile(r'File "<skill (\w{1,200})>", line (\d{1,7}) in (\w{1,200}|<\w{1,200}>)')
 
@@ -115,6 +121,7 @@ class Session:
         self._calls = self._printed = self._tool_calls = 0
         self._output = bytearray()
         self._said = b""
+        self._split: dict[str, list[str]] = {}
         self._simulated = simulated
 
     @property
@@ -136,8 +143,10 @@ class Session:
             self._begin()
             self._drive(job)
         finally:
-            line.close()
-            self._account.settle()
+            try:
+                line.close()
+            finally:
+                self._account.settle()
 
     def _begin(self) -> None:
         """Wait until the run's process says that it is confined. Only then is the program sent."""
@@ -169,10 +178,10 @@ class Session:
             if not ended:
                 self._died()
         except _Dumped:
-            self._died()
+            self._died(dumped=True)
         except Stop as stop:
             self.error = self._with_line(stop.kind, stop.message)
-        except Malformed as error:
+        except (Malformed, RecursionError) as error:
             self.error = self._with_line(
                 "protocol", f"the program's process broke the protocol: {error}; the run is void"
             )
@@ -285,6 +294,9 @@ class Session:
                 type(value) is int and -wire.WHOLE < value < wire.WHOLE
             ):
                 raise Malformed(f"an argument of {name} is no text of at most {wire.TEXT} characters or whole number")
+        texts = "".join(value for value in args if type(value) is str)
+        if len(texts) > wire.TEXTS or clean(texts) != texts:
+            raise Malformed(f"the texts of {name} are longer than {wire.TEXTS} characters, or hold control characters")
         action = Action(name, tuple(args))
         # Texts only: true and 1.0 would pass for a 1 that is known.
         if len(self._known) < _KNOWN and all(type(value) is str for value in args):
@@ -338,6 +350,8 @@ class Session:
         _, name, args, kwargs = message
         if self._tools is None or type(name) is not str or name not in self._tool_names:
             raise Malformed(f"there is no tool {clean(str(name))[:40]!r}")
+        if not all(map(str.isidentifier, kwargs)):  # else they could pass for positions
+            raise Malformed("a tool is called with what is no name")
         most = self._limits.tool_calls
         if most is not None and self._tool_calls >= most:
             raise Stop("calls", f"the limit tool_calls={most} is reached; call fewer tools, or raise the limit")
@@ -378,9 +392,11 @@ class Session:
             raise Malformed("the program's ending is not in its form")
         frames = [f for f in message[3] if type(f) is list and len(f) == 3 and type(f[0]) is str and type(f[1]) is int]
         kind, text = clean(message[1])[:100], clean(message[2])[:2_000]
+        if kind in _OURS:  # an exception may be called like an ending that only the host can tell
+            kind += " (raised)"
         if kind == "memory":
-            text = f"the limit memory_mb={self._limits.memory_mb} is reached; keep less at once"
-        self.error = self._located(kind, text, [(f[0], f[1], str(f[2])) for f in frames])
+            text = f"it ran out of memory; the limit is memory_mb={self._limits.memory_mb}; keep less at once"
+        self.error = self._located(kind, text, [(f[0], f[1], str(f[2])) for f in frames[-_FRAMES:]])
 
     def _located(self, kind: str, message: str, frames: list[tuple[str, int, str]]) -> ProgramError:
         """An error at the innermost line of the program's own source; ``where`` tells a skill's line beneath it."""
@@ -398,7 +414,9 @@ class Session:
         return ProgramError(kind, message, own[1], self._line(*own[:2]), where)
 
     def _lines(self, name: str) -> list[str]:
-        return self._sources.get(name, "").splitlines()
+        if name not in self._split:
+            self._split[name] = _LINE.split(self._sources.get(name, ""))
+        return self._split[name]
 
     def _line(self, name: str, number: int) -> str:
         return next((clean(line)[:400] for line in self._lines(name)[number - 1 : number]), "")
@@ -410,36 +428,42 @@ class Session:
 
     def _read_dump(self, wait: float) -> list[tuple[str, int, str]]:
         until = time.monotonic() + wait
-        while b"server.py" not in self._said:  # the outermost frame: all that matters has been written
+        # Up to the outermost frame, which is the last to be written.
+        while b"server.py" not in self._said and len(self._said) < wire.MESSAGE:
             if not self._heard_dump(max(0.0, until - time.monotonic())):
                 break
-        return [(n, int(line), f) for n, line, f in reversed(_FRAME.findall(self._said.decode("utf-8", "replace")))]
+        frames = _FRAME.finditer(self._said.decode("utf-8", "replace"))  # the innermost comes first
+        return [(n, int(line), f) for n, line, f in (m.groups() for m in itertools.islice(frames, _FRAMES))][::-1]
 
     def _heard_dump(self, wait: float = 0.0) -> bool:
-        """Read what faulthandler has written; False if that is nothing, or more than it ever writes."""
+        """Read what faulthandler has written, up to more than it ever writes; False if that is nothing."""
         piece = self._peer.dump(wait)
-        if len(self._said) < wire.MESSAGE:
-            self._said += piece
-        return bool(piece) and len(self._said) < wire.MESSAGE
+        self._said += piece[: wire.MESSAGE - len(self._said)]
+        return bool(piece)
 
-    def _died(self) -> None:
-        frames = self._read_dump(0)
+    def _died(self, dumped: bool = False) -> None:
+        """Its process ended without a word, or (``dumped``) its interpreter wrote down its line unasked."""
+        frames = self._read_dump(_GRACE if dumped else 0)
         ended = self._peer.ended()
         if ended is None:
             self.error = self._located("died", "the worker that ran the program was ended from outside", frames)
             return
         limit = self._limits.cpu_seconds
-        if ended.signal is None:
-            how = f"exited with {ended.code} before its function returned"
-            if ended.code == SETUP_FAILED and self._said:
-                how += f": {clean(self._said.decode('utf-8', 'replace'))[:500]}"
-        # The kernel's two ways to count differ on a busy machine, by up to a third of a second seen.
-        elif limit is not None and ended.signal in (SIGKILL, SIGXCPU) and ended.cpu >= limit / 2:
+        spent = limit is not None and ended.cpu >= limit * _COUNTED
+        if spent and (dumped or (not ended.ours and ended.signal in (SIGKILL, SIGXCPU))):
             text = f"the limit cpu_seconds={limit} is reached: {ended.cpu:.1f} s used; compute less"
             self.error = self._located("time", text, frames)
             return
-        else:
+        if dumped:
+            how = "wrote where only its interpreter writes"
+        elif ended.ours:
+            how = "closed its line to the host and went on"
+        elif ended.signal is not None:
             how = f"was ended by {SIGNALS.get(ended.signal, f'signal {ended.signal}')}"
+        else:
+            how = f"exited with {ended.code} before its function returned"
+            if ended.code == SETUP_FAILED and self._said:
+                how += f": {clean(self._said.decode('utf-8', 'replace'))[:500]}"
         self.error = self._located("died", f"the program's process {how}", frames)
 
     def _check_time(self) -> None:
@@ -457,7 +481,7 @@ class Session:
 
     def _drain(self) -> None:
         limit = self._limits.output_bytes
-        while True:
+        for _ in range(_PIECES):
             try:
                 piece = self._peer.output()
             except BlockingIOError:

@@ -61,11 +61,13 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a run's process ended: a signal or an exit code, and the processor seconds it used."""
+    """How a run's process ended: a signal or an exit code, and the processor seconds it used. ``ours``: it had not, and
+    was killed by us."""
 
     signal: int | None
     code: int
     cpu: float
+    ours: bool = False
 
     @classmethod
     def of(cls, status: int, cpu: float) -> Ended:
@@ -102,7 +104,7 @@ class Line(Protocol):
         ...
 
     def ended(self) -> Ended | None:
-        """Close, and say how the process ended; None if the worker has gone."""
+        """Give it a moment to end by itself, close, and say how it ended; None if the worker has gone."""
         ...
 
     def close(self) -> None:

@@ -8,11 +8,12 @@ import threading
 import time
 import warnings
 from collections.abc import Mapping
+from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from habilis.core.budget import Cost, Ledger
-from habilis.core.errors import InputError, IsolationError
+from habilis.core.errors import HabilisError, InputError, IsolationError
 from habilis.core.program import Program, ProgramError, RunLimits, ToolCaller, Trajectory
 from habilis.core.world import Json, Portable, World, WorldSpec
 from habilis.worlds.runner import isolation as isolations
@@ -25,6 +26,11 @@ _SOURCE = 1_000_000  # bytes
 _TRIES = 3
 _LONG = 1_000  # steps of a program that is worth a copy of the world: about 30 ms, with the one that is made
 _NAMES = 10_000
+_KEPT = 4  # workers
+
+_Key: TypeAlias = tuple[str, int]
+# How many programs the caller is in: a tool of one may run another, in a thread that its context is copied to.
+_depth: ContextVar[int] = ContextVar("depth", default=0)
 
 
 class ConfinedRunner:
@@ -57,9 +63,11 @@ class ConfinedRunner:
         self._wanted = isolations.check(isolation)
         self._unsafe, self._modules, self._fast = unsafe_no_isolation, modules, fast
         # By what is simulated in them ("" on the live path), and how deep: a tool may run a program of its own.
-        self._workers: dict[tuple[str, int], tuple[Worker, Isolation]] = {}
-        self._depth = 0
-        self._lock = threading.RLock()
+        # The last used comes last.
+        self._workers: dict[_Key, tuple[Worker, Isolation]] = {}
+        self._busy: set[_Key] = set()
+        self._runs: dict[int, threading.Lock] = {}  # one run at a time at each depth
+        self._lock = threading.RLock()  # of what is above, for a moment
         self._spec: tuple[WorldSpec, dict[str, Any]] | None = None
         self._lengths: dict[str, int] = {}  # steps of each program's last run
 
@@ -101,7 +109,10 @@ class ConfinedRunner:
         """
         limits = limits if limits is not None else RunLimits()
         programs = {**(skills or {}), program.name: program}
+        depth = _depth.get()
         with self._lock:
+            turn = self._runs.setdefault(depth, threading.Lock())
+        with turn:
             before = observed(world)
             wrong = next((e for e in map(_unreadable, programs.values()) if e is not None), None)
             if wrong is not None:
@@ -120,7 +131,11 @@ class ConfinedRunner:
                 simulated=portable is not None,
             )
             began = time.perf_counter()
-            tier = self._start(session, portable, limits, job)
+            nested = _depth.set(depth + 1)
+            try:
+                tier = self._start(session, depth, portable, limits, job)
+            finally:
+                _depth.reset(nested)
             self._lengths[program.name] = len(session.steps)
             return Trajectory(
                 steps=tuple(session.steps),
@@ -136,8 +151,10 @@ class ConfinedRunner:
             )
 
     def close(self) -> None:
-        """End the workers. A later run starts new ones."""
+        """End the workers, after the run that is going on. A later run starts new ones."""
         with self._lock:
+            turn = self._runs.setdefault(0, threading.Lock())
+        with turn, self._lock:
             for worker, _ in self._workers.values():
                 worker.close()
             self._workers.clear()
@@ -154,39 +171,50 @@ class ConfinedRunner:
         return self._lengths.get(program.name, 0) >= _LONG if self._fast is None else self._fast
 
     def _start(
-        self, session: Session, portable: tuple[str, Mapping[str, Json]] | None, limits: RunLimits, job: bytes
+        self,
+        session: Session,
+        depth: int,
+        portable: tuple[str, Mapping[str, Json]] | None,
+        limits: RunLimits,
+        job: bytes,
     ) -> int:
         """Run the session in a worker, a new one if the worker has ended between two runs. Returns the tier."""
-        key = ("" if portable is None else json.dumps(portable, sort_keys=True), self._depth)
+        key = ("" if portable is None else json.dumps(portable, sort_keys=True), depth)
         for left in reversed(range(_TRIES)):
-            worker, found = self._ready(key, portable)
+            with self._lock:
+                worker, found = self._ready(key, portable)
+                self._busy.add(key)
             order = Order(found.tier, limits.memory_mb, limits.cpu_seconds)
+            sound = False
             try:
-                self._depth += 1
-                try:
-                    session.run(worker.start(order), job)
-                finally:
-                    self._depth -= 1
+                session.run(worker.start(order), job)
+                sound = True
                 return found.tier
             except ConnectionError as error:  # nothing has happened yet, so it can be repeated
-                if not worker.alive or not left:
-                    worker.close()
-                    self._workers.pop(key, None)
                 if not left:
                     raise IsolationError(
                         f"the worker ended {_TRIES} times before a run began; is memory short? ({error})"
                     ) from error
+            except HabilisError:
+                sound = True
+                raise
+            finally:
+                with self._lock:
+                    self._busy.discard(key)
+                    if not sound:  # ended, or interrupted in the middle of something: who knows where it stands
+                        worker.close()
+                        self._workers.pop(key, None)
         raise AssertionError("unreachable")
 
-    def _ready(
-        self, key: tuple[str, int], portable: tuple[str, Mapping[str, Json]] | None = None
-    ) -> tuple[Worker, Isolation]:
-        held = self._workers.get(key)
+    def _ready(self, key: _Key, portable: tuple[str, Mapping[str, Json]] | None = None) -> tuple[Worker, Isolation]:
+        held = self._workers.pop(key, None)
         if held is not None and held[0].alive:
+            self._workers[key] = held
             return held
         if held is not None:
             held[0].close()
-            del self._workers[key]
+        for old in [k for k in self._workers if k not in self._busy][: max(0, len(self._workers) + 1 - _KEPT)]:
+            self._workers.pop(old)[0].close()
         setup = Setup(self._modules, portable, _path() if portable is not None or self._modules else ())
         if self._unsafe:
             worker: Worker = LocalWorker(setup, bubblewrap=False)
@@ -237,8 +265,15 @@ class ConfinedRunner:
             job |= {"state": world.save(), "left": (limits.world_steps, limits.calls)}
         try:
             return json.dumps(job).encode()
-        except (TypeError, ValueError) as error:
-            raise InputError(f"the arguments {dict(args)!r:.200} have no JSON form: {error}") from error
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(f"the arguments {_shown(args)} have no JSON form: {error}") from error
+
+
+def _shown(args: Mapping[str, Json]) -> str:
+    try:
+        return repr(dict(args))[:200]
+    except RecursionError:
+        return f"named {', '.join(args)}"[:200]
 
 
 def _maker(world: World) -> tuple[str, Mapping[str, Json]] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from habilis.core.errors import InputError, IsolationError
@@ -93,26 +94,27 @@ def open_worker(isolation: str, setup: Setup) -> tuple[Worker, Isolation]:
 
 
 def _highest(setup: Setup) -> tuple[Worker, Isolation]:
-    why = _NO_BUBBLEWRAP.get("why")
-    if why is None:
+    found_at, why = _NO_BUBBLEWRAP.get("why", (0.0, None))
+    if why is None or time.monotonic() - found_at > _REMEMBERED:
         try:
             worker = LocalWorker(setup, bubblewrap=True)
         except IsolationError as error:
             why = f"bubblewrap: {error}"
         else:
-            why = worker.problems["bubblewrap"]
+            why = worker.problems["namespaces"]
             if why is None:
                 return worker, _found(worker, "bubblewrap")
             worker.close()
         if setup == Setup():  # else it may be what this setup has to show that does not work
-            _NO_BUBBLEWRAP["why"] = why
+            _NO_BUBBLEWRAP["why"] = time.monotonic(), why
     worker = LocalWorker(setup, bubblewrap=False)
     found = _found(worker, "")
     return worker, Isolation(found.tier, "", (*found.missing, why))
 
 
-# Why bubblewrap cannot be used, once that was found out: a failure costs as much as a start.
-_NO_BUBBLEWRAP: dict[str, str] = {}
+# When and why bubblewrap could not be used: a failure costs as much as a start, and may pass.
+_NO_BUBBLEWRAP: dict[str, tuple[float, str]] = {}
+_REMEMBERED = 60.0  # seconds
 
 
 def _found(worker: Worker, backend: str) -> Isolation:
@@ -122,7 +124,7 @@ def _found(worker: Worker, backend: str) -> Isolation:
         return Isolation(0, backend, missing)
     if problems["landlock"]:
         return Isolation(1, backend, missing)
-    return Isolation(3 if backend and not problems.get("bubblewrap") else 2, backend, missing)
+    return Isolation(3 if backend and not problems.get("namespaces") else 2, backend, missing)
 
 
 def _named(worker: Worker, found: Isolation, isolation: str, least: int) -> tuple[Worker, Isolation]:

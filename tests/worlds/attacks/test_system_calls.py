@@ -40,6 +40,8 @@ def answer(machine: str, number: int, *args: int, audit: int | None = None) -> i
         at += 1
         if code == 0x20:  # load a word
             (value,) = struct.unpack_from("=I", data, k)
+        elif code == 0x54:  # and
+            value &= k
         elif code == 0x06:  # answer
             return k
         else:
@@ -67,6 +69,22 @@ def test_the_filter_refuses_executable_memory(machine: str, name: str) -> None:
         expected = ERRNO | EPERM if protection & 4 else ALLOW
         assert answer(machine, number, 0, 4096, protection) == expected
     assert answer(machine, number, 0, 4096, 3 | 1 << 40) == ALLOW  # the kernel looks at the low half as well
+
+
+@pytest.mark.parametrize("machine", sorted(MACHINES))
+def test_the_filter_refuses_what_names_other_processes(machine: str) -> None:
+    numbers = MACHINES[machine][1]
+    for name in ("clock_gettime", "clock_getres", "clock_nanosleep"):
+        for clock in range(12):
+            assert answer(machine, numbers[name], clock) == ALLOW
+        for pid in (1, 77, 4_000_000):  # a process's clock: ~pid << 3 | 2
+            assert answer(machine, numbers[name], (~pid << 3 | 2) & 0xFFFFFFFF) == ERRNO | EPERM
+    private, realtime = 128, 256
+    for op in range(16):
+        for flags in (0, private, private | realtime):
+            plain = op in (0, 1, 3, 4, 5, 9, 10)
+            expected = ALLOW if plain else ERRNO | EPERM
+            assert answer(machine, numbers["futex"], 0, op | flags) == expected, (op, flags)
 
 
 @pytest.mark.parametrize("machine", sorted(MACHINES))

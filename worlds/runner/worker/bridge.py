@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from frames import HEADER, NEXT  # type: ignore[import-not-found]
 
 _HELD = 1 << 18  # bytes that wait for the host; while there are more, the run is not listened to
+_UNREAD = 1 << 22
 _READ = 65_536
 
 
@@ -28,17 +29,19 @@ class Bridge:
     def __init__(self, python: list[str], config: str) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         here = os.path.dirname(os.path.abspath(__file__))
-        command = [*python, os.path.join(here, "server.py"), str(theirs.fileno()), "-1", config]
+        command = [*python, os.path.join(here, "server.py"), f"{theirs.fileno():06d}", "-00001"]
         self._server = subprocess.Popen(
             command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
         theirs.close()
+        self._control.send(config.encode())
         self._in, self._out = bytearray(), bytearray()
         self._spares: list[list[int]] = []
         self._run: dict[bytes, int] | None = (
             None  # the ends of the run that the host has, by kind; closed ones are gone
         )
-        self._waiting: list[bytes] = []  # packets that the run has not read yet
+        self._waiting: list[bytes] = []  # packets that the run has not read yet, and how many bytes they are
+        self._unread = 0
 
     def serve(self) -> None:
         hello = self._control.recv(8192)
@@ -96,6 +99,9 @@ class Bridge:
             del self._in[: HEADER.size + size]
             if kind == b"P":
                 self._waiting.append(body)
+                self._unread += size
+                if self._unread > _UNREAD:  # the program asks and asks, and reads no answer
+                    self._control.send(bytes([9]))
             elif kind == b"S":
                 self._control.send(body)
             elif kind == b"N":
@@ -129,7 +135,7 @@ class Bridge:
     def _leave(self) -> None:
         for fd in (self._run or {}).values():
             os.close(fd)
-        self._run, self._waiting = None, []
+        self._run, self._waiting, self._unread = None, [], 0
         self._control.send(NEXT)
         self._enter()
 
@@ -140,9 +146,9 @@ class Bridge:
             except BlockingIOError:
                 return
             except OSError:  # it has ended
-                self._waiting = []
+                self._waiting, self._unread = [], 0
                 return
-            del self._waiting[0]
+            self._unread -= len(self._waiting.pop(0))
 
     def _from_run(self, kind: bytes, fd: int) -> None:
         assert self._run is not None  # it is one of its ends

@@ -13,7 +13,6 @@ import os
 import resource
 import socket
 import struct
-import sys
 from collections.abc import Callable
 
 from habilis.worlds.runner.worker import landlock, seccomp
@@ -22,7 +21,6 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 1, 4, 
 _CAP_AMBIENT_CLEAR_ALL = 4
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 _CAPABILITY_VERSION_3 = 0x20080522
-_FIXED_ADDRESSES = 0x0040000  # ADDR_NO_RANDOMIZE
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -33,32 +31,27 @@ def prctl(option: int, value: int) -> None:
         raise OSError(code, f"prctl({option}, {value}): {os.strerror(code)}")
 
 
-def fix_addresses() -> None:
-    """Run this process again with addresses that are the same each time, so that ids and orders by id repeat.
-
-    Randomised addresses protect a process against bugs in its own code; here the program already reads and writes all
-    of its own memory. Where it is forbidden (some containers), ids differ from worker to worker.
-    """
-    now = _libc.personality(ctypes.c_ulong(0xFFFFFFFF))
-    if now < 0 or now & _FIXED_ADDRESSES:
-        return
-    if _libc.personality(ctypes.c_ulong(now | _FIXED_ADDRESSES)) >= 0:
-        os.execv(sys.executable, sys.orig_argv)
-
-
 def limit(memory_mb: int | None, cpu_seconds: int | None) -> None:
     """Address space and processor time. At the latter the kernel sends SIGXCPU, a second later SIGKILL."""
     if memory_mb is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
+        _lower(resource.RLIMIT_AS, memory_mb << 20, memory_mb << 20)
     if cpu_seconds is not None:
-        resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
+        _lower(resource.RLIMIT_CPU, cpu_seconds, cpu_seconds + 1)
+
+
+def _lower(kind: int, soft: int, hard: int) -> None:
+    """Set a limit, or leave the one in force where that is lower already."""
+    most = resource.getrlimit(kind)[1]
+    if most != resource.RLIM_INFINITY:
+        soft, hard = min(soft, most), min(hard, most)
+    resource.setrlimit(kind, (soft, hard))
 
 
 def limit_the_rest() -> None:
     """What a confined process has no use for: core dumps, files, processes, locked memory, more than a few fds."""
     for kind in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC, resource.RLIMIT_MEMLOCK):
         resource.setrlimit(kind, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
+    _lower(resource.RLIMIT_NOFILE, 16, 16)
 
 
 def give_up_privileges() -> None:
@@ -160,15 +153,14 @@ def _succeeds(do: Callable[[], None]) -> bool:
     return True
 
 
-def outside(canary: str, name: str) -> str | None:
+def outside(canary: str, name: str, what: str) -> str | None:
     """Whether this process, started in namespaces of its own, can see the host's file and reach its socket."""
-    through = []
-    if os.path.exists(canary):
-        through.append("see the host's files")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line:
-        try:
-            line.connect("\0" + name)
-            through.append("reach the host's sockets")
-        except OSError:
-            pass
-    return f"bubblewrap: started, yet a program could {' and '.join(through)}" if through else None
+    through = ["see the host's files"] if os.path.exists(canary) else []
+    if name:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line:
+            try:
+                line.connect("\0" + name)
+                through.append("reach the host's sockets")
+            except OSError:
+                pass
+    return f"{what}: started, yet a program could {' and '.join(through)}" if through else None

@@ -151,18 +151,18 @@ def _term(value: Any, action: str) -> str | int:
         raise TypeError(f"{action}() takes texts and whole numbers, not {type(value).__name__}")
     if len(value) > wire.TEXT:
         raise ValueError(f"{action}() takes texts of at most {wire.TEXT} characters, not {len(value)}")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{action}() takes texts without halves of surrogate pairs") from None
+    if wire.CONTROL.search(value):
+        raise ValueError(f"{action}() takes texts without control characters and halves of surrogate pairs")
     return str(value)
 
 
 def _plain(args: tuple[Any, ...]) -> bool:
     """Whether arguments can go as they are; `_term` has a closer look at others."""
+    if len(args) > 4:  # many may be too much together
+        return False
     for value in args:
         if type(value) is str:
-            if len(value) > wire.TEXT or not value.isascii():
+            if len(value) > wire.TEXT or not value.isprintable() or not value.isascii():
                 return False
         elif type(value) is not int or not -wire.WHOLE < value < wire.WHOLE:
             return False
@@ -200,7 +200,11 @@ class _Primitive:
         raise ActionFailed(text, reply[1], reply[3])
 
     def terms(self, args: tuple[Any, ...]) -> tuple[str | int, ...]:
-        return tuple(_term(value, self.name) for value in args)
+        terms = tuple(_term(value, self.name) for value in args)
+        size = sum(len(term) for term in terms if isinstance(term, str))
+        if size > wire.TEXTS:
+            raise ValueError(f"{self.name}() takes texts of at most {wire.TEXTS} characters in all, not {size}")
+        return terms
 
     def bound(self, args: tuple[Any, ...]) -> tuple[str | int, ...]:
         """Positional arguments as a call would pass them on."""
@@ -395,6 +399,9 @@ class Tools:
             raise AttributeError(f"there is no tool {name!r}; there are: {', '.join(self._names) or 'none'}")
 
         def call(*args: Any, **kwargs: Any) -> Any:
+            odd = next((key for key in kwargs if not key.isidentifier()), None)
+            if odd is not None:
+                raise TypeError(f"tools.{name}() has no parameter {odd!r}")
             if self._simulation is not None:
                 self._simulation.tell()  # the host's world has to be where this one is
             reply = self._host.ask(_encode(["tool", name, args, kwargs]))

@@ -87,7 +87,7 @@ def repeat(seed: int) -> None:
     def uuid1(node: Any = None, clock_seq: Any = None) -> uuid.UUID:
         raise NotImplementedError("uuid1 tells of machine and time, which programs do not see; use uuid4")
 
-    vars(uuid).update(uuid1=uuid1)
+    vars(uuid).update(uuid1=uuid1, getnode=lambda: 0, _generate_time_safe=None)
     _set_clock(_Clock())
     _seed_numpy(source)
 
@@ -105,6 +105,10 @@ def _set_clock(clock: _Clock) -> None:
     }
     for name in ("monotonic", "perf_counter", "process_time", "thread_time"):
         given[name], given[f"{name}_ns"] = clock.monotonic, clock.monotonic_ns
+    given["clock_gettime"] = lambda clk_id: clock.now() if clk_id == time.CLOCK_REALTIME else clock.monotonic()
+    given["clock_gettime_ns"] = lambda clk_id: (
+        clock.time_ns() if clk_id == time.CLOCK_REALTIME else clock.monotonic_ns()
+    )
     vars(time).update(given)
 
 

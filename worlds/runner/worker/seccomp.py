@@ -17,14 +17,14 @@ _SET_MODE_FILTER, _FLAG_TSYNC = 1, 1
 ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _EPERM, _ENOTTY = 1, 25
 _PROT_EXEC = 4
+_CLOCKS = 16  # more than the kernel numbers
+_FUTEX = (0, 1, 3, 4, 5, 9, 10)  # wait, wake, requeue, compare and requeue, wake and change, wait and wake by bits
 
 # read and write come first: the filter is a linear scan, and a program's every step uses both.
 # The same table, with the same words, stands in docs/security.md.
 ALLOWED: dict[str, str] = {
     "read": "the host's answers, from a socket that is already open",
     "write": "requests to the host and prints, to descriptors that are already open",
-    "futex": "Python's own locks",
-    "clock_gettime": "the interpreter's clock; usually answered without the kernel",
     "brk": "memory, under the run's limit",
     "munmap": "giving memory back",
     "mremap": "growing a block of memory; it keeps its protection, so never executable",
@@ -37,8 +37,6 @@ ALLOWED: dict[str, str] = {
     "fstat": "Python asks what its standard streams are",
     "lseek": "Python asks whether its standard streams can seek",
     "gettimeofday": "an older way to ask for the time",
-    "clock_getres": "the clock's resolution",
-    "clock_nanosleep": "sleeping, which the clock limit ends",
     "nanosleep": "an older way to sleep",
     "sched_yield": "giving up the processor for a moment",
     "restart_syscall": "the kernel's own, after an interrupted sleep",
@@ -49,6 +47,10 @@ ALLOWED: dict[str, str] = {
     "exit_group": "ending",
 }
 GUARDED: dict[str, str] = {
+    "futex": "Python's own locks; refused for locks that name another process",
+    "clock_gettime": "the clock, usually answered without the kernel; refused for other processes' clocks",
+    "clock_getres": "the clock's resolution; refused for other processes' clocks",
+    "clock_nanosleep": "sleeping, which the clock limit ends; refused for other processes' clocks",
     "mmap": "memory, under the run's limit; refused when executable",
     "mprotect": "changing the protection of its own memory; refused when executable",
     "ioctl": "answered with ENOTTY, never made: Python asks whether its streams are terminals",
@@ -79,23 +81,45 @@ def build(machine: str) -> bytes:
     if machine not in MACHINES:
         raise OSError(f"no system call table for {machine}; known: {', '.join(sorted(MACHINES))}")
     audit, numbers, foreign = MACHINES[machine]
-    load, equal, at_least, any_bit, answer = 0x20, 0x15, 0x35, 0x45, 0x06
+    load, equal, at_least, any_bit, mask, answer = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 
     def ins(code: int, k: int, yes: int = 0, no: int = 0) -> bytes:
         return struct.pack("=HBBI", code, yes, no, k)
 
+    allow, refuse = ins(answer, ALLOW), ins(answer, ERRNO | _EPERM)
+
+    def argument(i: int) -> bytes:
+        return ins(load, 16 + 8 * i)  # its low half
+
+    # Clocks of one's own and the system's are small numbers; those of others are made of their process's number.
+    own_clock = [argument(0), ins(at_least, _CLOCKS, 0, 1), refuse, allow]
+    # Waiting and waking; what is left out hands a lock to a process by its number.
+    plain_futex = [
+        argument(1),
+        ins(mask, 0x7F),
+        *(ins(equal, op, len(_FUTEX) - i) for i, op in enumerate(_FUTEX)),
+        refuse,
+        allow,
+    ]
+    no_exec = [argument(2), ins(any_bit, _PROT_EXEC, 0, 1), refuse, allow]
+    guards = {
+        "futex": plain_futex,
+        "clock_gettime": own_clock,
+        "clock_getres": own_clock,
+        "clock_nanosleep": own_clock,
+        "mmap": no_exec,
+        "mprotect": no_exec,
+        # Python asks whether its streams are terminals; "no" is an answer, "forbidden" would be an error.
+        "ioctl": [ins(answer, ERRNO | _ENOTTY)],
+    }
     out = [ins(load, 4), ins(equal, audit, 1, 0), ins(answer, KILL), ins(load, 0)]
     if foreign is not None:
         out += [ins(at_least, foreign, 0, 1), ins(answer, KILL)]
     for name in ALLOWED:
-        out += [ins(equal, numbers[name], 0, 1), ins(answer, ALLOW)]
-    for name in ("mmap", "mprotect"):
-        protection = 16 + 8 * 2  # the third argument, low half
-        out += [ins(equal, numbers[name], 0, 4), ins(load, protection), ins(any_bit, _PROT_EXEC, 0, 1)]
-        out += [ins(answer, ERRNO | _EPERM), ins(answer, ALLOW)]
-    # Python asks whether its streams are terminals; "no" is an answer, "forbidden" would be an error.
-    out += [ins(equal, numbers["ioctl"], 0, 1), ins(answer, ERRNO | _ENOTTY)]
-    out += [ins(answer, ERRNO | _EPERM)]
+        out += [ins(equal, numbers[name], 0, 1), allow]
+    for name in GUARDED:
+        out += [ins(equal, numbers[name], 0, len(guards[name])), *guards[name]]
+    out += [refuse]
     return b"".join(out)
 
 

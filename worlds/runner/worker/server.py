@@ -45,8 +45,27 @@ def _adopt_own_package() -> None:
         sys.modules[name] = package
 
 
+def _fix_addresses() -> None:
+    """Run this process again with addresses that are the same each time, so that ids and orders by id repeat.
+
+    Randomised addresses protect a process against bugs in its own code; here the program already reads and writes all
+    of its own memory. Where it is forbidden (some containers), ids differ from worker to worker.
+    """
+    import ctypes
+
+    fixed = 0x0040000  # ADDR_NO_RANDOMIZE
+    libc = ctypes.CDLL(None)
+    now = libc.personality(ctypes.c_ulong(0xFFFFFFFF))
+    if now >= 0 and not now & fixed and libc.personality(ctypes.c_ulong(now | fixed)) >= 0:
+        os.execv(sys.executable, sys.orig_argv)
+
+
 if __name__ == "__main__":
-    _config = json.loads(sys.argv[3])
+    _fix_addresses()
+    _control = socket.socket(fileno=int(sys.argv[1]))
+    _config = json.loads(_control.recv(1 << 20) or "null")
+    if _config is None:
+        os._exit(0)
     sys.path[:0] = _config["path"]
     if _config["portable"] is None:
         _adopt_own_package()
@@ -175,19 +194,35 @@ def _wait(control: socket.socket, poll: select.poll, pid: int) -> None:
         os.kill(pid, order[0])
 
 
-def main() -> None:
-    confine.fix_addresses()
-    control = socket.socket(fileno=int(sys.argv[1]))
+def _watch(control: socket.socket, host: int) -> None:
+    """End with the host also while modules are loaded, which may take for ever; until the loop looks by itself."""
+    poll = select.poll()
+    for fd in (control.fileno(), *([host] if host >= 0 else [])):
+        poll.register(fd, select.POLLIN)
+
+    def look(*_: object) -> None:
+        if poll.poll(0):  # the host says nothing before it is greeted, so this is its end
+            os._exit(0)
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, 0.5, 0.5)
+
+
+def main(control: socket.socket) -> None:
     host = int(sys.argv[2])
     for fd in (control.fileno(), *([host] if host >= 0 else [])):
         os.set_inheritable(fd, False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # who starts us may ignore it, and then nothing could be waited for
     confine.prctl(confine.PR_SET_DUMPABLE, 0)
+    _watch(control, host)
     language.allow(_config["modules"])
     world = simulate.make(*_config["portable"]) if _config["portable"] is not None else None
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     hello = {"seccomp": _attacked("seccomp"), "landlock": _attacked("landlock")}
     if _config["canary"] is not None:
-        hello["bubblewrap"] = confine.outside(*_config["canary"])
+        hello["namespaces"] = confine.outside(*_config["canary"])
     control.send(json.dumps(hello).encode())
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 2)
@@ -204,4 +239,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(_control)

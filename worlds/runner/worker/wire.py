@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import os
+import re
 
 # One packet stays well under the smallest default socket buffer (about 200 KiB on Linux).
 PACKET = 60_000
 # The most that a program may say at once. A request is a name and a few arguments; only results are longer.
 MESSAGE = 64_000
 DEPTH = 32  # of nested lists in a message
-TEXT = 1_000  # characters in one argument of an action
+TEXT, TEXTS = 1_000, 4_000  # characters in one argument of an action, and in all
 WHOLE = 2**53  # whole numbers in arguments stay under it, up to where every JSON reader agrees
 _MORE, _LAST = b"+", b"."
+# Control characters, and those that turn text around, break lines or cannot be seen.
+CONTROL = re.compile(
+    r"[^\t\n\x20-\x7e\xa0-\u061b\u061d-\u200a\u200c\u200d\u2010-\u2027\u202f-\u205f\u2070-\ud7ff\ue000-\ufefe"
+    r"\uff00-\ufff8\ufffc\ufffd\U00010000-\U000dffff]"
+)
+_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _ROUND = bytes.maketrans(b"{}", b"[]")
 _OTHERS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 def too_deep(raw: bytes) -> bool:
-    """Whether JSON is nested deeper than `DEPTH`. Brackets inside texts count too: a text with more than so many
-    unbalanced ones is wrongly taken for deep."""
+    """Whether JSON is nested deeper than `DEPTH`."""
     if raw.count(b"[") + raw.count(b"{") <= DEPTH:
         return False
-    left = raw.translate(_ROUND, _OTHERS)
+    left = _TEXTS.sub(b"", raw).translate(_ROUND, _OTHERS)
     for _ in range(DEPTH):  # each turn takes the innermost pairs away, so the turns are the depth
         left = left.replace(b"[]", b"")
     return left.count(b"[") > DEPTH or b"[]" in left
