@@ -13,10 +13,12 @@ the "subreaper" of all below it, is given to look after when the host is gone, n
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -141,7 +143,8 @@ class Kills:
         where = f"kill {self.kills} ({moment}, {delay:.3f} s, {isolation})"
         self.wrong += [f"{where}: {one} outlived its host by {WITHIN:g} s" for one in left]
         for one in left:
-            os.kill(one.pid, 9)
+            with contextlib.suppress(ProcessLookupError):  # it went with another of them
+                os.kill(one.pid, signal.SIGKILL)
         self._check(where, run, home, done)
         return True
 
