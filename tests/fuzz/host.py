@@ -67,7 +67,7 @@ def _watch(options: argparse.Namespace, corpus: Path) -> int:
     found = sorted(set(options.findings.iterdir()) - before)
     scripts = sorted(corpus.iterdir())
     print(f"\n{'file':24} lines reached by the {len(scripts)} scripts of the corpus")
-    for name, reached, lines in _reached([path.read_bytes() for path in scripts]):
+    for name, reached, lines in reached_by([path.read_bytes() for path in scripts]):
         print(f"{name:24} {len(reached & lines):4} of {len(lines)}; not: {_ranges(lines - reached)}")
     units = next((line.split()[-1] for line in said if "number_of_executed_units" in line), "?")
     edges = next((m[1] for line in reversed(said) if (m := re.search(r"\bcov: (\d+)", line))), "?")
@@ -111,7 +111,7 @@ def _fuzz(seconds: int, seed: int, corpus: Path, findings: Path) -> None:
         atheris.Fuzz()
 
 
-def _reached(scripts: Sequence[bytes]) -> list[tuple[str, set[int], set[int]]]:
+def reached_by(scripts: Sequence[bytes]) -> list[tuple[str, set[int], set[int]]]:
     """Of each file on the host's side: the lines that the scripts reach, and all there are."""
     from tests.fuzz import harness
 

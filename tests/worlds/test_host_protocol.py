@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fuzz import harness
 from tests.fuzz.harness import DUMP, ENDS, NEWLINE, OUTPUT, PACKET, READY, SILENCE, check
+from tests.fuzz.host import reached_by
 
 from habilis.worlds.runner import _session
 
@@ -105,6 +106,12 @@ def test_honest_words_are_understood() -> None:
     live = check(script(USUAL, READY, packet("act", "add", ["oak", 2]), packet("tool", "echo", [1], {}), ENDS))
     assert live.error is not None
     assert (live.error.kind, len(live.steps), live.tape[0].value) == ("died", 1, [[1], {}])
+
+
+def test_what_fuzzing_begins_from_reaches_nearly_all_of_the_host() -> None:
+    (name, reached, lines), *_ = reached_by(harness.honest())
+    assert name == "_session"
+    assert len(reached & lines) > 0.95 * len(lines), sorted(lines - reached)
 
 
 # ---- floods
