@@ -47,7 +47,7 @@ SILENCE, PASSES, ENDS, BREAKS = b"s", b"t", b"e", b"c"  # nothing comes; millise
 AGAIN, FULL, DEAF = b"r", b"f", b"x"  # the last event again; nothing can be sent for a while; nobody reads any more
 LETTERS = b"podPODstecrfx"
 NEWLINE = b"\x1e"  # stands for a newline within a line
-_READ = 65_536  # bytes that a read of a real line gives at most
+_READ = 65_536  # bytes that a pipe holds, and that a read of it gives at most
 _MOST = 5_000  # events of a script, those of AGAIN counted
 
 SOURCE = "def main(n=1):\n    for i in range(n):\n        world.add('oak')\n    return skills.helper()\n"
@@ -169,8 +169,7 @@ class Script:
 
     def __init__(self, events: Iterator[tuple[bytes, bytes]], clock: Clock, ended: Ended | None) -> None:
         self._events, self._clock, self._ended = events, clock, ended
-        self._output: list[bytes] = []
-        self._dump = b""
+        self._output = self._dump = b""
         self._full = 0
         self._deaf = self._over = self._closed = False
         self.sent = self.given = 0  # bytes to the worker, and from it
@@ -183,10 +182,10 @@ class Script:
             if kind == PACKET and text:
                 return text[:size]  # as a packet that does not fit: the rest is lost
             if kind == OUTPUT and text:
-                self._output += [text[i : i + _READ] for i in range(0, len(text), _READ)]
+                self._output = (self._output + text)[:_READ]
                 raise BlockingIOError
             if kind == DUMP:
-                self._dump += text
+                self._dump = (self._dump + text)[:_READ]
             elif kind == PASSES:
                 self._clock.now += _number(text, 1_000_000) / 1e3
             elif kind == SILENCE:
@@ -218,7 +217,8 @@ class Script:
 
     def output(self) -> bytes:
         if self._output:
-            return self._output.pop(0)
+            said, self._output = self._output, b""
+            return said
         if self._over or self._closed:
             return b""
         raise BlockingIOError
@@ -226,7 +226,7 @@ class Script:
     def dump(self, seconds: float) -> bytes:
         if not self._dump:
             self._clock.now += seconds
-        said, self._dump = self._dump[:_READ], self._dump[_READ:]
+        said, self._dump = self._dump, b""
         return said
 
     def signal(self, number: int) -> None:
