@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 TEST_JOBS ?= 2
+FUZZ_SECONDS ?= 600
 EXTRAS ?= train,local,dev
 # An index to take torch from. Where pip finds no CPU build by itself, this saves several GB on a machine without a GPU:
 #   make install TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -15,11 +16,11 @@ FETCHED := $(VENV)/.models-$(shell printf '%s' '$(or $(HABILIS_CACHE),$(HOME))' 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install models run test bench clean
+.PHONY: help install models run test bench soak fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
-	@echo "  settings: PYTHON=$(PYTHON) TEST_JOBS=$(TEST_JOBS) EXTRAS=$(EXTRAS) TORCH_INDEX=$(TORCH_INDEX) (an index for torch, e.g. its CPU builds)"
+	@echo "  settings: PYTHON=$(PYTHON) TEST_JOBS=$(TEST_JOBS) FUZZ_SECONDS=$(FUZZ_SECONDS) EXTRAS=$(EXTRAS) TORCH_INDEX=$(TORCH_INDEX) (an index for torch, e.g. its CPU builds)"
 
 install: $(INSTALLED) $(FETCHED) ## make .venv, install Habilis in it, fetch the small models
 
@@ -38,6 +39,14 @@ bench: install ## every benchmark in its quick form
 		echo "== $$name"; \
 		$(BIN)/python -m benchmarks.$$name --quick || exit 1; \
 	done
+
+soak: $(INSTALLED) ## many programs of all sorts in one runner: nothing may grow (a quarter of an hour)
+	$(BIN)/python -m tests.soak.programs --runs 10000
+
+fuzz: $(INSTALLED) ## fuzz the host's side of the protocol for FUZZ_SECONDS
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
+		$(BIN)/python -m pip install --editable ".[fuzz]" --constraint constraints.txt
+	$(BIN)/python -m tests.fuzz.host --seconds $(FUZZ_SECONDS)
 
 models: ## fetch the small models again
 	@rm -f $(FETCHED)

@@ -165,7 +165,7 @@ def _make(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_make_help_lists_every_target() -> None:
     done = _make("help", cwd=ROOT)
     assert done.returncode == 0
-    for target in ("install", "run", "test", "bench", "models", "clean", "help"):
+    for target in ("install", "run", "test", "bench", "soak", "fuzz", "models", "clean", "help"):
         assert f"make {target}" in done.stdout
 
 
