@@ -227,6 +227,7 @@ def _fit(
     slot = re.fullmatch(r"(\W*)\{(\d+)\}(\W*)", head)
     if slot is not None:
         index = int(slot[2])
+        named = words
         words = _without_articles(words)
         kind = predicate.parameters[index].type if index < len(predicate.parameters) else "str"
         for taken in range(min(_LONGEST_NAME, len(words)), 0, -1):
@@ -242,6 +243,9 @@ def _fit(
                 continue
             for args, op, value in _fit(rest, words[taken:], predicate, names, strangers):
                 yield {**args, index: argument}, op, value
+        if kind == "str" and len(named) > len(words) and named[0] in names.all:  # a thing that is called "a"
+            for args, op, value in _fit(rest, named[1:], predicate, names, strangers):
+                yield {**args, index: named[0]}, op, value
         return
     if head.lower() in _ARTICLES:
         yield from _fit(rest, words, predicate, names, strangers)

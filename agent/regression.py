@@ -3,11 +3,17 @@
 A fact is brought about by an action whose contract adds it (OR: any of several), all of whose conditions are brought
 about in turn (AND); by looking for it, where a primitive seeks it; or by a known skill, which is a leaf. Source of the
 idea: Fikes & Nilsson 1971 (STRIPS), regression as in Waldinger 1977.
+
+Each fact is expanded once. Facts that need each other (to move a file here it must be there, and the other way round)
+form a circle, which is settled as a whole: first what is in reach without counting on what holds now, then the rest,
+each by the cheapest way that does not need itself. Where that would be too many facts (a folder of a thousand files),
+what holds now is taken for given and not looked into.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from habilis.core import (
@@ -27,12 +33,15 @@ from habilis.core import (
 from habilis.memory.contracts import ContractBook
 
 Wanted = tuple[Fact, bool]  # a fact, and whether it is to rise (or become true) or to fall (or become false)
+Node = Wanted | Action  # what the search expands: a fact, or the conditions of looking for something
 
 _SEEK_COST = 15.0  # world steps that finding something takes until it has been measured
 _NEAR_COST = 3.0
 _RARE = 1e-3
 _ALTERNATIVES = 6  # how many members of a tag a program offers to choose from
 _SPREAD = 1.3  # members that cost up to this factor more than the cheapest are offered too
+_WIDE = 1_000  # facts expanded for one question before what holds now is taken for given
+_REFINED = 16  # times that a way found within a circle gives way to a cheaper one
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,25 @@ class Choice:
     material: str | None = None
 
 
+Needs = tuple[tuple[Condition, Choice], ...]
+_Step = tuple[Condition, Action | None, Wanted]  # a condition, the looking that comes before, what is to be so
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The best way known to a node: the choice for a fact, or (looking) what it needs. ``inside``: the nodes of its
+    circle that it makes use of, at any depth."""
+
+    cost: float
+    choice: Choice | None = None
+    needs: Needs = ()
+    inside: frozenset[Node] = frozenset()
+
+
+class _TooWide(Exception):
+    """More was expanded for one question than is worth it."""
+
+
 @dataclass
 class Regression:
     """One search. ``nodes`` counts what it expanded; ``charge`` is told of each and may raise `BudgetExceeded`."""
@@ -86,24 +114,43 @@ class Regression:
     max_nodes: int = 30_000
     facts: Facts = field(default_factory=dict)
     nodes: int = 0
-    _memo: dict[Wanted, Choice | None] = field(default_factory=dict)
+    _found: dict[Node, _Found] = field(default_factory=dict)
+    _done: set[Node] = field(default_factory=set)
+    _ways: dict[Node, list[tuple[Contract, list[_Step]]]] = field(default_factory=dict)
+    _members: dict[Node, list[Wanted]] = field(default_factory=dict)
+    _above: dict[Node, dict[Node, None]] = field(default_factory=dict)
+    _narrow: bool = False
+    _widest: int = 0
+    _circle: frozenset[Node] = frozenset()
+    _hopeless: frozenset[Node] = frozenset()
     _seekers: dict[str, Primitive] = field(default_factory=dict)
-    _cut: bool = False
-    _assumed: bool = False
+    _rank: dict[str, int] = field(default_factory=dict)
+    _afforded: dict[Wanted, list[Contract]] | None = None
     _snapshot: Snapshot = field(default_factory=Snapshot)
 
     def __post_init__(self) -> None:
         self._seekers = {p.seeks: p for p in self.spec.primitives if p.seeks}
+        self._rank = {p.name: i for i, p in enumerate(self.spec.primitives)}
         self.affordances = tuple(self.affordances)
         self._snapshot = Snapshot(self.facts, self.spec.tags)
 
     def solve(self, fact: Fact, up: bool = True) -> Choice | None:
         """The cheapest way known, or None where nothing known leads there."""
-        return self._solve((fact, up), frozenset())
+        wanted = (fact, up)
+        if wanted in self._done:
+            self._count()
+        self._settle([wanted])
+        found = self._found.get(wanted)
+        return found.choice if found is not None else None
 
-    def conditions(self, contract: Contract) -> tuple[tuple[Condition, Choice], ...] | None:
+    def conditions(self, contract: Contract) -> Needs | None:
         """How to bring about all conditions of a contract, or None if one is out of reach."""
-        return self._needs(contract, frozenset())
+        steps = self._steps(contract)
+        if steps is None:
+            return None
+        self._settle(self._below(steps))
+        found = self._needs(None, steps)
+        return found.needs if found is not None else None
 
     def blockers(self, fact: Fact, up: bool = True, limit: int = 3) -> list[Fact]:
         """Facts that stand in the way: nothing known brings them about, and all that leads to ``fact`` needs one."""
@@ -112,7 +159,7 @@ class Regression:
         todo: list[Wanted] = [(fact, up)]
         while todo and len(found) < limit:
             wanted = todo.pop(0)
-            if wanted in seen or self._solve(wanted, frozenset()) is not None:
+            if wanted in seen or self.solve(*wanted) is not None:
                 continue
             seen.add(wanted)
             contracts = self._contracts(wanted)
@@ -128,17 +175,182 @@ class Regression:
     def is_sought(self, fact: Fact) -> Primitive | None:
         return self._seekers.get(fact.predicate)
 
-    # ------------------------------------------------------------------ inside
+    # ------------------------------------------------------------------ what is below what
 
-    def _solve(self, wanted: Wanted, path: frozenset[Wanted]) -> Choice | None:
+    def _count(self) -> None:
         self.nodes += 1
         if self.charge is not None:
             self.charge(1)
-        skill = self.skills.get(wanted)
+
+    def _settle(self, roots: Sequence[Node]) -> None:
+        self._widest = self.nodes + _WIDE
+        try:
+            self._explore(roots)
+        except _TooWide:
+            self._narrow = True
+            self._explore(roots)
+
+    def _explore(self, roots: Iterable[Node]) -> None:
+        """Find the best way to each root and to all below it, one circle after the other, the lowest first.
+
+        Circles are the strongly connected components, found as in Tarjan 1972.
+        """
+        index: dict[Node, int] = {}
+        low: dict[Node, int] = {}
+        stack: dict[Node, None] = {}
+        for root in roots:
+            if root in self._done or root in index:
+                continue
+            work: list[tuple[Node, Iterator[Node]]] = []
+            entering: Node | None = root
+            while entering is not None or work:
+                if entering is not None:
+                    index[entering] = low[entering] = len(index)
+                    stack[entering] = None
+                    work.append((entering, iter(self._open(entering))))
+                    entering = None
+                node, below = work[-1]
+                for child in below:
+                    if child in self._done:
+                        continue
+                    if child not in index:
+                        entering = child
+                        break
+                    low[node] = min(low[node], index[child])
+                if entering is not None:
+                    continue
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
+                if low[node] == index[node]:
+                    circle: list[Node] = []
+                    while not circle or circle[-1] != node:
+                        circle.append(stack.popitem()[0])
+                    self._close(circle)
+
+    def _open(self, node: Node) -> Sequence[Node]:
+        """Expand a node: what it may need."""
+        if isinstance(node, Action):
+            contracts = [self.book.contract(node)]
+        else:
+            if self.facts and not self._narrow and self.nodes > self._widest:
+                raise _TooWide
+            self._count()
+            fact, up = node
+            if node in self.skills or self.nodes > self.max_nodes:
+                contracts = []
+            elif up and fact.args and isinstance(fact.args[0], str) and fact.args[0].startswith("#"):
+                members = sorted(self.spec.tags.get(fact.args[0], ()))
+                one = [(Fact(fact.predicate, (member, *fact.args[1:])), True) for member in members]
+                self._members[node] = [w for w in one if w in self.skills or self._producers(w)]
+                contracts = []
+            else:
+                contracts = [c for c in self._contracts(node) if self._leads(c, fact, up)]
+        self._ways[node] = [(c, steps) for c in contracts if (steps := self._steps(c)) is not None]
+        children: dict[Node, None] = dict.fromkeys(self._members.get(node, ()))
+        for _, steps in self._ways[node]:
+            children.update(dict.fromkeys(self._below(steps)))
+        for child in children:
+            self._above.setdefault(child, {})[node] = None
+        return list(children)
+
+    def _leads(self, contract: Contract, fact: Fact, up: bool) -> bool:
+        if contract.effect_on(fact, up) is None:
+            return False
+        return fact.predicate not in self._seekers or brings_about(contract, fact)
+
+    def _steps(self, contract: Contract) -> list[_Step] | None:
+        """The conditions in order; None where one is of a kind that nothing brings about."""
+        steps: list[_Step] = []
+        for condition in contract.conditions:
+            fact, up = condition.atom.fact, direction(condition.atom)
+            if up is None:
+                return None
+            seeker = self._seekers.get(fact.predicate) if up else None
+            seek = None if seeker is None else Action(seeker.name, (*fact.args, *self._where(seeker, contract)))
+            steps.append((condition, seek, (fact, up)))
+        return steps
+
+    def _below(self, steps: Iterable[_Step]) -> list[Node]:
+        nodes: list[Node] = []
+        for condition, seek, wanted in steps:
+            if seek is not None:
+                nodes += [seek, wanted]
+            elif not (self._narrow and self._is_so(condition.atom)):
+                nodes.append(wanted)
+        return nodes
+
+    def _is_so(self, atom: Atom) -> bool:
+        """Whether it is true or false as it should be, now: numbers are used up, so that more may be needed."""
+        return isinstance(atom.value, bool) and self._snapshot.holds(atom)
+
+    def _contracts(self, wanted: Wanted) -> list[Contract]:
+        """What brings a fact about; of equal cost is preferred what the world names first."""
+        known = self._producers(wanted) or self.book.instances(*wanted, self.facts)
+        return sorted(known, key=lambda c: self._rank.get(c.action.name, len(self._rank)))
+
+    def _producers(self, wanted: Wanted) -> list[Contract]:
+        """As `ContractBook.producers` with the affordances for candidates, which are looked through only once."""
+        if self._afforded is None:
+            self._afforded = {}
+            for action in sorted(set(self.affordances), key=str):
+                if action in self.book:
+                    continue
+                predicted = self.book.predicted(action)
+                for fact in dict.fromkeys(e.fact for e in predicted.effects):
+                    for up in (True, False):
+                        if predicted.effect_on(fact, up):
+                            self._afforded.setdefault((fact, up), []).append(predicted)
+        return self.book.producers(*wanted) + self._afforded.get(wanted, [])
+
+    # ------------------------------------------------------------------ the best way
+
+    def _close(self, circle: list[Node]) -> None:
+        """Find the best way to each node of a circle, all below which is settled."""
+        node = circle[0]
+        if len(circle) == 1 and node not in self._above.get(node, ()):
+            found = self._value(node)
+            if found is not None:
+                self._found[node] = found
+        else:
+            self._circle = frozenset(circle)
+            self._spread(circle)
+            # What holds now is counted on only where nothing else leads there.
+            self._hopeless = frozenset(n for n in circle if n not in self._found)
+            if self._hopeless:
+                self._spread(circle)
+            self._circle = self._hopeless = frozenset()
+        self._done.update(circle)
+
+    def _spread(self, circle: list[Node]) -> None:
+        """Value each node, and again whenever a node that it may need has come into reach or become cheaper."""
+        queue = deque(dict.fromkeys(circle))
+        waiting = set(circle)
+        refined: Counter[Node] = Counter()
+        while queue:
+            node = queue.popleft()
+            waiting.discard(node)
+            found, before = self._value(node), self._found.get(node)
+            if found is None or (before is not None and not _better(found, before)):
+                continue
+            if refined[node] > _REFINED:
+                continue
+            refined[node] += 1
+            self._found[node] = found
+            for above in self._above.get(node, ()):
+                if above in self._circle and above not in waiting:
+                    waiting.add(above)
+                    queue.append(above)
+
+    def _value(self, node: Node) -> _Found | None:
+        """The best way to a node, as its circle now stands."""
+        if isinstance(node, Action):
+            return next((self._needs(node, steps) for _, steps in self._ways[node]), None)
+        skill = self.skills.get(node)
         if skill is not None:
             sources = skill.sources
-            return Choice(
-                wanted,
+            choice = Choice(
+                node,
                 "skill",
                 skill.cost,
                 height=1,
@@ -146,133 +358,123 @@ class Regression:
                 source=Source.parse(sources[0]) if sources else None,
                 material=skill.meta.get("material"),
             )
-        if wanted in self._memo:
-            return self._memo[wanted]
-        if wanted in path or self.nodes > self.max_nodes:
-            self._cut = True
-            return None
-        outer, assumed, self._cut, self._assumed = self._cut, self._assumed, False, False
-        best = self._expand(wanted, path | {wanted})
-        # A failure under a cut path says nothing about other paths, nor does a success that took for given what was
-        # cut; other successes and clean failures do.
-        if not path or not (self._cut if best is None else self._assumed):
-            self._memo[wanted] = best
-        self._cut = outer or (self._cut and best is None)
-        self._assumed |= assumed
-        return best
-
-    def _expand(self, wanted: Wanted, path: frozenset[Wanted]) -> Choice | None:
-        fact, up = wanted
-        if up and fact.args and isinstance(fact.args[0], str) and fact.args[0].startswith("#"):
-            return self._any(wanted, path)
-        best: Choice | None = None
-        for contract in self._contracts(wanted):
-            choice = self._act(wanted, contract, path)
-            if choice is not None and (best is None or choice.cost < best.cost):
-                best = choice
+            return _Found(choice.cost, choice)
+        if node in self._members:
+            return self._any(node)
+        best: _Found | None = None
+        for contract, steps in self._ways[node]:
+            found = self._act(node, contract, steps)
+            if found is not None and (best is None or found.cost < best.cost):
+                best = found
+        fact, up = node
         seeker = self._seekers.get(fact.predicate)
         if up and seeker is not None:
-            return self._seek(wanted, seeker, best)
+            choice = self._seek(node, seeker, best.choice if best is not None else None)
+            return _Found(choice.cost, choice, inside=best.inside if best is not None else frozenset())
         return best
 
-    def _contracts(self, wanted: Wanted) -> list[Contract]:
-        known = self.book.producers(*wanted, self.affordances)
-        return known or self.book.instances(*wanted, self.facts)
+    def _usable(self, child: Node, node: Node | None) -> _Found | None:
+        """The way to a child, unless it needs the node itself."""
+        found = self._found.get(child)
+        if found is None or child not in self._circle:
+            return found
+        return None if child == node or node in found.inside else found
 
-    def _any(self, wanted: Wanted, path: frozenset[Wanted]) -> Choice | None:
-        fact, _ = wanted
-        found: list[Choice] = []
-        for member in sorted(self.spec.tags.get(str(fact.args[0]), ())):
-            one = Fact(fact.predicate, (member, *fact.args[1:]))
-            if (one, True) in self.skills or self.book.producers(one, True, self.affordances):
-                choice = self._solve((one, True), path)
-                if choice is not None:
-                    found.append(choice)
+    def _within(self, used: Iterable[Node]) -> frozenset[Node]:
+        """The nodes of this circle that are made use of."""
+        inside: set[Node] = set()
+        for child in used:
+            if child in self._circle:
+                inside.add(child)
+                inside |= self._found[child].inside
+        return frozenset(inside)
+
+    def _any(self, wanted: Wanted) -> _Found | None:
+        usable = [self._usable(one, wanted) for one in self._members[wanted]]
+        found = [f.choice for f in usable if f is not None and f.choice is not None]
         if not found:
             return None
         # What was done before comes before what is only said to work: half of a contract may still be unknown.
         found = [c for c in found if c.contract is None or c.contract.successes] or found
         found.sort(key=lambda c: (c.cost, c.wanted[0]))
-        members = self.spec.tags.get(str(fact.args[0]), frozenset())
+        members = self.spec.tags.get(str(wanted[0].args[0]), frozenset())
         # What is made of another member would only turn one into the other.
         found = [c for c in found if c.material not in members] or found
         near = tuple(c for c in found if c.cost <= found[0].cost * _SPREAD + 1)[:_ALTERNATIVES]
-        return Choice(
+        choice = Choice(
             wanted, "any", found[0].cost, 1 + max(c.height for c in near), options=near, source=near[0].source
         )
+        return _Found(choice.cost, choice, inside=self._within(c.wanted for c in near))
 
-    def _act(self, wanted: Wanted, contract: Contract, path: frozenset[Wanted]) -> Choice | None:
-        fact, up = wanted
-        effect = contract.effect_on(fact, up)
-        if effect is None:
-            return None
-        if fact.predicate in self._seekers and not brings_about(contract, fact):
-            return None
-        needs = self._needs(contract, path)
-        if needs is None:
+    def _act(self, wanted: Wanted, contract: Contract, steps: list[_Step]) -> _Found | None:
+        effect = contract.effect_on(*wanted)
+        below = self._needs(wanted, steps)
+        if effect is None or below is None:
             return None
         gain = max(_RARE, abs(effect.amount)) if effect.value is None else 1.0
         cost, height, source, material = max(1.0, contract.cost), 0, None, None
-        used = [c for c, _ in needs if c.consumed >= 0.5]
-        for condition, choice in needs:
+        used = [c for c, _ in below.needs if c.consumed >= 0.5]
+        for condition, choice in below.needs:
             share = max(1.0, condition.consumed) if condition.consumed >= 0.5 else 1.0
             if condition.consumed < 0.5 and choice.kind != "seek":
                 share = 0.3  # a kept thing serves many times
+                if self._is_so(condition.atom):
+                    share = 0.0  # and what is so already takes nothing
             cost += choice.cost * share
             height = max(height, choice.height)
             source = source or choice.source
         if len(used) == 1 and used[0].atom.fact.args and not str(used[0].atom.fact.args[0]).startswith("#"):
             material = str(used[0].atom.fact.args[0])
-        return Choice(
+        choice = Choice(
             wanted,
             "act",
             cost / min(gain, 64.0),
             height + 1,
             contract=contract,
-            needs=needs,
+            needs=below.needs,
             source=source,
             material=material,
         )
+        return _Found(choice.cost, choice, inside=below.inside)
 
-    def _needs(self, contract: Contract, path: frozenset[Wanted]) -> tuple[tuple[Condition, Choice], ...] | None:
+    def _needs(self, node: Node | None, steps: list[_Step]) -> _Found | None:
         needs: list[tuple[Condition, Choice]] = []
-        for condition in contract.conditions:
+        used: list[Node] = []
+        for condition, seek, wanted in steps:
             atom = condition.atom
-            seeker = self._seekers.get(atom.fact.predicate)
-            if seeker is not None and direction(atom) is True:
-                where = self._where(seeker, contract)
-                seek = Action(seeker.name, (*atom.fact.args, *where))
-                looking = (Fact(seek.name, seek.args), True)
-                if looking in path:
-                    self._cut = True
-                    return None
-                below = self._needs(self.book.contract(seek), path | {looking})
-                if below is None:
-                    return None
-                needs.extend(n for n in below if n[0].atom not in {c.atom for c, _ in needs})
-                choice = self._solve((atom.fact, True), path)
-                if choice is None:
-                    return None
-                target = str(atom.fact.args[0]) if atom.fact.args else ""
-                found = Source(target, where) if choice.fallback is None else choice.source
-                if choice.kind == "seek":
-                    cost = (
-                        choice.cost if choice.fallback is not None else _looking(self.book.contract(seek), _SEEK_COST)
-                    )
-                    choice = replace(choice, seek=seek, source=found, cost=cost)
-                needs.append((Condition(atom), choice))
+            if seek is None and self._is_given(wanted, atom):
+                needs.append((condition, Choice(wanted, "given", 0.0)))
                 continue
-            up = direction(atom)
-            if up is None:
+            found = self._usable(wanted, node)
+            if found is None or found.choice is None:
                 return None
-            below_choice = self._solve((atom.fact, up), path)
-            if below_choice is None and self._snapshot.holds(atom):
-                below_choice = Choice((atom.fact, up), "given", 0.0)
-                self._assumed |= self._cut
-            if below_choice is None:
+            used.append(wanted)
+            choice = found.choice
+            if seek is None:
+                needs.append((condition, choice))
+                continue
+            looking = self._usable(seek, node)
+            if looking is None:
                 return None
-            needs.append((condition, below_choice))
-        return tuple(needs)
+            used.append(seek)
+            needs.extend(n for n in looking.needs if n[0].atom not in {c.atom for c, _ in needs})
+            if choice.kind == "seek":
+                target = str(atom.fact.args[0]) if atom.fact.args else ""
+                where = tuple(w for w in seek.args[len(atom.fact.args) :] if isinstance(w, int))
+                cost = choice.cost
+                if choice.fallback is None:
+                    cost = _looking(self.book.contract(seek), _SEEK_COST)
+                source = Source(target, where) if choice.fallback is None else choice.source
+                choice = replace(choice, seek=seek, source=source, cost=cost)
+            needs.append((Condition(atom), choice))
+        return _Found(sum(choice.cost for _, choice in needs), needs=tuple(needs), inside=self._within(used))
+
+    def _is_given(self, wanted: Wanted, atom: Atom) -> bool:
+        """Whether an atom holds now and there is nothing else to count on."""
+        if self._narrow and self._is_so(atom):
+            return True
+        known = wanted not in self._hopeless if wanted in self._circle else wanted in self._found
+        return not known and self._snapshot.holds(atom)
 
     def _seek(self, wanted: Wanted, seeker: Primitive, other: Choice | None) -> Choice:
         fact, _ = wanted
@@ -296,6 +498,13 @@ class Regression:
         for fact in sorted(counts):
             where.append(min(counts[fact], key=lambda v: (-counts[fact][v], abs(v))))
         return tuple(where)
+
+
+def _better(found: _Found, before: _Found) -> bool:
+    """Whether a way within a circle replaces the one before: it is cheaper, or offers other members of a tag."""
+    if found.choice is not None and before.choice is not None and found.choice.kind == "any":
+        return [c.wanted for c in found.choice.options] != [c.wanted for c in before.choice.options]
+    return found.cost < before.cost - 1e-9
 
 
 def direction(atom: Atom) -> bool | None:

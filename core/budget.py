@@ -266,7 +266,9 @@ def as_budget(value: Budget | Mapping[str, float | None] | str | None) -> Budget
         return value
     if isinstance(value, str):
         return Budget.parse(value)
-    unknown = sorted(set(value) - set(KINDS))
+    if not isinstance(value, Mapping):
+        raise InputError(f"a budget is a Budget, a mapping or a text such as 'usd=1,seconds=60', not {value!r}")
+    unknown = sorted(map(str, set(value) - set(KINDS)))
     if unknown:
         raise InputError(f"a budget has no {unknown[0]!r}; kinds: {', '.join(KINDS)}")
     return replace(Budget.unlimited(), **dict(value))  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from habilis.core.errors import GoalSyntaxError
+from habilis.core.errors import GoalSyntaxError, InputError
 
 Value = bool | int | float
 Term = str | int
@@ -248,7 +248,10 @@ def _counts_for(fact: Fact, tagged: Fact, tags: Mapping[str, frozenset[str]]) ->
 
 def _quote(term: Term) -> str:
     if not isinstance(term, str):
-        return repr(term)
+        try:
+            return repr(term)
+        except ValueError:  # Python writes no longer ones
+            raise InputError("a number in a fact or an action has too many digits; give it as a text") from None
     return '"' + term.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r") + '"'
 
 

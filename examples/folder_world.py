@@ -2,19 +2,22 @@
 
     python examples/folder_world.py ~/some-copy-of-a-folder
 
-It is *live*: no clones, no seeds, and what is moved is really moved. So skills are kept as `observed`, not `verified`,
-and `approve=` asks before an action with side effects. Try it on a copy.
+puts its file a.txt into its folder notes. It is *live*: no clones, no seeds, and what is moved is really moved. So
+skills are kept as `observed`, not `verified`, and `approve=` asks before an action with side effects (`--yes`: all are
+allowed). Try it on a copy.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from habilis.core import Cost
+from habilis.core import Cost, HabilisError
 from habilis.tools import tool
 from habilis.worlds import FunctionWorld, action, from_functions
 
@@ -88,13 +91,40 @@ def topic_of(name: str) -> str:
     return topics.get(Path(name).suffix.lower(), "other")
 
 
-async def main(folder: Path) -> None:
+def ask(name: str, args: Mapping[str, Any]) -> bool:
+    """Asked before each action with side effects; nobody to ask means no."""
+    try:
+        answer = input(f"allow {name}({', '.join(map(repr, args.values()))})? [y/N] ")
+    except EOFError:
+        print("\nnobody answered, so it was not done; --yes allows everything")
+        return False
+    return answer.strip().lower() in ("y", "yes")
+
+
+async def main(folder: Path, yes: bool = False) -> bool:
     from habilis import Agent
 
-    agent = Agent(make_world(folder), home=folder.with_name(f"{folder.name}-habilis"), tools=[topic_of])
-    episode = await agent.solve('folder("notes") and inside("a.txt", "notes")')
+    home = folder.with_name(f"{folder.name}-habilis")  # beside it, not within: the agent's own files are not tidied
+    with Agent(make_world(folder), home=home, tools=[topic_of], approve=None if yes else ask) as agent:
+        episode = await agent.solve('folder("notes") and inside("a.txt", "notes")')
     print(episode.status, episode.reason)
+    return episode.solved
+
+
+def start() -> int:
+    parser = argparse.ArgumentParser(description="Put the file a.txt of a folder into its folder notes.")
+    parser.add_argument("folder", type=Path, help="a copy of a folder of yours")
+    parser.add_argument("--yes", action="store_true", help="allow every action without asking")
+    given = parser.parse_args()
+    folder = given.folder.expanduser().resolve()
+    if not folder.is_dir() or not folder.name:
+        parser.error(f"{folder} is no folder that can be tidied; name one with a file a.txt in it")
+    try:
+        return 0 if asyncio.run(main(folder, given.yes)) else 1
+    except HabilisError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    sys.exit(start())

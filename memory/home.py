@@ -22,15 +22,32 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from habilis.core.errors import HabilisError, HomeError, HomeLockedError, NotFoundError, SchemaError
+from habilis.core.errors import HabilisError, HomeError, HomeLockedError, InputError, NotFoundError, SchemaError
 from habilis.memory.journal import SCHEMA_VERSION, Hook, Journal
 
-__all__ = ["Home", "default_home"]
+__all__ = ["Home", "default_home", "is_owned"]
 
 
 def default_home() -> Path:
     """``HABILIS_HOME``, else ``~/.habilis``."""
     return Path(os.environ.get("HABILIS_HOME") or "~/.habilis").expanduser()
+
+
+def is_owned(path: Path | str) -> bool:
+    """Whether a process owns this home now."""
+    try:
+        import fcntl
+
+        fd = os.open(Path(path).expanduser() / "home.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except (ImportError, OSError):
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back at once by closing
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 class Home:
@@ -60,6 +77,8 @@ class Home:
         Raises `HomeLockedError` (names the process that owns it), `NotFoundError`, `SchemaError` (written by a newer
         version: untouched), `HomeError` (another embedder, no permission, no space, damaged facts), `JournalError`.
         """
+        if not str(path).strip() or "\0" in str(path):
+            raise InputError(f"{str(path)!r} names no folder for a home; give its path, or leave it out")
         folder = Path(path).expanduser().absolute()
         facts_file = folder / "home.json"
         if not (folder / "journal.sqlite").exists() and (read_only or not create):

@@ -152,9 +152,12 @@ class ChromaIndex:
                 self._client = self._open()
             finally:
                 mark.unlink(missing_ok=True)
-        except OSError as error:
+        except HabilisError:
+            raise
+        except Exception as error:  # a full disk is an OSError, or one of Chroma's own
             raise HomeError(
-                f"cannot write the index {self.path}: {error}; free some space or fix the rights"
+                f"cannot write the index {self.path}: {type(error).__name__}: {str(error)[:200]}; free some space or "
+                "fix the rights, and run again: it is rebuilt from the journal"
             ) from error
 
     @_told

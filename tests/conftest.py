@@ -1,13 +1,20 @@
-"""What the whole suite says at its end: which tiers of confinement were attacked here, and which could not be."""
+"""For the whole suite: properties are tried with the same examples each time, and the end says which tiers of
+confinement were attacked here, and which could not be."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from habilis.core import IsolationError
 from habilis.worlds.runner import TIERS, probe
+
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("searching", deadline=None)  # HYPOTHESIS_PROFILE=searching looks for new ones
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 NAMES = {1: "seccomp", 2: "landlock", 3: "bubblewrap"}
 

@@ -713,11 +713,15 @@ with serve_openai(lambda request: reply) as server:
 
 def test_the_example_of_a_folder_runs_as_it_stands(tmp_path: Path) -> None:
     folder = tmp_path / "papers"
-    folder.mkdir()
+    for name in ("bills", "notes"):
+        (folder / name).mkdir(parents=True)
+        for i in range(6):
+            (folder / name / f"{name}{i}.txt").write_text(name)
     (folder / "a.txt").write_text("one two three")
     (folder / "b.txt").write_text("four")
+    before = sorted(folder.rglob("*"))
     done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "folder_world.py"), str(folder)],
+        [sys.executable, str(ROOT / "examples" / "folder_world.py"), str(folder), "--yes"],
         env={**os.environ, "HABILIS_CACHE": str(tmp_path / "cache")},
         capture_output=True,
         text=True,
@@ -726,12 +730,44 @@ def test_the_example_of_a_folder_runs_as_it_stands(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("solved")
     assert (folder / "notes" / "a.txt").read_text() == "one two three"
-    assert (folder / "b.txt").exists()
+    assert sorted({*folder.rglob("*")} ^ {*before}) == [folder / "a.txt", folder / "notes" / "a.txt"]  # one move
     with Home.open(tmp_path / "papers-habilis", create=False, read_only=True) as home:
         (episode,) = home.journal.episodes()
         levels = {s.evidence.level.value for s in home.journal.skills(None)}
     assert episode.solved
     assert levels <= {"observed"}
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        ([], 2, "required: folder"),
+        (["nosuch"], 2, "no folder"),
+        (["/"], 2, "no folder"),
+        (["."], 1, "not approved"),  # nobody is there to say yes
+        ([".", "--yes"], 0, "solved"),
+    ],
+    ids=str,
+)
+def test_the_example_of_a_folder_answers_whatever_it_is_given(
+    tmp_path: Path, args: list[str], code: int, said: str
+) -> None:
+    folder = tmp_path / "papers"
+    (folder / "notes").mkdir(parents=True)
+    (folder / "a.txt").write_text("one")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "folder_world.py"), *args],
+        cwd=folder,
+        env={**os.environ, "HABILIS_CACHE": str(tmp_path / "cache")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == code, done.stderr
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert (folder / "notes" / "a.txt").exists() is (code == 0)
 
 
 def test_the_example_s_paid_tool_can_be_called_and_is_charged(make: Any, tmp_path: Path) -> None:
@@ -808,3 +844,109 @@ def test_a_run_without_time_for_its_tools_stops(make: Any) -> None:
     summary = agent.run_now(5)
     assert (summary.status, summary.tried) == ("stopped", 1)
     assert "seconds=0.2" in summary.reason
+
+
+# ---------------------------------------------------------------------- arguments of the wrong type
+
+
+class Idle:
+    """A writer without an idea."""
+
+    name = "idle"
+
+    async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
+        return
+        yield
+
+
+def lamp() -> World:
+    state = {"on": False}
+
+    def switch() -> None:
+        """Switch the lamp on."""
+        state["on"] = True
+
+    return World.from_functions([switch], observe=lambda: {"lit": state["on"]}, name="lamp")  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"world": None}, "world= is of type NoneType"),
+        ({"world": Idle}, "world= is the class Idle"),
+        ({"writer": 5}, "writer= is of type int"),
+        ({"writer": Idle}, "writer= is the class Idle"),
+        ({"budget": 5}, "a budget is a Budget, a mapping or a text"),
+        ({"home": "\0"}, "names no folder"),
+        ({"home": ""}, "names no folder"),
+        ({"home": 5}, "home= is of type int"),
+        ({"tools": "os:getcwd"}, "tools= is of type str"),
+        ({"tools": 5}, "tools= is of type int"),
+        ({"settings": {"seed": 1}}, "settings= is of type dict"),
+        ({"world_options": 5}, "world_options= is of type int"),
+        ({"prices": 5}, "prices= is a pair"),
+        ({"base_url": 5}, "base_url= is of type int"),
+        ({"approve": "yes"}, "approve= is of type str"),
+        ({"fresh": lamp().spec}, "fresh= is of type WorldSpec"),
+    ],
+    ids=lambda v: str(v)[:40],
+)
+def test_an_argument_of_the_wrong_type_is_named(tmp_path: Path, options: dict[str, Any], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        Agent(**{"world": lamp(), "home": tmp_path / "home", **options})
+    assert not (tmp_path / "home" / "home.lock").exists()
+
+
+def test_wrong_arguments_of_an_agent_s_methods_are_named(tmp_path: Path) -> None:
+    with Agent(lamp(), home=tmp_path / "home") as agent:
+        calls: list[tuple[Any, str]] = [
+            (lambda: agent.solve_now(None), "not None; say what should be true"),  # type: ignore[arg-type]
+            (lambda: agent.run_now("a"), "number of tasks, not 'a'"),  # type: ignore[arg-type]
+            (lambda: agent.run_now(2.5), "number of tasks, not 2.5"),  # type: ignore[arg-type]
+            (lambda: agent.run_now(True), "number of tasks, not True"),
+            (lambda: agent.skill(5), "by its name"),  # type: ignore[arg-type]
+            (lambda: agent.ask("needs", None), "two texts"),  # type: ignore[arg-type]
+            (lambda: agent.report(5), "path of a file"),  # type: ignore[arg-type]
+        ]
+        for call, named in calls:
+            with pytest.raises(InputError, match=named):
+                call()
+        assert agent.solve_now("lit()").solved
+
+
+class Wrong(Idle):
+    """A writer that does what it should not."""
+
+    name = "wrong"
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def drafts(self, task: Task, context: Context, ledger: Ledger) -> Any:
+        if self.how == "raises at once":
+            raise KeyError("colour")
+        if self.how == "gives a list":
+            return [Draft(Program("p", "def p():\n    pass\n", (), (), "wrong"))]
+        return self._drafts()
+
+    async def _drafts(self) -> AsyncGenerator[Any, Any]:
+        yield Draft(Program("look", "def look():\n    return 1\n", (), (), "wrong"))
+        if self.how == "raises later":
+            raise KeyError("colour")
+        yield "def p(): pass"
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("raises at once", "the writer 'wrong' raised KeyError: 'colour'"),
+        ("raises later", "the writer 'wrong' raised KeyError: 'colour'"),
+        ("yields a text", "the writer 'wrong' yielded a str; yield a Draft"),
+        ("gives a list", "drafts of the writer 'wrong' gives a list"),
+    ],
+)
+def test_a_writer_that_breaks_fails_the_task_and_is_named(tmp_path: Path, how: str, said: str) -> None:
+    with Agent(lamp(), home=tmp_path / "home", writer=Wrong(how)) as agent:
+        episode = agent.solve_now("lit()")
+    assert episode.status == "failed"
+    assert said in episode.reason

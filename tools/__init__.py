@@ -8,7 +8,7 @@ Owns `tool`, `Tool`, `ToolRegistry`, the callers that running programs reach too
 from habilis.tools._loading import full_source
 from habilis.tools.augmentations import Catalogue, of_document, of_episode, of_model, of_skill, of_tool
 from habilis.tools.caller import HostTools, Inconclusive, OnCall, ReplayTools, ResumedTools
-from habilis.tools.registrations import StateStore, load_registrations, save_registrations
+from habilis.tools.registrations import StateStore, load_registrations, registered, save_registrations
 from habilis.tools.registry import OnBegin, ToolRegistry, ToolResult, ToolStats
 from habilis.tools.selection import BudgetSelector, exact_pick, value_of
 from habilis.tools.tool import Priced, Tool, tool
@@ -36,6 +36,7 @@ __all__ = [
     "of_model",
     "of_skill",
     "of_tool",
+    "registered",
     "save_registrations",
     "tool",
     "value_of",

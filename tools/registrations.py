@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from habilis.core import Json
+from habilis.core import HabilisError, InputError, Json
 from habilis.tools._loading import full_source
+from habilis.tools.registry import ToolRegistry
+from habilis.tools.tool import Tool
 
 _STATE_KEY = "tools.registrations"
 
@@ -32,3 +35,14 @@ def load_registrations(store: StateStore) -> tuple[str, ...]:
     """The texts that `save_registrations` stored; hand each to `ToolRegistry.add`."""
     known = store.get_state(_STATE_KEY, None) or {}
     return tuple(known.get("sources", ()))
+
+
+def registered(source: str) -> tuple[Tool, ...]:
+    """The tools of one registration. Raises `InputError` where they are no longer there: says how to take it back."""
+    try:
+        return tuple(ToolRegistry().add_all(source))
+    except HabilisError as error:
+        raise InputError(
+            f"the registered tool {source} cannot be loaded: {error}. Put it back, or take the registration back: "
+            f"habilis tools remove {shlex.quote(source)} (with the same --home)"
+        ) from error

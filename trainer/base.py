@@ -68,7 +68,18 @@ def get_base(name_or_path: str | Path = "smollm2", cache: Path | None = None) ->
         if not _complete(folder):
             _convert(text, folder)
         return BaseModel(folder, fingerprint(folder), text)
-    raise InputError(
+    raise _missing(text)
+
+
+def check_base(name_or_path: str | Path) -> None:
+    """Whether this can be a base model, without fetching or reading it. Raises `InputError` where nothing is there."""
+    text = str(name_or_path)
+    if text != "smollm2" and not Path(text).expanduser().exists() and not _HUB_ID.fullmatch(text):
+        raise _missing(text)
+
+
+def _missing(text: str) -> InputError:
+    return InputError(
         f"there is no base model {text!r}; use 'smollm2', a model folder, a .gguf file or a Hugging Face id"
     )
 

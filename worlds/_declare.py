@@ -6,7 +6,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ from habilis.core import (
 
 _TYPES: dict[Any, str] = {str: "str", int: "int", float: "float", bool: "bool"}
 _READERS: dict[str, Callable[[Any], Any]] = {"str": str, "int": int, "float": float}
+RESERVED = ("facts", "observe", "steps", "tags")  # what every program has on ``world`` beside predicates and actions
 _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 # a quoted text, $0, or {name}
 _TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|\$\d+|\{\w+\}")
@@ -144,6 +145,24 @@ class Signature:
                         name = names[marks.index(str(argument))]
                         offered[name] = offered[name] & found if name in offered else found
         return offered
+
+
+def check_name(kind: str, name: str, world: str, others: Iterable[str] = ()) -> None:
+    """Whether programs can say ``world.name(…)`` and mean one thing. ``others``: names of the other kind.
+
+    Raises `DefinitionError` naming the world, the name and what it collides with.
+    """
+    if name.startswith("_") or name in RESERVED:
+        why = "no name that begins with _ reaches programs" if name.startswith("_") else "that name is taken"
+        raise DefinitionError(
+            f"the world {world!r} has {kind} called {name!r}: programs call it as world.{name}, but {why} (taken: "
+            f"{', '.join(RESERVED)}); give it another name"
+        )
+    if name in others:
+        raise DefinitionError(
+            f"the world {world!r} has an action and a predicate that are both called {name!r}: world.{name} in a "
+            "program could mean either; give one of them another name"
+        )
 
 
 def read_signature(function: Callable[..., Any]) -> Signature:

@@ -22,6 +22,7 @@ import json
 import keyword
 import math
 import os
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, overload
@@ -36,6 +37,7 @@ from habilis.core import (
     DuplicateNameError,
     Fact,
     Goal,
+    GoalSyntaxError,
     InputError,
     Json,
     Observation,
@@ -48,12 +50,15 @@ from habilis.core import (
     WorldError,
     WorldSpec,
 )
-from habilis.worlds._declare import Declared, Signature, read_signature
+from habilis.worlds._declare import Declared, Signature, check_name, read_signature
 
 _MOST_AFFORDED = 200  # actions of one function; beyond it an even sample
 _MOST_TEXT = 4000  # characters of the observation in words
 _MOST_MESSAGE = 500  # characters of an exception's message
 _MOST_VALUE = 2000  # characters of a returned value that is not JSON
+_MOST_DIGITS = 300  # of a number in a fact: more are no float
+# What a function of the user's may raise and the agent goes on: sys.exit() is meant for a program of its own.
+_RAISED = (Exception, SystemExit, GeneratorExit, CancelledError)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -147,8 +152,11 @@ class FunctionWorld:
         reasons: every failure is told in full, by ``requires`` or by raising `Unmet`.
         tags: names beginning with ``#`` for sets of interchangeable arguments.
 
-    Raises `DefinitionError` naming the function for a missing hint, and `DuplicateNameError` for two of one name.
-    A function that raises fails its action; only `BudgetExceeded` passes through.
+    Raises `DefinitionError` naming the function for a missing hint, or the name that a program could not use or that
+    an action and a predicate share, and `DuplicateNameError` for two functions of one name.
+    A function that raises, or calls ``sys.exit()``, fails its action; only `BudgetExceeded` and KeyboardInterrupt pass
+    through. Where observe, reset, clone, contracts or goals raises, that is a `WorldError`; where it gives what it
+    should not, a `DefinitionError`.
     """
 
     def __init__(
@@ -166,6 +174,14 @@ class FunctionWorld:
         reasons: bool = False,
         tags: Mapping[str, Iterable[str]] | None = None,
     ) -> None:
+        if not isinstance(name, str) or not name.strip():
+            raise DefinitionError(f"a world's name is a text, not {_shown(name)}; give name='…'")
+        if not isinstance(doc, str):
+            raise DefinitionError(f"doc= of the world {name!r} is a text, not {_shown(doc)}")
+        given = {"observe": observe, "reset": reset, "clone": clone, "contracts": contracts, "goals": goals}
+        for what, function in given.items():
+            if not callable(function) and (function is not None or what == "observe"):
+                raise DefinitionError(f"{what}= of the world {name!r} is {_shown(function)}; give a function")
         if not functions:
             raise DefinitionError(
                 f"the world {name!r} has no functions: nothing could be done in it; give at least one"
@@ -179,6 +195,7 @@ class FunctionWorld:
                     f"two functions of the world {name!r} are called {signature.name!r}: "
                     f"{_where(owner)} and {_where(function)}; rename one"
                 )
+            check_name("an action", signature.name, name)
             self._signatures[signature.name] = signature
         self._observe, self._reset, self._clone = observe, reset, clone
         self._contracts, self._goals = contracts, goals
@@ -208,12 +225,9 @@ class FunctionWorld:
         self.observe()
 
     def reset(self, seed: int) -> Observation:
-        """Raises `WorldError` where the user's ``reset`` did."""
+        """Raises `WorldError` where the user's ``reset`` or ``observe`` did."""
         if self._reset is not None:
-            try:
-                _call(self._reset, (seed,) if self._seeded else ())
-            except Exception as error:
-                raise self._broken("reset", error) from error
+            self._ask("reset", self._reset, (seed,) if self._seeded else ())
         return self.observe()
 
     def observe(self) -> Observation:
@@ -227,6 +241,8 @@ class FunctionWorld:
             raise InputError(
                 f"the world {self.spec.name!r} has no action {action.name!r}; it has {', '.join(self._signatures)}"
             )
+        if any(isinstance(a, int) and abs(a) >= 10**_MOST_DIGITS for a in action.args):
+            return Outcome(False, message=f"an argument has more than {_MOST_DIGITS} digits; that is the most")
         try:
             arguments = signature.arguments(action.args)
         except InputError as error:
@@ -245,8 +261,8 @@ class FunctionWorld:
             # functions often raise all they need; what held is no reason
             reasons = tuple(a for a in lacking.atoms if not before.holds(a)) or lacking.atoms
             ok, message = False, "needs " + ", ".join(map(str, reasons))
-        except Exception as error:
-            ok, message = False, f"{type(error).__name__}: {error}"[:_MOST_MESSAGE]
+        except _RAISED as error:
+            ok, message = False, _said(error)
         return Outcome(ok, self._changes(before.facts, self._facts()), reasons, message, value)
 
     def affordances(self) -> Sequence[Action]:
@@ -272,7 +288,10 @@ class FunctionWorld:
 
     def contracts(self) -> Sequence[Contract]:
         """What `action` declared, with ``$0``, ``$1``, … for the arguments, and what ``contracts`` adds."""
-        given = tuple(self._contracts()) if self._contracts is not None else ()
+        given = self._listed("contracts", self._contracts)
+        for one in given:
+            if not isinstance(one, Contract):
+                raise DefinitionError(f"contracts of the world {self.spec.name!r} gave {_shown(one)}; give Contracts")
         declared = []
         for name, signature in sorted(self._signatures.items()):
             primitive = self.spec.primitive(name)
@@ -282,28 +301,51 @@ class FunctionWorld:
         return (*given, *declared)
 
     def goals(self) -> Sequence[Goal]:
-        given = self._goals() if self._goals is not None else ()
-        return [Goal.parse(g) if isinstance(g, str) else g for g in given]
+        found = []
+        for one in self._listed("goals", self._goals):
+            if not isinstance(one, (str, Goal)):
+                raise DefinitionError(
+                    f"goals of the world {self.spec.name!r} gave {_shown(one)}; give goals as text, such as "
+                    "\"count('stick') >= 4\""
+                )
+            try:
+                found.append(Goal.parse(one) if isinstance(one, str) else one)
+            except GoalSyntaxError as error:
+                raise DefinitionError(f"goals of the world {self.spec.name!r}: {error}") from error
+        return found
 
     def clone(self) -> FunctionWorld:
         """Raises `InputError` when the world was given no ``clone``, `WorldError` when that gave no world."""
         if self._clone is None:
             raise InputError(f"the world {self.spec.name!r} cannot be cloned; give from_functions a clone= function")
-        try:
-            made = self._clone()
-        except Exception as error:
-            raise self._broken("clone", error) from error
+        made = self._ask("clone", self._clone)
         if not isinstance(made, FunctionWorld):
             raise WorldError(f"clone of the world {self.spec.name!r} gave {type(made).__name__}, not a world")
         return made
 
-    def _broken(self, what: str, error: Exception) -> WorldError:
-        return WorldError(f"{what} of the world {self.spec.name!r} raised {type(error).__name__}: {str(error)[:500]}")
+    def _ask(self, what: str, function: Callable[..., Any], arguments: Sequence[Any] = ()) -> Any:
+        """Call one of the functions that the world was given besides its actions."""
+        try:
+            return _call(function, arguments)
+        except BudgetExceeded:
+            raise
+        except _RAISED as error:
+            raise WorldError(
+                f"{what} of the world {self.spec.name!r} raised {_said(error)}; call it by itself to see why"
+            ) from error
+
+    def _listed(self, what: str, function: Callable[[], Any] | None) -> list[Any]:
+        """What such a function lists."""
+        given = self._ask(what, function) if function is not None else ()
+        if isinstance(given, (str, Mapping)) or not isinstance(given, Iterable):
+            raise DefinitionError(f"{what} of the world {self.spec.name!r} gave {_shown(given)}; give a list")
+        listed: list[Any] = self._ask(what, lambda: list(given))
+        return listed
 
     # -- facts ---------------------------------------------------------------------------------------------------------
 
     def _facts(self) -> dict[Fact, Value]:
-        seen = _call(self._observe, ())
+        seen = self._ask("observe", self._observe)
         if not isinstance(seen, Mapping):
             raise DefinitionError(f"observe of the world {self.spec.name!r} gave {type(seen).__name__}, not a mapping")
         facts: dict[Fact, Value] = {}
@@ -334,6 +376,7 @@ class FunctionWorld:
                     f"observe of the world {self.spec.name!r} names a predicate {fact.predicate!r}; "
                     "a predicate is a name as in Python, and none of its keywords"
                 )
+            check_name("a predicate", fact.predicate, self.spec.name, self._signatures)
             arguments = tuple(Parameter(f"argument{i}") for i in range(len(fact.args)))
             words = fact.predicate.replace("_", " ")
             shown = " ".join([words, *(f"{{{i}}}" for i in range(len(fact.args)))])
@@ -421,16 +464,26 @@ def _terms(key: Any, predicate: str) -> tuple[Term, ...]:
         plain = os.fspath(part) if isinstance(part, os.PathLike) else part
         if isinstance(plain, bool) or not isinstance(plain, (str, int)):
             raise DefinitionError(
-                f"observe gave {predicate!r} the argument {part!r}; arguments are texts, paths or whole numbers"
+                f"observe gave {predicate!r} the argument {_shown(part)}; arguments are texts, paths or whole numbers"
+            )
+        if isinstance(plain, int) and abs(plain) >= 10**_MOST_DIGITS:
+            raise DefinitionError(
+                f"observe gave {predicate!r} a number of more than {_MOST_DIGITS} digits as an argument; that is the "
+                "most; give it as a text"
             )
         terms.append(plain)
     return tuple(terms)
 
 
 def _value(value: Any, predicate: str) -> Value:
+    if isinstance(value, int) and abs(value) >= 10**_MOST_DIGITS:
+        raise DefinitionError(
+            f"observe gave {predicate!r} a value of more than {_MOST_DIGITS} digits; that is the most: count in larger "
+            "units, or put it into an argument as a text"
+        )
     if not isinstance(value, (bool, int, float)) or not math.isfinite(value):
         raise DefinitionError(
-            f"observe gave {predicate!r} the value {str(value)[:80]!r}; a value is a finite number or a truth value. "
+            f"observe gave {predicate!r} the value {_shown(value)}; a value is a finite number or a truth value. "
             "Put texts into arguments: {'colour': {('door', 'red')}}"
         )
     return value
@@ -440,7 +493,23 @@ def _as_json(value: Any) -> Json:
     try:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError, RecursionError):
-        return repr(value)[:_MOST_VALUE]
+        return _shown(value, _MOST_VALUE)
+
+
+def _shown(value: Any, most: int = 80) -> str:
+    """A value in a message, whatever it is: some have no text."""
+    try:
+        return repr(value)[:most]
+    except Exception:
+        return f"<{type(value).__name__}>"
+
+
+def _said(error: BaseException) -> str:
+    """An error's type and message, in short."""
+    try:
+        return f"{type(error).__name__}: {error}"[:_MOST_MESSAGE]
+    except Exception:
+        return type(error).__name__
 
 
 def _text(facts: Mapping[Fact, Value]) -> str:

@@ -25,6 +25,8 @@ _PROPOSALS = 5  # asked for in each
 
 async def autonomous(parts: Assembly, tasks: int | None, settings: AgentSettings) -> Summary:
     """The autonomous run: iterations, proposals of a chat model, distillation, and a clean end."""
+    if tasks is not None and (isinstance(tasks, bool) or not isinstance(tasks, int)):
+        raise InputError(f"run takes a number of tasks, not {tasks!r}; leave it out to go on until a limit")
     if tasks is not None and tasks < 1:
         raise InputError(f"{tasks} iterations were asked for; ask for at least 1")
     stop = parts.stop

@@ -14,7 +14,7 @@ from habilis._worlds import open_world, world_tools
 from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
 from habilis.agent.loop import Parts
-from habilis.agent.writers import Cascade
+from habilis.agent.writers import Cascade, Guarded
 from habilis.agent.writers.search import SearchWriter
 from habilis.core import (
     Approve,
@@ -32,7 +32,7 @@ from habilis.memory.contracts import ContractBook
 from habilis.memory.embedding import RememberingEmbedder, open_embedder
 from habilis.memory.home import Home, default_home
 from habilis.memory.library import SkillLibrary
-from habilis.tools import Catalogue, ToolRegistry, load_registrations
+from habilis.tools import Catalogue, ToolRegistry, load_registrations, registered
 from habilis.worlds.runner import ConfinedRunner
 from habilis.worlds.verify import GoalJudge, WorldVerifier
 
@@ -57,6 +57,7 @@ def compose(
     world_options: Mapping[str, Any],
 ) -> Assembly:
     """Put an agent together. Whatever was opened is closed again when a part cannot be made."""
+    _check(world, home, writer, base_url, prices, approve, fresh)
     known = ("search", "chat", "cascade")
     if isinstance(writer, str) and writer not in known:
         raise NotFoundError.of("writer", writer, known)
@@ -73,7 +74,7 @@ def compose(
     fresh, given = _fresh(world, fresh, approve), world
     world = approving(given, approve)
     with contextlib.ExitStack() as stack:
-        opened = Home.open(Path(home) if home is not None else default_home())
+        opened = Home.open(home if home is not None else default_home())
         stack.callback(opened.close)
         embedder = home_embedder(opened, settings.embedder)
         library = SkillLibrary.open(opened, embedder=embedder, fingerprint=world.spec.fingerprint)
@@ -94,7 +95,7 @@ def compose(
         for one in [*world_tools(given), *tools]:
             registry.add_all(one)
         for source in load_registrations(journal):
-            for one in ToolRegistry().add_all(source):
+            for one in registered(source):
                 if one.name not in registry or registry.get(one.name).owner != one.owner:
                     registry.add(one)
         registry.add_entry_points()
@@ -160,6 +161,33 @@ def _refuse_unconfined(runner: ConfinedRunner) -> None:
     _ = runner.tier  # finds out, and raises
 
 
+def _check(world: Any, home: Any, writer: Any, base_url: Any, prices: Any, approve: Any, fresh: Any) -> None:
+    """The types of what users hand in. Raises `InputError` naming the argument."""
+    if isinstance(world, type):
+        raise InputError(f"world= is the class {world.__name__}; make one: {world.__name__}(…)")
+    if not isinstance(world, (str, World)):
+        raise InputError(
+            f"world= is of type {type(world).__name__}; give a world's name, or one with spec, reset, observe and act"
+        )
+    if home is not None and not isinstance(home, (str, Path)):
+        raise InputError(f"home= is of type {type(home).__name__}; give the path of a folder, or leave it out")
+    if isinstance(writer, type):
+        raise InputError(f"writer= is the class {writer.__name__}; make one: {writer.__name__}(…)")
+    if not isinstance(writer, str) and not (
+        isinstance(getattr(writer, "name", None), str) and callable(getattr(writer, "drafts", None))
+    ):
+        raise InputError(f"writer= is of type {type(writer).__name__}; give a name, or an object with name and drafts")
+    if base_url is not None and not isinstance(base_url, str):
+        raise InputError(f"base_url= is of type {type(base_url).__name__}; give the address of a server as a text")
+    if prices is not None and not (
+        isinstance(prices, (tuple, list)) and len(prices) == 2 and all(isinstance(p, (int, float)) for p in prices)
+    ):
+        raise InputError("prices= is a pair of numbers: USD per million tokens read, and written")
+    for name, function in (("approve", approve), ("fresh", fresh)):
+        if function is not None and not callable(function):
+            raise InputError(f"{name}= is of type {type(function).__name__}; give a function")
+
+
 def home_embedder(home: Home, wanted: str) -> Embedder:
     """The embedder that the home was made with; a new home takes ``wanted`` and keeps it."""
     fixed = home.embedder
@@ -191,7 +219,7 @@ def _fresh(world: World, given: Callable[[], World] | None, approve: Approve | N
 
 def _writer(writer: str | Writer, book: ContractBook, runner: ConfinedRunner, chat: Any, minds: Minds) -> Writer:
     if not isinstance(writer, str):
-        return writer
+        return Guarded(writer)
     search = SearchWriter(book, runner, prior=minds.prior)
     if writer == "search":
         return search

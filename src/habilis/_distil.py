@@ -6,6 +6,7 @@ A rejected model is a correct result: it is recorded with the gate's reasons and
 from __future__ import annotations
 
 import importlib.util
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -97,6 +98,12 @@ async def distil_now(
     Seconds are reserved on the ledger before it begins. The result says whether the model was adopted, and why. Ctrl-C
     stops it at the next step, and it goes on when called again.
     """
+    from habilis.trainer.base import check_base
+
+    check_base(base)
+    if not (math.isfinite(seconds) and seconds >= _LEAST_SECONDS):
+        least = f"{_LEAST_SECONDS:g} seconds"
+        raise InputError(f"distilling takes {least} or more, not {seconds:g}; give more (--seconds)")
     if not can_train():
         raise MissingExtraError("distilling needs torch and friends: pip install 'habilis[train]'")
     from habilis.trainer import distil

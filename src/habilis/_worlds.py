@@ -31,7 +31,7 @@ def open_world(name: str, options: Mapping[str, Any]) -> Callable[[], World]:
             raise
         except TypeError as error:
             raise InputError(f"the world {name!r} does not take these options: {error}") from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(f"the world {name!r} could not be made: {type(error).__name__}: {error}") from error
         if not isinstance(made, World):
             raise InputError(

@@ -90,7 +90,7 @@ class Agent:
         fresh: makes a new world of the same rules for verification; found by itself for worlds that clone.
 
     Raises `HomeLockedError` when another process owns the home, `NotFoundError` for an unknown world or writer. Close
-    it, or use it as a context manager.
+    it, or use it as a context manager. `InputError` names an argument of a wrong type.
     """
 
     def __init__(
@@ -111,6 +111,12 @@ class Agent:
     ) -> None:
         from habilis._compose import compose
 
+        if settings is not None and not isinstance(settings, AgentSettings):
+            raise InputError(f"settings= is of type {type(settings).__name__}; give AgentSettings(…)")
+        if isinstance(tools, (str, Mapping)) or not isinstance(tools, Iterable):
+            raise InputError(f"tools= is of type {type(tools).__name__}; give a list of tools")
+        if world_options is not None and not isinstance(world_options, Mapping):
+            raise InputError(f"world_options= is of type {type(world_options).__name__}; give a mapping")
         self.settings = settings or AgentSettings()
         if self.settings.task_budget is not None:
             self.settings = replace(self.settings, task_budget=as_budget(self.settings.task_budget))
@@ -214,6 +220,8 @@ class Agent:
     def skill(self, name: str | None) -> BoundSkill:
         """One active skill. Raises `NotFoundError`."""
         known = self.skills
+        if name is not None and not isinstance(name, str):
+            raise InputError(f"a skill is asked for by its name, a text, not by {name!r}")
         if not name:
             raise InputError("no skill is named: an episode keeps none where no program was proven; see Episode.reason")
         if name not in known:
@@ -234,13 +242,17 @@ class Agent:
 
         The answer holds what the adopted local model says and what the learned contracts say.
         """
+        if not isinstance(kind, str) or not isinstance(about, str):
+            raise InputError(f"ask takes two texts, not {kind!r} and {about!r}: ask('needs', 'craft(\"stick\")')")
         return self._open().ask(kind, about)
 
     def report(self, path: Path | None = None) -> Path:
         """Write the HTML report of this agent's latest run, else of the home's; returns its path."""
         from habilis._autonomous import report
 
-        return report(self._open(), path)
+        if path is not None and not isinstance(path, (str, Path)):
+            raise InputError(f"a report is written to the path of a file, not to {path!r}")
+        return report(self._open(), Path(path) if path is not None else None)
 
     def call(self, skill: Skill, args: Mapping[str, Json]) -> Json:
         """Run a skill in this agent's world, confined, and return what it returned. Raises `HabilisError`."""
@@ -264,6 +276,8 @@ class Agent:
     async def _goal(self, goal: Goal | str) -> Goal:
         if isinstance(goal, Goal):
             return goal
+        if not isinstance(goal, str):
+            raise InputError(f"a goal is a Goal or a text, not {goal!r}; say what should be true")
         if not goal.strip():
             raise InputError("the goal is empty; say what should be true, in words or as a goal expression")
         return await self._parts.goal(goal)

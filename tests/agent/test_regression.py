@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -24,6 +25,7 @@ from habilis.core import (
     Ledger,
     Outcome,
     Parameter,
+    Primitive,
     Skill,
     Snapshot,
 )
@@ -238,6 +240,81 @@ def test_skills_by_fact_takes_the_cheapest_and_only_what_can_be_called_for_one_f
 )
 def test_direction(text: str, up: bool | None) -> None:
     assert direction(Atom.parse(text)) is up
+
+
+def moving(places: int, things: int) -> tuple[list[Contract], dict[Fact, bool]]:
+    """Every thing can be moved between any two places, and take the name of any other: each fact needs most others."""
+
+    def at(thing: int, place: int) -> Fact:
+        return Fact("have", (f"{thing} at {place}",))
+
+    contracts = []
+    for thing, here, there in itertools.product(range(things), range(places), range(places)):
+        if here != there:
+            needs = (Condition(Atom(at(thing, here))), Condition(Atom(at(thing, there), "==", False)))
+            effects = (Effect(at(thing, there), value=True), Effect(at(thing, here), value=False))
+            contracts.append(Contract(Action("do", (f"move {thing} {here} {there}",)), "f", needs, effects))
+    for thing, other, place in itertools.product(range(things), range(things), range(places)):
+        if thing != other:
+            needs = (Condition(Atom(at(thing, place))), Condition(Atom(at(other, place), "==", False)))
+            effects = (Effect(at(other, place), value=True), Effect(at(thing, place), value=False))
+            contracts.append(Contract(Action("do", (f"name {thing} {other} {place}",)), "f", needs, effects))
+    return contracts, {at(thing, thing % places): True for thing in range(things)}
+
+
+def test_facts_that_all_need_each_other_are_expanded_once_each() -> None:
+    contracts, facts = moving(places=6, things=6)
+    known = regression(contracts, facts=facts)
+    choice = known.solve(have("0 at 1"))
+    assert choice is not None
+    assert choice.contract is not None
+    assert choice.contract.action == Action("do", ("move 0 0 1",))
+    assert {c.kind for _, c in choice.needs} == {"given"}
+    assert known.nodes <= 2 * 6 * 6
+    assert_ends(choice)
+
+
+def test_where_too_much_hangs_together_what_holds_is_taken_for_given() -> None:
+    for size, kind, most in ((900, "act", 901), (5_000, "given", 1_100)):
+        chain = [contract(str(i), [f"f{i + 1}"], f"f{i}") for i in range(size)] + [contract("last", [], f"f{size}")]
+        known = regression(chain, facts={have(f"f{i}"): True for i in range(1, size + 1)})
+        choice = known.solve(have("f0"))
+        assert choice is not None
+        assert [c.kind for c in fallback_free(choice)] == [kind]
+        assert known.nodes <= most
+
+
+def test_a_way_through_a_circle_that_starts_from_what_holds_is_found() -> None:
+    # c needs b, b needs a, a needs c; a holds.
+    circle = [contract("1", ["a"], "b"), contract("2", ["b"], "c"), contract("3", ["c"], "a")]
+    assert regression(circle).solve(have("c")) is None
+    choice = regression(circle, facts={have("a"): True}).solve(have("c"))
+    assert choice is not None
+    assert [c.wanted[0] for c in fallback_free(choice)] == [have("b")]
+    assert [(c.wanted[0], c.kind) for c in fallback_free(fallback_free(choice)[0])] == [(have("a"), "given")]
+
+
+def test_what_holds_already_adds_nothing_to_the_cost() -> None:
+    ways = [contract("1", ["lamp"], "a", 2), contract("2", [], "a", 3), contract("3", [], "lamp", 9)]
+    taken = {}
+    for lit in (False, True):
+        choice = regression(ways, facts={have("lamp"): lit}).solve(have("a"))
+        assert choice is not None
+        assert choice.contract is not None
+        taken[lit] = choice.contract.action.args
+        assert all(c.kind == "act" for c in fallback_free(choice))  # it is guarded still: the skill is general
+    assert taken == {False: ("2",), True: ("1",)}
+
+
+def test_the_first_of_equal_ways_in_the_order_of_the_world_is_taken() -> None:
+    done = Fact("done")
+    for order in (("zip", "add"), ("add", "zip")):
+        spec = replace(TRUTHS, primitives=tuple(Primitive(name, "") for name in order))
+        ways = [Contract(Action(name), "f", (), (Effect(done, value=True),)) for name in ("add", "zip")]
+        choice = Regression(ContractBook(spec, ways), spec).solve(done)
+        assert choice is not None
+        assert choice.contract is not None
+        assert choice.contract.action == Action(order[0])
 
 
 # ---------------------------------------------------------------------- against a solver that cannot be wrong

@@ -221,3 +221,20 @@ def test_any_text_is_a_goal_of_this_world_or_one_of_our_errors(text: str) -> Non
     except HabilisError:
         return
     check_goal(goal, SPEC, known=KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("text", "goal"),
+    [
+        ("have 1 a", 'count("a") >= 1'),
+        ("have a", 'count("a") >= 1'),
+        ("get 3 a and 2 sticks", 'count("a") >= 3 and count("stick") >= 2'),
+        ("a is on the an", 'on("a", "an")'),
+        ("have a stick", 'count("stick") >= 1'),
+        ("have a a", 'count("a") >= 1'),
+        ("the stick is on the a", 'on("stick", "a")'),
+    ],
+)
+def test_a_thing_may_be_called_as_an_article_is(text: str, goal: str) -> None:
+    known = ("a", "an", "stick")
+    assert words_to_goal(text, SPEC, Snapshot(), known=known) == Goal.parse(goal)

@@ -67,6 +67,8 @@ WRONG: list[tuple[list[str], list[str]]] = [
     (["models", "get", "nosuchmodel"], ["nosuchmodel", "smollm2"]),
     (["report", "--run", "99", "--home", "{home}"], ["no run '99'", "1"]),
     (["runs", "--home", "nowhere"], ["no home at", "nowhere", "habilis run"]),
+    (["run", "--home", ""], ["--home", "empty"]),
+    (["runs", "--home", " "], ["--home", "empty"]),
 ]
 
 
@@ -83,6 +85,33 @@ def test_wrong_input_is_one_clear_message(
     for word in named:
         assert word in told.err, told.err
     assert _content(learned) == before
+
+
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [
+        (["--base", "/nonexistent", "--seconds", "10"], ["no base model '/nonexistent'", "smollm2"]),
+        (["--seconds", "10"], ["30 seconds", "not 10", "--seconds"]),
+        (["--seconds", "-1"], ["not -1"]),
+        (["--seconds", "nan"], ["not nan"]),
+        (["--seconds", "inf"], ["not inf"]),
+    ],
+)
+def test_what_distilling_cannot_begin_with_is_named(cli: Any, home: Path, args: list[str], named: list[str]) -> None:
+    told = cli("distil", "--home", home, *args)
+    assert told.code == 1
+    assert "Traceback" not in told.err
+    assert all(word in told.err for word in named), told.err
+    assert cli("models", "list", "--home", home, "--json").json == []
+
+
+def test_a_world_that_exits_does_not_end_the_command_quietly(cli: Any, write: Callable[[str, str], Path]) -> None:
+    write("leaves.py", "import sys\ndef World():\n    sys.exit()\n")
+    write("leaves_at_once.py", "import sys\nsys.exit()\n")
+    for file in ("leaves", "leaves_at_once"):
+        told = cli("run", "-n", "1", "--world", f"{file}.py:World")
+        assert told.code == 1
+        assert "SystemExit" in told.err
 
 
 def test_a_world_that_breaks_is_named(cli: Any, write: Callable[[str, str], Path]) -> None:
@@ -147,7 +176,7 @@ def test_a_tool_whose_file_is_gone_is_named_and_can_be_removed(
     for command in (("tools", "list"), ("run", "-n", "17")):
         told = cli.apart(*command, "--home", home)
         assert told.code == 1
-        assert "gone.py" in told.err
+        assert f"habilis tools remove {path}:weigh" in told.err
         assert "Traceback" not in told.err
     assert cli("tools", "remove", path, "--home", home).code == 1  # a file is not how it was added
     assert cli("tools", "remove", f"{path}:weigh", "--home", home).code == 0

@@ -266,6 +266,13 @@ def test_a_first_goal_in_a_new_home_is_found_out_and_solved(cli: Any, tmp_path: 
     assert cli("skills", "list", "--home", tmp_path / "new", "--json").json[0]["evidence"].startswith("verified")
 
 
+def test_a_goal_that_holds_already_is_not_called_unknown(cli: Any, tmp_path: Path) -> None:
+    done = cli("solve", 'count("stick") < 1', "--home", tmp_path / "new")
+    assert done.code == 0, done.err
+    assert "already true" in done.out
+    assert "knows too little" not in done.out
+
+
 def test_questions_are_answered_by_contracts_where_no_model_is_adopted(cli: Any, home: Path) -> None:
     known = cli("ask", "yields", 'count("dirt")', "--home", home, "--json").json
     assert known["model"] is None

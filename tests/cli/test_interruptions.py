@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -85,6 +86,25 @@ def test_a_killed_run_continues_as_if_nothing_had_happened(
     assert again.code == 0, again.err
     assert f"resuming run 1 at iteration {done}" in again.out
     assert _memory(home) == uninterrupted
+
+
+def test_a_killed_run_is_listed_as_interrupted_and_not_as_running(cli: Any, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    process = cli.start(*_run(home))
+    _after_lines(process, 1)
+    assert [r["status"] for r in cli("runs", "--home", home, "--json").json] == ["running"]
+    process.kill()
+    process.communicate()
+    assert [r["status"] for r in cli("runs", "--home", home, "--json").json] == ["interrupted"]
+    assert cli(*_run(home, 2)).code == 0
+    assert [r["status"] for r in cli("runs", "--home", home, "--json").json] == ["finished"]
+
+
+def test_ctrl_c_before_the_first_task_says_so(cli: Any, tmp_path: Path) -> None:
+    with mock.patch("habilis.run.Agent.__init__", side_effect=KeyboardInterrupt):
+        told = cli(*_run(tmp_path / "home"))
+    assert told.code == 130
+    assert "stopped; run the same command again" in told.err
 
 
 def test_a_run_killed_twice_and_continued_in_two_steps(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habilis.core import Action, Atom, Fact, Goal, GoalSyntaxError, Snapshot, judged
+from habilis.core import Action, Atom, Fact, Goal, GoalSyntaxError, InputError, Snapshot, judged
 
 OPS = (">=", "<=", "==", "!=", ">", "<")
 names = st.from_regex(r"[a-z][a-z0-9_]{0,12}", fullmatch=True).filter(lambda n: not keyword.iskeyword(n))
@@ -163,6 +163,11 @@ def test_goal_of_takes_atoms_and_texts() -> None:
     atom = Atom.parse('near("furnace")')
     goal = Goal.of(atom, 'count("stick") >= 4')
     assert str(goal) == 'near("furnace") and count("stick") >= 4'
+
+
+def test_a_number_that_python_does_not_write_is_a_clear_error() -> None:
+    with pytest.raises(InputError, match="too many digits"):
+        str(Fact("level", (10**5000,)))
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from habilis.core import HomeError, HomeLockedError, JournalError, NotFoundError, SchemaError
-from habilis.memory.home import Home, default_home
+from habilis.core import HomeError, HomeLockedError, InputError, JournalError, NotFoundError, SchemaError
+from habilis.memory.home import Home, default_home, is_owned
 from habilis.memory.journal import SCHEMA_VERSION
 
 OWNER = """
@@ -149,6 +149,21 @@ def test_a_corrupted_page_is_reported(tmp_path: Path) -> None:
         assert home.journal.check() != []
         with pytest.raises(JournalError, match=r"damaged.*\.recover"):
             home.journal.documents("recipe")
+
+
+@pytest.mark.parametrize("path", ["", " ", "a\0b"])
+def test_a_path_that_names_no_folder_is_refused(path: str) -> None:
+    with pytest.raises(InputError, match="names no folder"):
+        Home.open(path)
+
+
+def test_whether_a_home_is_owned_can_be_asked_without_taking_it(tmp_path: Path) -> None:
+    assert not is_owned(tmp_path / "home")
+    with Home.open(tmp_path / "home"):
+        assert is_owned(tmp_path / "home")
+        assert is_owned(tmp_path / "home")
+    assert not is_owned(tmp_path / "home")
+    Home.open(tmp_path / "home").close()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

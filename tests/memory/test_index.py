@@ -142,6 +142,20 @@ def test_damage_that_ends_the_process_does_so_once(tmp_path: Path) -> None:
     second.close()
 
 
+def test_a_client_that_cannot_be_made_is_told_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class InternalError(Exception):
+        """Chroma's own, which is no OSError."""
+
+    def full(**options: object) -> None:
+        raise InternalError("error returned from database: (code: 13) database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("chromadb.PersistentClient", full)
+        with pytest.raises(HomeError, match=r"InternalError: .*disk is full; free some space.*rebuilt"):
+            ChromaIndex(tmp_path / "index", "hash:1", 8)
+    ChromaIndex(tmp_path / "index", "hash:1", 8).close()
+
+
 def test_what_chroma_raises_is_told_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index = ChromaIndex(tmp_path / "index", "hash:1", 8)
 

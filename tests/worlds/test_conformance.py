@@ -250,6 +250,18 @@ class TwoOfAName(Lamp):
     spec = replace(Lamp.spec, primitives=(*Lamp.spec.primitives, Lamp.spec.primitives[0]))
 
 
+class OneNameForTwo(Lamp):
+    spec = replace(Lamp.spec, primitives=(*Lamp.spec.primitives, Primitive("lit", "light it")))
+
+
+class HiddenName(Lamp):
+    spec = replace(Lamp.spec, primitives=(*Lamp.spec.primitives, Primitive("_up", "raise it")))
+
+
+class TakenName(Lamp):
+    spec = replace(Lamp.spec, predicates=(*Lamp.spec.predicates, Predicate("facts", "how many are known")))
+
+
 @pytest.mark.parametrize(
     ("broken", "says"),
     [
@@ -275,6 +287,9 @@ class TwoOfAName(Lamp):
         (UnknownCapability, "telepathy"),
         (EmptyPromise, "does not satisfy Declaring"),
         (TwoOfAName, "are called"),
+        (OneNameForTwo, "both called \\['lit'\\]"),
+        (HiddenName, "'_up' begins with _"),
+        (TakenName, "predicates are called \\['facts'\\]"),
     ],
 )
 def test_a_broken_world_is_caught(broken: type[Lamp], says: str) -> None:

@@ -169,6 +169,14 @@ def test_the_container_has_nothing_that_it_does_not_need(docker: Docker, inside:
     assert command[command.index("python:3.12-slim") + 1] == "python3"
 
 
+def test_ids_repeat(inside: ConfinedRunner, docker: Docker, world: Any) -> None:
+    ids = program("class T: pass\nreturn [id(T()), id(object()), str(__import__('uuid').uuid4())]")
+    said = [inside.run(ids, world).returned for _ in range(2)]
+    with ConfinedRunner(isolation="docker:image") as other:
+        said += [other.run(ids, world).returned for _ in range(2)]
+    assert all(one == said[0] for one in said)
+
+
 def test_gvisor_is_the_same_with_its_runtime(docker: Docker, world: Any) -> None:
     with ConfinedRunner(isolation="gvisor:python:3.12-slim") as runner:
         assert runner.run(program("return 1"), world).returned == 1

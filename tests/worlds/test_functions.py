@@ -21,6 +21,7 @@ from habilis.core import (
     DuplicateNameError,
     Fact,
     InputError,
+    WorldError,
 )
 from habilis.testing.worlds import check_world
 from habilis.worlds import FunctionWorld, Unmet, action, from_functions
@@ -163,6 +164,101 @@ def test_a_raising_function_fails_its_action_with_a_short_message() -> None:
         world.act(Action("overspend"))
 
 
+@pytest.mark.parametrize("error", [SystemExit(0), GeneratorExit(), asyncio.CancelledError(), KeyError("x")])
+def test_whatever_a_function_raises_fails_the_action_and_not_the_run(error: BaseException) -> None:
+    def leave() -> None:
+        """Leave."""
+        raise error
+
+    async def leave_later() -> None:
+        """Leave later."""
+        await asyncio.sleep(0)
+        raise error
+
+    calls: list[str] = []
+
+    def broken() -> Any:
+        if calls:
+            raise error
+        return {}
+
+    world = from_functions([leave, leave_later], observe=broken, name="hall", reset=broken, goals=broken, clone=broken)
+    for name in ("leave", "leave_later"):
+        outcome = world.act(Action(name))
+        assert not outcome.ok
+        assert outcome.message.startswith(type(error).__name__)
+    calls.append("broken from now on")
+    for what in ("observe", "goals", "clone"):
+        with pytest.raises(WorldError, match=f"{what} of the world 'hall' raised {type(error).__name__}"):
+            getattr(world, what)()
+    with pytest.raises(WorldError, match="reset of the world 'hall' raised"):
+        world.reset(0)
+
+
+def test_an_interrupt_is_no_failure_of_an_action() -> None:
+    def wait() -> None:
+        """Wait."""
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        from_functions([wait], observe=dict).act(Action("wait"))
+
+
+def doze() -> None:
+    """Doze."""
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"name": 5}, "name is a text, not 5"),
+        ({"name": " "}, "name is a text"),
+        ({"doc": 5}, "doc= of the world"),
+        ({"observe": {}}, "observe= of the world 'functions' is {}; give a function"),
+        ({"observe": None}, "observe="),
+        ({"goals": ["awake()"]}, "goals= .*give a function"),
+        ({"reset": 1}, "reset="),
+    ],
+)
+def test_options_of_the_wrong_type_are_named(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(DefinitionError, match=says):
+        from_functions([doze], **{"observe": dict, **options})
+
+
+@pytest.mark.parametrize(
+    ("what", "given", "says"),
+    [
+        ("goals", 5, "goals of the world 'bed' gave 5; give a list"),
+        ("goals", "awake()", "give a list"),
+        ("goals", [5], "goals of the world 'bed' gave 5; give goals as text"),
+        ("goals", ["awake("], "goals of the world 'bed': cannot read the goal"),
+        ("contracts", None, "contracts of the world 'bed' gave None; give a list"),
+        ("contracts", ["awake()"], "give Contracts"),
+    ],
+)
+def test_what_goals_and_contracts_give_is_checked(what: str, given: Any, says: str) -> None:
+    options: dict[str, Any] = {what: lambda: given}
+    world = from_functions([doze], observe=dict, name="bed", **options)
+    with pytest.raises(DefinitionError, match=says):
+        getattr(world, what)()
+
+
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_numbers_too_large_to_write_are_clear_errors(digits: int) -> None:
+    def take(number: int) -> int:
+        """Take."""
+        return 10**digits
+
+    world = from_functions([take], observe=dict)
+    outcome = world.act(Action("take", (10**digits,)))
+    assert not outcome.ok
+    assert "300 digits" in outcome.message
+    assert world.act(Action("take", (1,))).ok
+    for seen in ({"level": 10**digits}, {"at": {10**digits}}, {"level": [10**digits]}):
+        with pytest.raises(DefinitionError, match=r"observe gave .* 300 digits"):
+            from_functions([take], observe=lambda seen=seen: seen)
+
+
 def test_arguments_are_read_as_the_hints_say() -> None:
     got: list[Any] = []
 
@@ -238,6 +334,39 @@ def test_a_predicate_used_in_two_ways_is_refused() -> None:
     shown.pop(0)
     with pytest.raises(DefinitionError, match="in two ways"):
         world.observe()
+
+
+def test_an_action_and_a_predicate_of_one_name_are_refused() -> None:
+    shown: dict[str, Any] = {}
+
+    def close(thing: str) -> None:
+        """Close a thing."""
+
+    world = from_functions([close], observe=lambda: shown, name="hall")
+    shown["close"] = {"door"}
+    with pytest.raises(DefinitionError, match=r"world 'hall'.*an action and a predicate.*'close'.*another name"):
+        world.observe()
+    with pytest.raises(DefinitionError, match="'close'"):
+        from_functions([close], observe=lambda: shown)
+
+    @action(adds="lit()")
+    def lit() -> None:
+        """Light the lamp."""
+
+    with pytest.raises(DefinitionError, match="'lit'"):
+        from_functions([lit], observe=dict)
+
+
+@pytest.mark.parametrize("name", ["_hidden", "facts", "observe", "steps", "tags"])
+def test_names_that_programs_could_not_use_are_refused(name: str) -> None:
+    def function() -> None:
+        """Do."""
+
+    with pytest.raises(DefinitionError, match=f"a predicate called '{name}'.*another name"):
+        from_functions([function], observe=lambda: {name: {"door"}})
+    function.__name__ = name
+    with pytest.raises(DefinitionError, match=f"an action called '{name}'.*another name"):
+        from_functions([function], observe=dict)
 
 
 def test_text_inside_quotes_of_a_declaration_is_filled_in_too() -> None:

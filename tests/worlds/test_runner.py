@@ -320,24 +320,6 @@ def test_a_fork_of_the_host_has_a_worker_of_its_own(runner: ConfinedRunner, worl
     assert runner.processes == workers
 
 
-def test_the_hash_seed_of_the_host_changes_nothing() -> None:
-    source = textwrap.dedent("""
-        from habilis.core import *
-        from habilis.worlds.runner import ConfinedRunner
-        class W:
-            spec = WorldSpec("w", "", (), (Predicate("p", "", numeric=True),), "1", {"#t": frozenset("abcdef")})
-            def observe(self): return Snapshot({Fact("p", (n,)): 1 for n in sorted("abc")})
-        body = "def main(): return [world.tags('t'), world.facts('p'), list(set('abcdef')), hash('a')]"
-        with ConfinedRunner() as runner: print(runner.run(Program("main", body), W()).returned)
-    """)
-    said = {
-        subprocess.run([sys.executable, "-c", source], env={"PYTHONHASHSEED": s}, capture_output=True).stdout
-        for s in ("1", "2")
-    }
-    assert len(said) == 1
-    assert b"'a', 'b', 'c'" in said.pop()
-
-
 # ---- limits
 
 
@@ -574,3 +556,29 @@ def test_a_killed_host_leaves_no_process(when: str, isolation: str) -> None:
     while any(map(_running, pids)) and time.monotonic() < until:
         time.sleep(0.01)
     assert not [pid for pid in pids if _running(pid)]
+
+
+def test_a_tool_may_run_a_program_of_its_own(runner: ConfinedRunner, world: Any) -> None:
+    class Nesting(Tools):
+        def names(self) -> tuple[str, ...]:
+            return ("inner",)
+
+        def call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+            depth = args[0]
+            body = f"return tools.inner({depth - 1}) + 1" if depth else "return 10"
+            t = runner.run(Program("main", f"def main():\n    {body}"), world, tools=self)
+            assert t.error is None, t.error
+            return t.returned
+
+    source = (
+        "def main():\n    world.add('a')\n    n = tools.inner(2)\n    world.add('a')\n    return [n, world.count('a')]"
+    )
+    assert runner.run(Program("main", source), world, tools=Nesting()).returned == [12, 2]
+    assert runner.run(Program("main", "def main(): return 1"), world).returned == 1
+
+
+def test_what_a_program_returns_is_fit_to_be_shown(run: Run) -> None:
+    assert run("return {'a\\x1b[2J': ['\\x07', {'b': '\\u202e'}], 'n': 1}").returned == {
+        "a?[2J": ["?", {"b": "?"}],
+        "n": 1,
+    }

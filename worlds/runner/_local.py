@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import array
-import contextlib
 import json
 import mmap
 import os
@@ -13,7 +11,6 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import uuid
 import weakref
 from collections import deque
@@ -22,13 +19,11 @@ from pathlib import Path
 
 from habilis.core.errors import IsolationError
 from habilis.worlds.runner import _bubblewrap
-from habilis.worlds.runner._worker import ENVIRONMENT, PYTHON, SIGKILL, Ended, Line, Order, Owner, Setup
+from habilis.worlds.runner._worker import ENVIRONMENT, ODD_FORKS, PYTHON, SIGKILL, Ended, Line, Order, Owner, Setup
 from habilis.worlds.runner.worker.frames import ENDED, NEXT
 
 SERVER = Path(__file__).resolve().parent / "worker" / "server.py"
 _START_SECONDS = 30.0
-# The first forks find memory as no later ones do, so nothing runs in them: ids repeat from the next one on.
-_ODD = 3
 _TICK = 0.02  # seconds that a receive waits before it says that the program is silent
 # Looks at the socket before sleeping, about 20 us: waking a sleeping processor takes longer than most steps do.
 # With one processor there is nobody to wait for.
@@ -49,7 +44,7 @@ class LocalWorker:
             raise IsolationError("sys.executable is empty, so no worker can be started; run under a python executable")
         self._owner = Owner()
         self._spares: deque[list[int]] = deque()  # the ends of forks that wait for a run
-        self._odd = _ODD
+        self._odd = ODD_FORKS
         self._ending: Ended | None = None  # how the last run did, of which `_due` are still to be told
         self._due = 0
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -88,7 +83,7 @@ class LocalWorker:
                 if host is not None:
                     os.close(host)
             self._control = ours
-            self._finalizer = weakref.finalize(self, _stop, self.process, ours, self._owner)
+            self._finalizer = weakref.finalize(self, _stop, self.process, ours, self._spares, self._owner)
             self.problems = self._greet()
 
     def _greet(self) -> Mapping[str, str | None]:
@@ -102,6 +97,7 @@ class LocalWorker:
         else:
             why = ""
         if not hello:
+            self._control.close()  # what is left of it ends, and lets go of its words
             self.process.kill()
             said = self.process.stderr.read()[-1500:].decode(errors="replace").strip()
             self.close()
@@ -137,13 +133,9 @@ class LocalWorker:
 
     def _hear(self) -> None:
         """Take one message: the ends of a new fork, or how the last run ended."""
-        fds = array.array("i")
-        data, rights, _, _ = self._control.recvmsg(64, socket.CMSG_LEN(8 * fds.itemsize))
-        for level, kind, raw in rights:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                fds.frombytes(raw[: len(raw) - len(raw) % fds.itemsize])
+        data, fds, _, _ = socket.recv_fds(self._control, 64, 8)
         if len(fds) >= 4:
-            self._spares.append(list(fds))
+            self._spares.append(fds)
         elif len(data) == ENDED.size:
             status, cpu, _ = ENDED.unpack(data)
             self._ending = Ended.of(status, cpu)
@@ -191,16 +183,23 @@ class _LocalLine:
         os.set_blocking(dump, False)
         self._bell = mmap.mmap(memory, mmap.PAGESIZE)
         os.close(memory)
-        self._rung = 0
+        self._rung = self._misses = self._rest = 0
         self._open = True
 
-    def receive(self, size: int, look: int = socket.MSG_DONTWAIT) -> bytes:
-        receive = self._channel.recv
+    def receive(self, size: int) -> bytes:
+        receive, look = self._channel.recv, socket.MSG_DONTWAIT
+        if self._rest:
+            self._rest -= 1
+            return receive(size)
         for _ in _LOOKS:
             try:
-                return receive(size, look)
+                packet = receive(size, look)
             except BlockingIOError:
-                pass
+                continue
+            self._misses = 0
+            return packet
+        self._misses = min(self._misses + 1, 6)  # looking would only take time from others
+        self._rest = 1 << self._misses
         return receive(size)
 
     def send(self, packet: bytes) -> None:
@@ -255,23 +254,22 @@ class _LocalLine:
 
 
 class _Canary:
-    """A file and a socket that only the host should reach, for the worker to try."""
+    """A file and a socket that the host can reach and the worker should not, for the worker to try."""
 
     def __enter__(self) -> _Canary:
         name = f"habilis-canary-{uuid.uuid4().hex}"
-        path = "/etc/passwd"  # where nothing can be written, a file that is there already
-        with contextlib.ExitStack() as stack:
-            with contextlib.suppress(OSError):
-                path = stack.enter_context(tempfile.NamedTemporaryFile(prefix=name)).name
-            line = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
-            line.bind("\0" + name)
-            line.listen(1)
-            self._stack = stack.pop_all()
-        self.told = (path, name)
+        self._line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._line.bind("\0" + name)
+        self._line.listen(1)
+        # A file that is there already: one made for this would stay behind when the host is killed just now.
+        file = next(
+            (path for path in ("/etc/passwd", "/etc/hostname", "/proc/self/status") if os.path.exists(path)), "/"
+        )
+        self.told = (file, name)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        self._line.close()
 
 
 def _pidfd() -> int | None:
@@ -289,8 +287,11 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _stop(process: subprocess.Popen[bytes], control: socket.socket, owner: Owner) -> None:
+def _stop(process: subprocess.Popen[bytes], control: socket.socket, spares: deque[list[int]], owner: Owner) -> None:
     control.close()
+    while spares:
+        for fd in spares.popleft():
+            os.close(fd)
     if not owner.here:  # a fork of the host must not stop the host's worker
         return
     try:

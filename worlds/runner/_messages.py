@@ -10,8 +10,8 @@ from habilis.worlds.runner.worker import wire
 
 # Control characters, and those that turn text around, break lines or cannot be seen.
 _CONTROL = re.compile(
-    r"[^\t\n\x20-\x7e\xa0-\u200a\u200c\u200d\u2010-\u2027\u202f-\u205f\u2070-\ud7ff\ue000-\ufefe\uff00-\ufff8"
-    r"\ufffc\ufffd\U00010000-\U000dffff]"
+    r"[^\t\n\x20-\x7e\xa0-\u061b\u061d-\u200a\u200c\u200d\u2010-\u2027\u202f-\u205f\u2070-\ud7ff\ue000-\ufefe"
+    r"\uff00-\ufff8\ufffc\ufffd\U00010000-\U000dffff]"
 )
 
 

@@ -16,6 +16,7 @@ from habilis.core.world import Action, Json, Outcome, Primitive, World
 from habilis.worlds.runner._messages import Malformed, clean, read_message
 from habilis.worlds.runner._worker import SIGKILL, SIGNALS, SIGUSR1, SIGXCPU, Line
 from habilis.worlds.runner.worker import wire
+from habilis.worlds.runner.worker.frames import SETUP_FAILED
 from habilis.worlds.runner.worker.simulate import digest, seen
 
 _TICK = 0.02  # seconds between looks at clock and output while the program does not read
@@ -23,6 +24,7 @@ _GRACE = 0.1  # seconds a program has to show its line before it is killed
 _START = 30.0  # seconds a run's process has to confine itself
 _ARGUMENTS = 64
 _BATCH = 1_000  # actions in one request
+_KNOWN = 1_000
 _BLOCK = 64  # world steps reserved at once: the ledger is asked rarely, others are hardly kept waiting
 _FRAME = re.compile(r'File "<skill (\w{1,200})>", line (\d{1,7}) in (\w{1,200}|<\w{1,200}>)')
 
@@ -109,6 +111,7 @@ class Session:
         self._tools, self._tool_names = tools, frozenset(tools.names() if tools is not None else ())
         self._limits, self._account = limits, _Steps(limits.world_steps, ledger)
         self._primitives = {p.name: p for p in world.spec.primitives}
+        self._known: dict[tuple[str, ...], tuple[Action, Primitive]] = {}  # actions that were found to be in order
         self._calls = self._printed = self._tool_calls = 0
         self._output = bytearray()
         self._said = b""
@@ -148,7 +151,7 @@ class Session:
                     raise ConnectionResetError(f"the run's process said nothing for {_START:g} s") from None
         if raw == b'["ready"]':
             return
-        why = clean(self._peer.dump(0).decode("utf-8", "replace"))
+        why = clean(self._peer.dump(0).decode("utf-8", "replace"))[:2_000]
         if why:
             raise IsolationError(f"a run could not be confined: {why}; see `habilis doctor`")
         raise ConnectionResetError("the run's process ended before the run began")
@@ -249,6 +252,27 @@ class Session:
 
     def _act(self, name: Any, args: Any) -> tuple[Action, Outcome]:
         """Check an action, pay for it, do it, record it."""
+        try:
+            action, primitive = self._known[(name, *args)]
+        except (KeyError, TypeError):
+            action, primitive = self._checked(name, args)
+        self._account.before(primitive)
+        try:
+            outcome = self._world.act(action)
+        except InputError as error:
+            outcome = Outcome(False, message=str(error), steps=0)
+        except Exception as error:
+            raise WorldError(f"the world {self._world.spec.name} raised on {_named(action)}: {error!r}") from error
+        if not isinstance(outcome, Outcome):
+            raise WorldError(
+                f"the world {self._world.spec.name} answered {_named(action)} with {type(outcome).__name__}, "
+                "not Outcome"
+            )
+        self.steps.append(Step(action, outcome))
+        self._account.took(outcome.steps)
+        return action, outcome
+
+    def _checked(self, name: Any, args: Any) -> tuple[Action, Primitive]:
         if type(name) is not str or type(args) is not list:
             raise Malformed("an action is not a name with a list of arguments")
         primitive = self._primitives.get(name)
@@ -261,27 +285,17 @@ class Session:
                 type(value) is int and -wire.WHOLE < value < wire.WHOLE
             ):
                 raise Malformed(f"an argument of {name} is no text of at most {wire.TEXT} characters or whole number")
-        self._account.before(primitive)
         action = Action(name, tuple(args))
-        try:
-            outcome = self._world.act(action)
-        except InputError as error:
-            outcome = Outcome(False, message=str(error), steps=0)
-        except Exception as error:
-            raise WorldError(f"the world {self._world.spec.name} raised on {action}: {error!r}") from error
-        if not isinstance(outcome, Outcome):
-            raise WorldError(
-                f"the world {self._world.spec.name} answered {action} with {type(outcome).__name__}, not Outcome"
-            )
-        self.steps.append(Step(action, outcome))
-        self._account.took(outcome.steps)
-        return action, outcome
+        # Texts only: true and 1.0 would pass for a 1 that is known.
+        if len(self._known) < _KNOWN and all(type(value) is str for value in args):
+            self._known[(name, *args)] = action, primitive
+        return action, primitive
 
     def _reply(self, reply: Any, action: Action | None = None) -> None:
         try:
             data = _encode(reply).encode()
         except (TypeError, ValueError) as error:
-            what = f"the outcome of {action}" if action is not None else f"what {self._world.spec.name} shows"
+            what = f"the outcome of {_named(action)}" if action is not None else f"what {self._world.spec.name} shows"
             raise WorldError(f"{what} has no JSON form: {error}") from error
         self._send(data)
 
@@ -290,21 +304,21 @@ class Session:
     def _repeat(self, message: list[Any]) -> None:
         """Do in the world what the worker did in its own, and hold what came of it against what it told."""
         told = message[1] if len(message) == 2 else None
-        if type(told) is not list or len(told) > _BATCH:
-            raise Malformed(f"a trace is not a list of at most {_BATCH} actions")
+        if type(told) is not list or not 0 < len(told) <= _BATCH:
+            raise Malformed(f"a trace is not a list of 1 to {_BATCH} actions")
+        self._calls -= 1  # not the message counts, but each action in it
         for i, one in enumerate(told):
             if type(one) is not list or len(one) != 3 or type(one[2]) is not list:
                 raise Malformed("a trace is not a list of names with arguments and what was seen")
-            if i:
-                self._count()
+            self._count()
             if not i & 31:
                 self._check_time()
             action, outcome = self._act(one[0], one[1])
             if seen(outcome) != one[2]:
                 raise Stop(
                     "forged",
-                    f"forged trace: step {len(self.steps)}, {action}, is told to have come to {_short(one[2])}, and "
-                    f"repeating it came to {_short(seen(outcome))}",
+                    f"forged trace: step {len(self.steps)}, {_named(action)}, is told to have come to "
+                    f"{_short(one[2])}, and repeating it came to {_short(seen(outcome))}",
                 )
 
     def _compare(self, message: list[Any]) -> None:
@@ -353,7 +367,7 @@ class Session:
 
     def _finish(self, message: list[Any]) -> None:
         if message[0] == "done" and len(message) == 2:
-            self.returned = message[1]
+            self.returned = _cleaned(message[1])
             return
         if (
             len(message) != 4
@@ -404,7 +418,8 @@ class Session:
     def _heard_dump(self, wait: float = 0.0) -> bool:
         """Read what faulthandler has written; False if that is nothing, or more than it ever writes."""
         piece = self._peer.dump(wait)
-        self._said += piece
+        if len(self._said) < wire.MESSAGE:
+            self._said += piece
         return bool(piece) and len(self._said) < wire.MESSAGE
 
     def _died(self) -> None:
@@ -416,6 +431,8 @@ class Session:
         limit = self._limits.cpu_seconds
         if ended.signal is None:
             how = f"exited with {ended.code} before its function returned"
+            if ended.code == SETUP_FAILED and self._said:
+                how += f": {clean(self._said.decode('utf-8', 'replace'))[:500]}"
         # The kernel's two ways to count differ on a busy machine, by up to a third of a second seen.
         elif limit is not None and ended.signal in (SIGKILL, SIGXCPU) and ended.cpu >= limit / 2:
             text = f"the limit cpu_seconds={limit} is reached: {ended.cpu:.1f} s used; compute less"
@@ -475,7 +492,23 @@ def _told(outcome: Outcome) -> tuple[Any, ...]:
     return 0, None if outcome.unmet is None else [str(a) for a in outcome.unmet], outcome.changes, outcome.message
 
 
-def _short(seen: list[Any]) -> str:
+def _cleaned(value: Json) -> Json:
+    """A value from a program with the texts in it made fit to be shown."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list):
+        return [_cleaned(one) for one in value]
+    if isinstance(value, dict):
+        return {clean(key): _cleaned(one) for key, one in value.items()}
+    return value
+
+
+def _named(action: Action) -> str:
+    """An action in a message: what a program put into it can be long, and odd."""
+    return clean(str(action))[:200]
+
+
+def _short(seen: Any) -> str:
     return clean(repr(seen))[:200]
 
 

@@ -28,12 +28,16 @@ PYTHON = ("-s", "-P", "-S")
 ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "PYTHONUTF8": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "LANG": "C.UTF-8",
     "TZ": "UTC",
 }
+
+
+# The first forks find memory as no later ones do (the interpreter tunes code that it has seen a few times), so nothing
+# runs in them: ids repeat from the next one on.
+ODD_FORKS = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,8 +56,9 @@ class ConfinedRunner:
     ) -> None:
         self._wanted = isolations.check(isolation)
         self._unsafe, self._modules, self._fast = unsafe_no_isolation, modules, fast
-        # By what is simulated in them: None is the live path's worker.
-        self._workers: dict[str | None, tuple[Worker, Isolation]] = {}
+        # By what is simulated in them ("" on the live path), and how deep: a tool may run a program of its own.
+        self._workers: dict[tuple[str, int], tuple[Worker, Isolation]] = {}
+        self._depth = 0
         self._lock = threading.RLock()
         self._spec: tuple[WorldSpec, dict[str, Any]] | None = None
         self._lengths: dict[str, int] = {}  # steps of each program's last run
@@ -66,7 +67,7 @@ class ConfinedRunner:
     def isolation(self) -> Isolation:
         """What confines the runs. Starts the worker if need be. Raises `IsolationError`."""
         with self._lock:
-            return self._ready(None)[1]
+            return self._ready(("", 0))[1]
 
     @property
     def tier(self) -> int:
@@ -156,12 +157,16 @@ class ConfinedRunner:
         self, session: Session, portable: tuple[str, Mapping[str, Json]] | None, limits: RunLimits, job: bytes
     ) -> int:
         """Run the session in a worker, a new one if the worker has ended between two runs. Returns the tier."""
-        key = None if portable is None else json.dumps(portable, sort_keys=True)
+        key = ("" if portable is None else json.dumps(portable, sort_keys=True), self._depth)
         for left in reversed(range(_TRIES)):
             worker, found = self._ready(key, portable)
             order = Order(found.tier, limits.memory_mb, limits.cpu_seconds)
             try:
-                session.run(worker.start(order), job)
+                self._depth += 1
+                try:
+                    session.run(worker.start(order), job)
+                finally:
+                    self._depth -= 1
                 return found.tier
             except ConnectionError as error:  # nothing has happened yet, so it can be repeated
                 if not worker.alive or not left:
@@ -174,7 +179,7 @@ class ConfinedRunner:
         raise AssertionError("unreachable")
 
     def _ready(
-        self, key: str | None, portable: tuple[str, Mapping[str, Json]] | None = None
+        self, key: tuple[str, int], portable: tuple[str, Mapping[str, Json]] | None = None
     ) -> tuple[Worker, Isolation]:
         held = self._workers.get(key)
         if held is not None and held[0].alive:

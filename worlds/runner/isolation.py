@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 from habilis.core.errors import InputError, IsolationError
@@ -48,8 +47,11 @@ class Isolation:
     @property
     def fix(self) -> str | None:
         """What would give a higher tier; None at the highest."""
-        named = [problem.partition(":")[0] for problem in self.missing]
-        return "; ".join(_FIXES[name] for name in sorted(set(named)) if name in _FIXES) or None
+        named = {problem.partition(":")[0] for problem in self.missing}
+        found = [_FIXES[name] for name in sorted(named) if name in _FIXES]
+        if not found and not self.tier:
+            found = ["run programs in a container: --isolation docker:IMAGE"]
+        return "; ".join(found) or None
 
 
 def probe(isolation: str = "auto") -> Isolation:
@@ -91,28 +93,26 @@ def open_worker(isolation: str, setup: Setup) -> tuple[Worker, Isolation]:
 
 
 def _highest(setup: Setup) -> tuple[Worker, Isolation]:
-    why = _without_bubblewrap()
+    why = _NO_BUBBLEWRAP.get("why")
     if why is None:
         try:
             worker = LocalWorker(setup, bubblewrap=True)
-        except IsolationError as error:  # it worked before; what it has to show for this setup does not
+        except IsolationError as error:
             why = f"bubblewrap: {error}"
         else:
-            return worker, _found(worker, "bubblewrap")
+            why = worker.problems["bubblewrap"]
+            if why is None:
+                return worker, _found(worker, "bubblewrap")
+            worker.close()
+        if setup == Setup():  # else it may be what this setup has to show that does not work
+            _NO_BUBBLEWRAP["why"] = why
     worker = LocalWorker(setup, bubblewrap=False)
     found = _found(worker, "")
     return worker, Isolation(found.tier, "", (*found.missing, why))
 
 
-@functools.cache
-def _without_bubblewrap() -> str | None:
-    """Why bubblewrap cannot be used here; None if it can. Found out once, for a failure costs as much as a start."""
-    try:
-        worker = LocalWorker(Setup(), bubblewrap=True)
-    except IsolationError as error:
-        return f"bubblewrap: {error}"
-    worker.close()
-    return worker.problems["bubblewrap"]
+# Why bubblewrap cannot be used, once that was found out: a failure costs as much as a start.
+_NO_BUBBLEWRAP: dict[str, str] = {}
 
 
 def _found(worker: Worker, backend: str) -> Isolation:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 __all__ = ["main"]
+
+_INTERRUPTED = 130
 
 
 def main() -> None:
@@ -15,19 +18,27 @@ def main() -> None:
         from habilis.cli._output import fail
         from habilis.core import HabilisError
     except KeyboardInterrupt:
-        sys.exit(130)
+        _interrupted()
     try:
         with command_line():
             app()
         sys.stdout.flush()
+    except SystemExit as ended:  # typer turns Ctrl-C into a quiet exit
+        if ended.code == _INTERRUPTED:
+            _interrupted()
+        raise
     except HabilisError as error:
         fail(error)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("\nstopped; run the same command again to continue", file=sys.stderr)
-        sys.exit(130)
+        _interrupted()
     except BrokenPipeError:
         sys.exit(0)
     except OSError as error:
         print(f"error: {error}; what was learned is kept", file=sys.stderr)
         sys.exit(1)
+
+
+def _interrupted() -> NoReturn:
+    print("\nstopped; run the same command again to continue", file=sys.stderr)
+    sys.exit(_INTERRUPTED)

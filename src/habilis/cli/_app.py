@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from habilis.cli import _memory, _models, _tools
+from habilis.cli._home import HomeOption
 
 app = typer.Typer(
     help="An agent that gets better at its work: it sets itself tasks, proves programs, keeps them as skills.",
@@ -22,7 +23,6 @@ app.add_typer(_memory.skills, name="skills")
 app.add_typer(_tools.tools, name="tools")
 app.add_typer(_models.models, name="models")
 
-HomeOption = Annotated[Path | None, typer.Option("--home", help="the folder it lives in [HABILIS_HOME or ~/.habilis]")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 WorldOption = Annotated[str, typer.Option("--world", help="a world's name, or module:callable")]
 OptOption = Annotated[list[str] | None, typer.Option("--option", "-o", help="NAME=VALUE for the world; repeatable")]
@@ -176,7 +176,7 @@ def solve(
                 print("\n" + plain(episode.attempts[-1].program.source, 100_000, lines=True))
             if episode.skill:
                 print(f"kept as the skill {episode.skill}; habilis skills show {episode.skill}")
-            elif not episode.attempts:
+            elif not episode.attempts and not episode.solved:
                 print("It knows too little for this yet; habilis run lets it learn, or another --writer may help.")
     raise typer.Exit(0 if episode.solved else 1)
 
@@ -253,20 +253,23 @@ def report(
 def runs(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List the runs of a home."""
     from habilis.cli._output import show
-    from habilis.memory.home import Home, default_home
+    from habilis.memory.home import Home, default_home, is_owned
 
-    with Home.open(home or default_home(), create=False, read_only=True) as opened:
+    folder = home or default_home()
+    with Home.open(folder, create=False, read_only=True) as opened:
+        known = opened.journal.runs()
+        killed = any(r.status == "running" for r in known) and not is_owned(folder)  # it could not say that it ended
         rows = [
             {
                 "run": r.id,
-                "status": r.status,
+                "status": "interrupted" if killed and r.status == "running" else r.status,
                 "world": r.config.get("world"),
                 "writer": r.config.get("writer"),
                 "seed": r.config.get("seed"),
                 "episodes": opened.journal.count_episodes(r.id),
                 "spent": r.spent.nonzero(),
             }
-            for r in opened.journal.runs()
+            for r in known
         ]
     show(rows, ("run", "status", "world", "writer", "seed", "episodes"), as_json=as_json, empty="no run yet")
 

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from habilis.cli._home import HomeOption
+
 skills = typer.Typer(help="The skill library.", no_args_is_help=True, rich_markup_mode=None)
 
-HomeOption = Annotated[Path | None, typer.Option("--home", help="the folder it lives in [HABILIS_HOME or ~/.habilis]")]
 WorldOption = Annotated[str | None, typer.Option("--world", help="whose skill, where several worlds have one")]
 _STATUSES = ("active", "quarantined", "superseded", "retired", "all")
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]

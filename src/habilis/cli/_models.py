@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from habilis.cli._home import HomeOption
+
 models = typer.Typer(help="Small models: fetched ones and distilled ones.", no_args_is_help=True, rich_markup_mode=None)
 
-HomeOption = Annotated[Path | None, typer.Option("--home", help="the folder it lives in [HABILIS_HOME or ~/.habilis]")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 

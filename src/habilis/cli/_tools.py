@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from habilis.cli._home import HomeOption
+
 tools = typer.Typer(help="The tools that programs may call.", no_args_is_help=True, rich_markup_mode=None)
 
-HomeOption = Annotated[Path | None, typer.Option("--home", help="the folder it lives in [HABILIS_HOME or ~/.habilis]")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
@@ -24,7 +24,7 @@ def list_(
     from habilis.cli._output import show
     from habilis.core import NotFoundError, dump
     from habilis.memory.home import Home, default_home
-    from habilis.tools import ToolRegistry, load_registrations
+    from habilis.tools import ToolRegistry, load_registrations, registered
 
     sources: tuple[str, ...] = ()
     try:
@@ -34,7 +34,8 @@ def list_(
         pass  # a home that does not exist yet has no tools of its own
     registry = ToolRegistry(world_tools(open_world(world, {})()))
     for source in sources:
-        registry.add_all(source)
+        for one in registered(source):
+            registry.add(one)
     registry.add_entry_points()
     rows = [
         {
@@ -56,13 +57,14 @@ def add(
     """Register a tool with a home."""
     from habilis._worlds import open_world, world_tools
     from habilis.memory.home import Home, default_home
-    from habilis.tools import ToolRegistry, load_registrations, save_registrations
+    from habilis.tools import ToolRegistry, load_registrations, registered, save_registrations
 
     with Home.open(home or default_home()) as opened:
         known = load_registrations(opened.journal)
         registry = ToolRegistry(world_tools(open_world("craft", {})()))  # the aids of the world that comes with us
         for other in known:
-            registry.add_all(other)
+            for one in registered(other):
+                registry.add(one)
         found = ToolRegistry().add_all(source)
         if all(one.name in registry and registry.get(one.name).owner == one.owner for one in found):
             print(f"{', '.join(one.name for one in found)} is registered already")

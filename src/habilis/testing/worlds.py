@@ -38,6 +38,7 @@ from habilis.core import (
     World,
     dump,
 )
+from habilis.worlds._declare import RESERVED
 
 __all__ = ["check_world"]
 
@@ -102,6 +103,11 @@ def _check_spec(world: World) -> None:
                 entry.name.isidentifier(), world, f"{entry.name!r} is not a Python name: programs could not use it"
             )
             _require(entry.doc.strip(), world, f"{entry.name} needs a doc")
+            _require(not entry.name.startswith("_"), world, f"{entry.name!r} begins with _: programs cannot reach it")
+    taken = sorted({p.name for p in spec.predicates} & set(RESERVED))
+    _require(not taken, world, f"predicates are called {taken}, which mean something else to programs")
+    shared = sorted({p.name for p in spec.primitives} & {p.name for p in spec.predicates})
+    _require(not shared, world, f"a primitive and a predicate are both called {shared}")
     for primitive in spec.primitives:
         _require(primitive.max_steps >= 1, world, f"{primitive.name}.max_steps is {primitive.max_steps}, not >= 1")
         if primitive.seeks is not None:

@@ -8,7 +8,6 @@ is ready ("R"), and how the last run ended ("E"). It ends when standard input do
 
 from __future__ import annotations
 
-import array
 import json
 import os
 import select
@@ -103,13 +102,9 @@ class Bridge:
                 self._leave()
 
     def _from_server(self) -> None:
-        fds = array.array("i")
-        data, rights, _, _ = self._control.recvmsg(64, socket.CMSG_LEN(8 * fds.itemsize))
-        for level, kind, raw in rights:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                fds.frombytes(raw[: len(raw) - len(raw) % fds.itemsize])
+        data, fds, _, _ = socket.recv_fds(self._control, 64, 8)
         if len(fds) >= 4:
-            self._spares.append(list(fds))
+            self._spares.append(fds)
             self._enter()
         elif data:
             self._tell(b"E", data)

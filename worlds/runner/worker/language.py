@@ -44,6 +44,7 @@ ALLOWED = [
 ]
 # What these import only when first used; nothing can be opened once confined.
 _BEHIND = ["collections.abc", "encodings.ascii", "encodings.latin_1", "encodings.utf_16", "unicodedata"]
+_BEHIND_OTHERS = {"numpy": ("numpy.fft", "numpy.linalg", "numpy.polynomial", "numpy.random")}
 RECURSION = 300
 # Looks at the bell, about 80 us. The numbers are small enough for Python to keep: watching leaves the memory as it was.
 _TURNS, _LOOKS = range(8), range(250)
@@ -53,14 +54,16 @@ for _name in (*ALLOWED, *_BEHIND):
     importlib.import_module(_name)
 
 
-_BATCH, _BATCH_SIZE = 500, 24_000  # actions, and characters of them, handed over at once
+_BATCH, _BATCH_SIZE = 500, wire.MESSAGE - 100  # actions, and bytes of them, handed over at once
 
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _decode = json.JSONDecoder().decode
 
 
 def allow(modules: Sequence[str]) -> None:
-    """Let programs import these too; they are loaded already."""
+    """Load these, and let programs import them too."""
+    for name in (*modules, *(behind for module in modules for behind in _BEHIND_OTHERS.get(module, ()))):
+        importlib.import_module(name)
     ALLOWED.extend(name for name in modules if name not in ALLOWED)
 
 
@@ -103,6 +106,7 @@ class Host:
 
     def __init__(self, fd: int, bell: Any = None) -> None:
         self._fd, self._bell = fd, bell
+        self._misses = self._rest = 0
 
     def ask(self, request: str) -> Any:
         data = request.encode()
@@ -114,18 +118,25 @@ class Host:
         else:
             before = bell[0]
             os.write(self._fd, data)
-            _watch(bell, before)
+            if self._rest:
+                self._rest -= 1
+            elif _watch(bell, before):
+                self._misses = 0
+            else:  # the host is slow, or the machine busy: watching would only take time from others
+                self._misses = min(self._misses + 1, 6)
+                self._rest = 1 << self._misses
         return _decode(wire.receive(self._fd).decode())
 
     def say(self, message: str) -> None:
         os.write(self._fd, message.encode())
 
 
-def _watch(bell: Any, before: int) -> None:
+def _watch(bell: Any, before: int) -> bool:
     for _ in _TURNS:
         for _ in _LOOKS:
             if bell[0] != before:
-                return
+                return True
+    return False
 
 
 def _term(value: Any, action: str) -> str | int:
@@ -224,19 +235,30 @@ class _Primitive:
 class _Simulated(_Primitive):
     """One action of a simulated world, as a function."""
 
-    __slots__ = ()
+    __slots__ = ("_known", "_most")
+
+    def __init__(self, ways: _Ways, declared: list[Any]) -> None:
+        super().__init__(ways, declared)
+        self._most = declared[5]
+        self._known: dict[tuple[Any, ...], Any] = {}  # actions by arguments, which true, 1 and 1.0 share rightly
 
     def __call__(self, *args: Any, **kwargs: Any) -> Result:
         if kwargs or len(args) != self._fixed:
             args = self._bind(args, kwargs)
-        if not _plain(args):
-            args = self.terms(args)
         simulation = self._ways.simulation
         assert simulation is not None
-        outcome = simulation.do(self.name, args)
+        try:
+            action = self._known[args]
+        except (KeyError, TypeError):
+            action = self._checked(args, simulation)
+        outcome = simulation.do(action, self._most)
         if outcome is None or not outcome.ok:
-            reply = _told(outcome) if outcome is not None else self._ways.host.ask(f"{self._head}{_encode(args)}]")
-            return self.result(args, reply)
+            if outcome is None:
+                reply = self._ways.host.ask(f"{self._head}{_encode(action[1])}]")
+            else:
+                unmet = None if outcome.unmet is None else [str(atom) for atom in outcome.unmet]
+                reply = 0, unmet, outcome.changes, outcome.message
+            return self.result(action[1], reply)
         tables, changes = self._ways.tables, outcome.changes
         for (predicate, about), _, after in changes:
             if after:
@@ -248,12 +270,11 @@ class _Simulated(_Primitive):
             value = _decode(_encode(value))  # as it would come from the host, and nothing shared with the world
         return Result(value, changes, outcome.message)
 
-
-def _told(outcome: Any) -> tuple[Any, ...]:
-    """An outcome of the simulation, as the host would tell of it."""
-    if outcome.ok:
-        return 1, _decode(_encode(outcome.value)), outcome.changes, outcome.message
-    return 0, None if outcome.unmet is None else [str(a) for a in outcome.unmet], outcome.changes, outcome.message
+    def _checked(self, args: tuple[Any, ...], simulation: Simulation) -> Any:
+        action = simulation.action(self.name, self.terms(args))
+        if len(self._known) < 1_000:
+            self._known[args] = action
+        return action
 
 
 class _Ways:
@@ -269,7 +290,7 @@ class _Ways:
         batch: list[Any] = []
         size = 0
         for name, args in [*actions, ("", ())]:
-            new = len(name) + sum(len(a) if type(a) is str else 20 for a in args) + 20
+            new = len(_encode((name, args))) + 1
             if batch and (not name or len(batch) == _BATCH or size + new > _BATCH_SIZE):
                 done = self.host.ask(_encode(["steps", batch]))
                 yield from done
@@ -500,8 +521,7 @@ def _simulation(host: Host, job: Mapping[str, Any], world: Any) -> Simulation | 
     if world is None:
         return None
     world.load(job["state"])
-    most = {declared[0]: declared[5] for declared in job["primitives"]}
-    return Simulation(world, most, job["left"], host.say)
+    return Simulation(world, job["left"], host.say)
 
 
 def serve(fd: int, bell: Any = None, world: Any = None) -> None:

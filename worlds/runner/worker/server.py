@@ -17,7 +17,6 @@ import contextlib
 import faulthandler
 import fcntl
 import gc
-import importlib
 import json
 import mmap
 import os
@@ -29,7 +28,6 @@ import types
 from typing import Any
 
 RPC, DUMP = 3, 4
-SETUP_FAILED = 97
 
 
 def _adopt_own_package() -> None:
@@ -54,7 +52,7 @@ if __name__ == "__main__":
         _adopt_own_package()
 
 from habilis.worlds.runner.worker import confine, language, seccomp, simulate, wire  # noqa: E402
-from habilis.worlds.runner.worker.frames import ENDED, NEXT  # noqa: E402
+from habilis.worlds.runner.worker.frames import ENDED, NEXT, SETUP_FAILED  # noqa: E402
 
 
 def _attacked(feature: str) -> str | None:
@@ -88,6 +86,8 @@ def _run(rpc: int, out: int, dump: int, bell: mmap.mmap, server: int, world: Any
     for number in (signal.SIGUSR1, signal.SIGXCPU):
         faulthandler.register(number, file=DUMP, all_threads=False)
     language.rehearse()
+    gc.collect()  # and so the count to the next collection starts at the same number in every fork
+    gc.enable()
     try:
         order = json.loads(wire.receive(RPC))
         confine.confine(order["tier"], order["memory_mb"], order["cpu_seconds"])
@@ -153,10 +153,11 @@ def _serve(control: socket.socket, host: int, world: Any) -> None:
 
 
 def _reap(control: socket.socket, pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)  # it is ours and not reaped, so the number is still its own
-    _, status, used = os.wait4(pid, 0)
-    with contextlib.suppress(OSError):  # without confinement, a program may have left children
+    # It is ours and not reaped, so the number is still its own.
+    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(OSError):  # without confinement, a program may have children
         os.killpg(pid, signal.SIGKILL)
+    _, status, used = os.wait4(pid, 0)
     control.send(ENDED.pack(status, used.ru_utime + used.ru_stime, used.ru_maxrss))
 
 
@@ -182,8 +183,6 @@ def main() -> None:
         os.set_inheritable(fd, False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     confine.prctl(confine.PR_SET_DUMPABLE, 0)
-    for name in _config["modules"]:
-        importlib.import_module(name)
     language.allow(_config["modules"])
     world = simulate.make(*_config["portable"]) if _config["portable"] is not None else None
     hello = {"seccomp": _attacked("seccomp"), "landlock": _attacked("landlock")}
@@ -195,6 +194,7 @@ def main() -> None:
     os.close(null)
     if seccomp.MACHINE in seccomp.MACHINES:
         seccomp.build(seccomp.MACHINE)  # once, for every fork
+    gc.disable()  # one that came by after so many forks would change what the next finds in memory
     gc.collect()
     gc.freeze()
     try:

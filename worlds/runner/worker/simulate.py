@@ -47,32 +47,26 @@ def seen(outcome: Any) -> list[Any]:
 class Simulation:
     """Does actions in the world given, and tells the host of them.
 
-    ``most``: world steps that an action takes at most. ``left``: world steps and calls until the run's limits.
+    ``left``: world steps and calls until the run's limits.
     """
 
-    def __init__(
-        self, world: Any, most: Mapping[str, int], left: Sequence[int | None], say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, world: Any, left: Sequence[int | None], say: Callable[[str], None]) -> None:
         from habilis.core import Action, InputError, Outcome  # here, for the live path's worker has none of it
 
-        self._action, self._input_error, self._outcome = Action, InputError, Outcome
+        self.action, self._input_error, self._outcome = Action, InputError, Outcome
         self._world, self._act, self._say = world, world.act, say
-        self._most = most
         self._steps_left, self._calls_left = (float("inf") if limit is None else limit for limit in left)
         self._told: list[Any] = []
         self._changed = False
 
-    def do(self, name: str, args: tuple[Any, ...]) -> Any:
-        """The outcome; None if the host has to do it, for only the host can say what is wrong with it."""
-        size = 0
-        for value in args:
-            if type(value) is str:
-                size += len(value)
-        if size > wire.TEXT or self._steps_left < self._most[name] or self._calls_left < 1:
+    def do(self, action: Any, most: int) -> Any:
+        """The outcome of an action that takes at most so many world steps; None if the host has to do it, for only the
+        host can say what is wrong with it."""
+        if self._steps_left < most or self._calls_left < 1:
             self.tell()
             return None
         try:
-            outcome = self._act(self._action(name, args))
+            outcome = self._act(action)
         except self._input_error as error:
             outcome = self._outcome(False, message=str(error), steps=0)
         except Exception:
@@ -81,7 +75,7 @@ class Simulation:
         self._steps_left -= outcome.steps
         self._calls_left -= 1
         told = self._told
-        told.append((name, args, seen(outcome)))
+        told.append((action[0], action[1], seen(outcome)))
         if len(told) == _STEPS:
             self.tell()
         return outcome

@@ -1,0 +1,20 @@
+"""``--home``, which every command takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def _read(text: str) -> Path:
+    if not text.strip():
+        raise typer.BadParameter("it is empty; name a folder, or leave it out")
+    return Path(text)
+
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", parser=_read, metavar="PATH", help="the folder it lives in [HABILIS_HOME or ~/.habilis]"),
+]
