@@ -21,18 +21,21 @@ if TYPE_CHECKING:
 __all__ = ["command_line", "interruptible"]
 
 _PATIENCE = 2.0  # seconds for another thread to end its transaction
-_ends_process = False
+_ends_process = _pressed = False
 
 
 @contextlib.contextmanager
 def command_line() -> Iterator[None]:
-    """Meanwhile the process is ours, and a third Ctrl-C ends it."""
-    global _ends_process
-    _ends_process = True
+    """Meanwhile the process is ours, and a third Ctrl-C ends it. Once it was pressed and all is stored and closed, one
+    more must not cut the end of the process short, which would look as if it had been killed."""
+    global _ends_process, _pressed
+    _ends_process, _pressed = True, False
     try:
         yield
     finally:
         _ends_process = False
+        if _pressed:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
@@ -61,8 +64,10 @@ class _Counter:
         self._times = 0
 
     def pressed(self, number: int, frame: FrameType | None) -> None:
+        global _pressed
         from habilis.agent.threads import waiting_for
 
+        _pressed = True
         self._times += 1
         if self._times == 1:
             self._stop.set()
