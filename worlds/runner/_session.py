@@ -121,6 +121,7 @@ class Session:
         self._calls = self._printed = self._tool_calls = 0
         self._output = bytearray()
         self._said = b""
+        self._again = False
         self._split: dict[str, list[str]] = {}
         self._simulated = simulated
 
@@ -445,6 +446,11 @@ class Session:
         """Its process ended without a word, or (``dumped``) its interpreter wrote down its line unasked."""
         frames = self._read_dump(_GRACE if dumped else 0)
         ended = self._peer.ended()
+        if ended is None and not (self.steps or self.tape or self._again):
+            # Nothing came of it, so it can be done again: once, for an unconfined program may be what ended it.
+            self._again, self._calls, self._printed, self._said = True, 0, 0, b""
+            self._output.clear()
+            raise ConnectionResetError("the worker was ended from outside")
         if ended is None:
             self.error = self._located("died", "the worker that ran the program was ended from outside", frames)
             return

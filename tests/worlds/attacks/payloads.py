@@ -403,6 +403,7 @@ _FORGED = {
     "infinity": b'["act","add",[1e999]]',
     "a message too long": b'["act","' + b"a" * 100_000 + b'"]',
     "deep nesting": b"[" * 30_000 + b"]" * 30_000,
+    "nesting hidden by texts": b'["done",' + b'["]",' * 700 + b"1" + b"]" * 700 + b"]",
     "an object": b'{"op":"act"}',
     "a pickle": b"\x80\x04\x95",
     "no text": b"\xff\xfe[",

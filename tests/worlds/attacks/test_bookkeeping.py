@@ -1,0 +1,224 @@
+"""The host's own time, memory and records, under programs and moments that are out to spoil them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import resource
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.worlds.attacks.payloads import PRELUDE
+from tests.worlds.attacks.test_integrity import attack
+from tests.worlds.counter import CounterWorld
+
+from habilis.core import Ledger, Program, RunLimits
+from habilis.tools import HostTools, ToolRegistry, tool
+from habilis.worlds.craft import CraftWorld
+from habilis.worlds.runner import ConfinedRunner, probe
+
+ONE = Program("main", "def main(): return 1")
+
+
+def peak() -> int:
+    """MiB that this process has held at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+
+
+# ---- the host's time and memory
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        'os.write(3, b\'["error","K","m",[\' + b\',\'.join([b\'["main",1,""]\'] * 4000) + b\']]\')\nos._exit(0)',
+        "os.write(4, b'File \"<skill main>\", line 1 in f\\n' * 1700)\nwhile True: pass",
+    ],
+)
+def test_many_frames_of_a_long_source_cost_the_host_nothing(runner: ConfinedRunner, world: Any, body: str) -> None:
+    source = PRELUDE + "".join(f"    {line}\n" for line in body.split("\n")) + "\n" * 900_000
+    began = time.monotonic()
+    t = runner.run(Program("main", source), world, limits=RunLimits(seconds=1))
+    assert t.error is not None
+    assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("fd", [1, 4])
+def test_a_flood_takes_no_memory_and_no_time_beyond_the_limit(runner: ConfinedRunner, world: Any, fd: int) -> None:
+    before = peak()
+    body = f"b = b'File \"<skill main>\", line 1 in f\\n' * 1985\nos.write({fd}, b)\nwhile True: os.write({fd}, b)"
+    t = attack(runner, world, body, RunLimits(seconds=1, output_bytes=1_000_000))
+    assert t.error is not None
+    assert t.seconds < 3
+    assert peak() - before < 60
+
+
+def test_long_actions_do_not_fill_the_record(runner: ConfinedRunner, world: Any) -> None:
+    t = runner.run(Program("main", "def main(): world.pick(*['x' * 900] * 60)"), world)
+    assert t.error is not None
+    assert "at most 4000 characters in all" in t.error.message
+    raw = "os.write(3, json.dumps(['act', 'pick', ['x' * 900] * 60]).encode())\nos.read(3, 9)"
+    t = attack(runner, world, raw)
+    assert t.error is not None
+    assert (t.error.kind, t.steps) == ("protocol", ())
+
+
+def test_control_characters_are_no_part_of_an_action(runner: ConfinedRunner, world: Any) -> None:
+    t = runner.run(Program("main", "def main(): world.add('\\x1b[2J')"), world)
+    assert t.error is not None
+    assert (t.error.kind, "control characters" in t.error.message) == ("ValueError", True)
+    t = attack(runner, world, 'os.write(3, b\'["act","add",["\\\\u001b\\\\u202e"]]\')\nos.read(3, 9)')
+    assert t.error is not None
+    assert (t.error.kind, t.steps) == ("protocol", ())
+    t = runner.run(Program("main", "def main(): world.add('two\\nlines\\tand tabs'); world.add('äß→🙂 שלום')"), world)
+    assert (t.error, len(t.steps)) == (None, 2)
+
+
+# ---- what is recorded
+
+
+@pytest.mark.parametrize("kind", ["time", "died", "forged", "protocol", "steps", "calls", "output"])
+def test_only_the_host_gives_its_own_kinds(runner: ConfinedRunner, world: Any, kind: str) -> None:
+    error = runner.run(Program("main", f"def main(): raise type({kind!r}, (Exception,), {{}})('x')"), world).error
+    assert error is not None
+    assert error.kind == f"{kind} (raised)"
+
+
+def test_a_closed_line_is_no_spent_limit(runner: ConfinedRunner, world: Any) -> None:
+    body = "t = __import__('json').codecs.builtins.__import__('time')\nn = 0\nwhile n < 3 * 10**7: n += 1\n"
+    t = attack(runner, world, body + "os.close(3)\nwhile True: n += 1", RunLimits(cpu_seconds=2, seconds=10))
+    assert t.error is not None
+    assert "cpu_seconds" not in t.error.message
+
+
+def test_a_tool_call_shows_its_arguments_as_they_were(runner: ConfinedRunner, world: Any) -> None:
+    class Tools:
+        def names(self) -> tuple[str, ...]:
+            return ("plus",)
+
+        def call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+            return [args, dict(kwargs)]
+
+    t = runner.run(Program("main", "def main(): return tools.plus('real', **{'0': 'shown'})"), world, tools=Tools())
+    assert t.error is not None
+    assert (t.error.kind, t.tape) == ("TypeError", ())
+    raw = 'os.write(3, b\'["tool","plus",["real"],{"0":"shown"}]\')\nos.read(3, 9)'
+    source = PRELUDE + "".join(f"    {line}\n" for line in raw.split("\n"))
+    t = runner.run(Program("main", source), world, tools=Tools())
+    assert t.error is not None
+    assert (t.error.kind, t.tape) == ("protocol", ())
+
+
+def test_lines_are_counted_as_python_counts_them(runner: ConfinedRunner, world: Any) -> None:
+    source = "def main():\n    x = 'a\u2028b\x0cc'\n    raise ValueError(x)\n"
+    error = runner.run(Program("main", source), world).error
+    assert error is not None
+    assert (error.line, error.source_line) == (3, "    raise ValueError(x)")
+
+
+# ---- moments
+
+
+def test_interrupts_at_any_moment_leave_endings_where_they_belong(world: Any) -> None:
+    """Ctrl-C in the middle of whatever the host does: the next runs are told of their own endings, and at once."""
+    draw = random.Random(7)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    descriptors = len(os.listdir("/proc/self/fd"))
+    try:
+        with ConfinedRunner(isolation="landlock" if probe().tier > 1 else "seccomp") as runner:
+            for _ in range(60):
+                with contextlib.suppress(KeyboardInterrupt):
+                    signal.setitimer(signal.ITIMER_REAL, draw.uniform(5e-5, 4e-3))
+                    try:
+                        runner.run(Program("main", "def main(): world.add('a')"), world)
+                    finally:
+                        signal.setitimer(signal.ITIMER_REAL, 0)
+            for _ in range(3):
+                assert "exited with 3" in str(attack(runner, world, "os._exit(3)").error)
+                assert "SIGSEGV" in str(attack(runner, world, "ctypes.string_at(0)").error)
+                assert runner.run(ONE, world).returned == 1
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    # An interrupt between two instructions may lose the ends of the fork that was just being received.
+    assert len(os.listdir("/proc/self/fd")) <= descriptors + 10
+
+
+@pytest.mark.parametrize("generation", [0, 1, 2])
+def test_a_worker_killed_between_runs_is_replaced(confined: ConfinedRunner, world: Any, generation: int) -> None:
+    assert confined.run(ONE, world).returned == 1
+    victims = list(confined.processes[:1])
+    for _ in range(generation):
+        victims = [
+            int(child) for pid in victims for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ] or victims
+    with contextlib.suppress(ProcessLookupError):  # a fork that was done with, and is gone
+        os.kill(victims[0], signal.SIGKILL)
+    assert confined.run(ONE, world).returned == 1
+
+
+def test_a_program_within_a_real_tool_runs_at_once(runner: ConfinedRunner) -> None:
+    @tool
+    def nested(x: int) -> int:
+        """Run a program and add."""
+        inner = runner.run(Program("main", "def main(): world.add('a')\n"), CounterWorld())
+        assert inner.error is None
+        return x + len(inner.steps)
+
+    registry = ToolRegistry()
+    registry.add(nested)
+    began = time.monotonic()
+    t = runner.run(
+        Program("main", "def main(): return tools.nested(41)"), CounterWorld(), tools=HostTools(registry, Ledger())
+    )
+    assert (t.error, t.returned) == (None, 42)
+    assert time.monotonic() - began < 10
+
+
+def test_a_fork_of_the_host_does_not_end_its_run(runner: ConfinedRunner, world: Any) -> None:
+    class Forking:
+        def names(self) -> tuple[str, ...]:
+            return ("fork",)
+
+        def call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    raise SystemExit  # leaves through everything that is open
+                except SystemExit:
+                    import gc
+
+                    gc.collect()
+                    os._exit(0)
+            os.waitpid(pid, 0)
+            return 7
+
+    for _ in range(2):
+        t = runner.run(Program("main", "def main(): return tools.fork() + 1"), world, tools=Forking())
+        assert (t.error, t.returned) == (None, 8)
+
+
+def test_workers_do_not_pile_up() -> None:
+    with ConfinedRunner(fast=True, isolation="seccomp") as runner:
+        for shuffled in range(6):
+            world = CraftWorld(view="full", shuffled=shuffled)
+            assert runner.run(ONE, world).returned == 1
+        assert len(runner.processes) <= 4
+
+
+def test_arguments_nested_without_end_are_a_clear_error(runner: ConfinedRunner, world: Any) -> None:
+    from habilis.core import InputError
+
+    deep: list[Any] = []
+    for _ in range(5_000):
+        deep = [deep]
+    with pytest.raises(InputError, match="no JSON form"):
+        runner.run(Program("main", "def main(x): pass"), world, args={"x": deep})
