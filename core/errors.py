@@ -104,7 +104,7 @@ class BudgetExceeded(HabilisError, RuntimeError):
         if self.of:
             return (
                 f"the limit of one {self.of}, {told}; a limit of the run does not raise it, "
-                f"AgentSettings({self.of}_budget=...) does"
+                f"--{self.of}-budget {self.limit}=… (AgentSettings({self.of}_budget=...)) does"
             )
         return f"the limit {told}; raise it (--max-{self.limit.replace('_', '-')}) and run again to continue"
 

@@ -252,7 +252,15 @@ def _quote(term: Term) -> str:
             return repr(term)
         except ValueError:  # Python writes no longer ones
             raise InputError("a number in a fact or an action has too many digits; give it as a text") from None
-    return '"' + term.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r") + '"'
+    text = term.replace("\\", "\\\\").replace('"', '\\"')
+    if not text.isprintable():  # written out, so that it can be shown anywhere, and read back
+        text = "".join(c if c.isprintable() else _escape(c) for c in text)
+    return f'"{text}"'
+
+
+def _escape(character: str) -> str:
+    known = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character)
+    return known or character.encode("unicode_escape").decode()
 
 
 def _bad(text: str) -> GoalSyntaxError:

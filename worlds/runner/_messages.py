@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NoReturn
 
 from habilis.worlds.runner.worker import wire
 
+# Control characters, and those that turn text around, break lines or cannot be seen.
+_CONTROL = re.compile(
+    r"[^\t\n\x20-\x7e\xa0-\u061b\u061d-\u200a\u200c\u200d\u2010-\u2027\u202f-\u205f\u2070-\ud7ff\ue000-\ufefe"
+    r"\uff00-\ufff8\ufffc\ufffd\U00010000-\U000dffff]"
+)
+
 
 def clean(text: str) -> str:
     """Text from a program as a terminal or a page can show it without being led astray: odd characters become "?"."""
-    return wire.CONTROL.sub("?", text)
+    return _CONTROL.sub("?", text)
 
 
 class Malformed(Exception):

@@ -42,6 +42,9 @@ UnsafeOption = Annotated[bool, typer.Option("--unsafe-no-isolation", help="run p
 IsolationOption = Annotated[
     str, typer.Option("--isolation", help="auto, bubblewrap, landlock, seccomp, docker:IMAGE or gvisor:IMAGE")
 ]
+TaskBudgetOption = Annotated[
+    str | None, typer.Option("--task-budget", help='of one task, such as "search_steps=20000, calls=5"')
+]
 NumpyOption = Annotated[bool, typer.Option("--numpy", help="programs may import numpy")]
 
 
@@ -70,6 +73,7 @@ def run(
     isolation: IsolationOption = "auto",
     unsafe_no_isolation: UnsafeOption = False,
     numpy: NumpyOption = False,
+    task_budget: TaskBudgetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Learn: let the curriculum propose, work, keep what is proven.
@@ -87,6 +91,7 @@ def run(
         isolation=isolation,
         unsafe_no_isolation=unsafe_no_isolation,
         numpy=numpy,
+        task_budget=task_budget,
     )
     _warn_if(unsafe_no_isolation)
     with Agent(
@@ -137,6 +142,7 @@ def solve(
     isolation: IsolationOption = "auto",
     unsafe_no_isolation: UnsafeOption = False,
     numpy: NumpyOption = False,
+    task_budget: TaskBudgetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Work on one goal of yours."""
@@ -154,7 +160,13 @@ def solve(
         base_url=base_url,
         prices=_prices(price_in, price_out),
         budget=_budget(max_usd, max_seconds, max_world_steps, max_search_steps, max_tokens, max_calls),
-        settings=AgentSettings(seed=seed, isolation=isolation, unsafe_no_isolation=unsafe_no_isolation, numpy=numpy),
+        settings=AgentSettings(
+            seed=seed,
+            isolation=isolation,
+            unsafe_no_isolation=unsafe_no_isolation,
+            numpy=numpy,
+            task_budget=task_budget,
+        ),
         world_options=_options(option),
         approve=_ask,
     ) as agent:

@@ -17,7 +17,7 @@ from tests.worlds.attacks.payloads import PRELUDE
 from tests.worlds.attacks.test_integrity import attack
 from tests.worlds.counter import CounterWorld
 
-from habilis.core import Ledger, Program, RunLimits
+from habilis.core import Action, Ledger, Program, RunLimits
 from habilis.tools import HostTools, ToolRegistry, tool
 from habilis.worlds.craft import CraftWorld
 from habilis.worlds.runner import ConfinedRunner, probe
@@ -68,15 +68,14 @@ def test_long_actions_do_not_fill_the_record(runner: ConfinedRunner, world: Any)
     assert (t.error.kind, t.steps) == ("protocol", ())
 
 
-def test_control_characters_are_no_part_of_an_action(runner: ConfinedRunner, world: Any) -> None:
-    t = runner.run(Program("main", "def main(): world.add('\\x1b[2J')"), world)
-    assert t.error is not None
-    assert (t.error.kind, "control characters" in t.error.message) == ("ValueError", True)
-    t = attack(runner, world, 'os.write(3, b\'["act","add",["\\\\u001b\\\\u202e"]]\')\nos.read(3, 9)')
-    assert t.error is not None
-    assert (t.error.kind, t.steps) == ("protocol", ())
-    t = runner.run(Program("main", "def main(): world.add('two\\nlines\\tand tabs'); world.add('äß→🙂 שלום')"), world)
-    assert (t.error, len(t.steps)) == (None, 2)
+def test_control_characters_in_an_action_are_written_out(runner: ConfinedRunner, world: Any) -> None:
+    body = "world.add('\\x1b[2J\\u202e\\x00'); world.add('two\\nlines'); world.add('äß→🙂 שלום')"
+    t = runner.run(Program("main", f"def main(): {body}"), world)
+    assert (t.error, len(t.steps)) == (None, 3)
+    for step in t.steps:
+        said = str(step.action)
+        assert said.isprintable()
+        assert Action.parse(said) == step.action
 
 
 # ---- what is recorded

@@ -151,8 +151,10 @@ def _term(value: Any, action: str) -> str | int:
         raise TypeError(f"{action}() takes texts and whole numbers, not {type(value).__name__}")
     if len(value) > wire.TEXT:
         raise ValueError(f"{action}() takes texts of at most {wire.TEXT} characters, not {len(value)}")
-    if wire.CONTROL.search(value):
-        raise ValueError(f"{action}() takes texts without control characters and halves of surrogate pairs")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{action}() takes texts without halves of surrogate pairs") from None
     return str(value)
 
 
@@ -162,7 +164,7 @@ def _plain(args: tuple[Any, ...]) -> bool:
         return False
     for value in args:
         if type(value) is str:
-            if len(value) > wire.TEXT or not value.isprintable() or not value.isascii():
+            if len(value) > wire.TEXT or not value.isascii():
                 return False
         elif type(value) is not int or not -wire.WHOLE < value < wire.WHOLE:
             return False

@@ -13,11 +13,6 @@ DEPTH = 32  # of nested lists in a message
 TEXT, TEXTS = 1_000, 4_000  # characters in one argument of an action, and in all
 WHOLE = 2**53  # whole numbers in arguments stay under it, up to where every JSON reader agrees
 _MORE, _LAST = b"+", b"."
-# Control characters, and those that turn text around, break lines or cannot be seen.
-CONTROL = re.compile(
-    r"[^\t\n\x20-\x7e\xa0-\u061b\u061d-\u200a\u200c\u200d\u2010-\u2027\u202f-\u205f\u2070-\ud7ff\ue000-\ufefe"
-    r"\uff00-\ufff8\ufffc\ufffd\U00010000-\U000dffff]"
-)
 _TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _ROUND = bytes.maketrans(b"{}", b"[]")
 _OTHERS = bytes(byte for byte in range(256) if byte not in b"[]{}")
