@@ -36,7 +36,7 @@ from habilis.core import (
 )
 from habilis.worlds.runner import _session
 from habilis.worlds.runner._session import Session
-from habilis.worlds.runner._worker import Ended
+from habilis.worlds.runner._worker import Ended, NotBegun
 from habilis.worlds.runner.worker import wire
 from habilis.worlds.runner.worker.simulate import digest, seen
 
@@ -318,8 +318,9 @@ def check(script: bytes) -> Session:
             session.run(line, JOB)
         except HabilisError as error:
             _text(str(error))
-        except ConnectionError:
-            assert not line.began, "a ConnectionError after the run had begun: it would be repeated"
+        except NotBegun:
+            assert not session.steps, "something came of the run, and it would be repeated"
+            assert not session.tape, "something came of the run, and it would be repeated"
     _hold(session, world, line, kind)
     if ledger is not None:
         assert ledger.spent.world_steps == session.world_steps <= (kind.ledger or 0)

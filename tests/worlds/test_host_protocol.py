@@ -110,7 +110,7 @@ def test_honest_words_are_understood() -> None:
 def test_what_fuzzing_begins_from_reaches_nearly_all_of_the_host() -> None:
     (name, reached, lines), *_ = reached_by(harness.honest())
     assert name == "_session"
-    assert len(reached & lines) > 0.95 * len(lines), sorted(lines - reached)
+    assert len(reached & lines) > 0.9 * len(lines), sorted(lines - reached)
 
 
 # ---- floods

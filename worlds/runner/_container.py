@@ -25,7 +25,7 @@ from typing import IO
 
 from habilis.core.errors import IsolationError
 from habilis.core.world import Json
-from habilis.worlds.runner._worker import ENVIRONMENT, ODD_FORKS, PYTHON, SIGKILL, Ended, Order, Owner
+from habilis.worlds.runner._worker import ENVIRONMENT, ODD_FORKS, PYTHON, SIGKILL, Ended, NotBegun, Order, Owner
 from habilis.worlds.runner.worker import wire
 from habilis.worlds.runner.worker.frames import ENDED, HEADER
 
@@ -112,19 +112,24 @@ class ContainerWorker:
         return self._owner.here and self.process.poll() is None
 
     def start(self, order: Order) -> ContainerLine:
-        until = time.monotonic() + _START_SECONDS
-        while True:
-            while not self._ready:
-                self._hear(max(0.0, until - time.monotonic()))
-            self._ready = False
-            if not self._odd:
-                break
-            self.done()
-            self._odd -= 1
-        line = ContainerLine(self)
         told = {"tier": order.tier, "memory_mb": order.memory_mb, "cpu_seconds": order.cpu_seconds, "spin": False}
-        line.send(wire.packets(json.dumps(told).encode())[0])
+        try:
+            self._await_fork()
+            while self._odd:
+                self.done()
+                self._odd -= 1
+                self._await_fork()
+            line = ContainerLine(self)
+            line.send(wire.packets(json.dumps(told).encode())[0])
+        except ConnectionError as error:
+            raise NotBegun(str(error)) from error
         return line
+
+    def _await_fork(self) -> None:
+        until = time.monotonic() + _START_SECONDS
+        while not self._ready:
+            self._hear(max(0.0, until - time.monotonic()))
+        self._ready = False
 
     def say(self, kind: bytes, body: bytes = b"") -> None:
         """Raises `ConnectionError` if the container has ended."""

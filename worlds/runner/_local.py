@@ -21,7 +21,18 @@ from pathlib import Path
 
 from habilis.core.errors import IsolationError
 from habilis.worlds.runner import _bubblewrap
-from habilis.worlds.runner._worker import ENVIRONMENT, ODD_FORKS, PYTHON, SIGKILL, Ended, Line, Order, Owner, Setup
+from habilis.worlds.runner._worker import (
+    ENVIRONMENT,
+    ODD_FORKS,
+    PYTHON,
+    SIGKILL,
+    Ended,
+    Line,
+    NotBegun,
+    Order,
+    Owner,
+    Setup,
+)
 from habilis.worlds.runner.worker.frames import ENDED, NEXT
 
 SERVER = Path(__file__).resolve().parent / "worker" / "server.py"
@@ -97,13 +108,13 @@ class LocalWorker:
                 self._odd -= 1
             line = self._next()
         except OSError as error:
-            raise ConnectionResetError(f"the worker has ended ({error})") from error
+            raise NotBegun(f"the worker has ended ({error})") from error
         told = {"tier": order.tier, "memory_mb": order.memory_mb, "cpu_seconds": order.cpu_seconds}
         try:
             line.send(b"." + json.dumps({**told, "spin": SEVERAL}).encode())
         except OSError as error:
             line.close()
-            raise ConnectionResetError(f"the run's process has ended ({error})") from error
+            raise NotBegun(f"the run's process has ended ({error})") from error
         return line
 
     def _next(self) -> _LocalLine:

@@ -15,7 +15,7 @@ from habilis.core.goal import Snapshot
 from habilis.core.program import Program, ProgramError, RunLimits, Step, ToolCall, ToolCaller
 from habilis.core.world import Action, Json, Outcome, Primitive, World
 from habilis.worlds.runner._messages import Malformed, clean, read_message
-from habilis.worlds.runner._worker import SIGKILL, SIGNALS, SIGUSR1, SIGXCPU, Line
+from habilis.worlds.runner._worker import SIGKILL, SIGNALS, SIGUSR1, SIGXCPU, Line, NotBegun
 from habilis.worlds.runner.worker import wire
 from habilis.worlds.runner.worker.frames import SETUP_FAILED
 from habilis.worlds.runner.worker.simulate import digest, seen
@@ -137,7 +137,7 @@ class Session:
     def run(self, line: Line, job: bytes) -> None:
         """Serve the run on this line, and see it end.
 
-        Raises `WorldError`, `BudgetExceeded`, `IsolationError`; `ConnectionError` if it ended before it had begun.
+        Raises `WorldError`, `BudgetExceeded`, `IsolationError`; `NotBegun` if it ended before anything came of it.
         """
         self._peer = line
         try:
@@ -158,13 +158,15 @@ class Session:
                 break
             except BlockingIOError:
                 if time.monotonic() > until:
-                    raise ConnectionResetError(f"the run's process said nothing for {_START:g} s") from None
+                    raise NotBegun(f"the run's process said nothing for {_START:g} s") from None
+            except ConnectionError as error:
+                raise NotBegun(f"the run's process ended before the run began ({error})") from None
         if raw == b'["ready"]':
             return
         why = clean(self._peer.dump(0).decode("utf-8", "replace"))[:2_000]
         if why:
             raise IsolationError(f"a run could not be confined: {why}; see `habilis doctor`")
-        raise ConnectionResetError("the run's process ended before the run began")
+        raise NotBegun("the run's process ended before the run began")
 
     def _drive(self, job: bytes) -> None:
         now = time.monotonic()
@@ -449,7 +451,7 @@ class Session:
             # Nothing came of it, so it can be done again: once, for an unconfined program may be what ended it.
             self._again, self._calls, self._printed, self._said = True, 0, 0, b""
             self._output.clear()
-            raise ConnectionResetError("the worker was ended from outside")
+            raise NotBegun("the worker was ended from outside")
         if ended is None:
             self.error = self._located("died", "the worker that ran the program was ended from outside", frames)
             return

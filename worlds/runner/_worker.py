@@ -40,6 +40,10 @@ ENVIRONMENT = {
 ODD_FORKS = 10
 
 
+class NotBegun(Exception):
+    """The worker, or the run's process, ended before anything came of the run: it can be done again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What a worker is started with. ``modules``: imported before anything is confined, for programs to import;
@@ -122,7 +126,7 @@ class Worker(Protocol):
     @property
     def alive(self) -> bool: ...
     def start(self, order: Order) -> Line:
-        """A fork that waits for nothing but its confinement. Raises `ConnectionError` if the worker has ended."""
+        """A fork that waits for nothing but its confinement. Raises `NotBegun` if the worker has ended."""
         ...
 
     def close(self) -> None: ...

@@ -19,7 +19,7 @@ from habilis.core.world import Json, Portable, World, WorldSpec
 from habilis.worlds.runner import isolation as isolations
 from habilis.worlds.runner._local import LocalWorker
 from habilis.worlds.runner._session import Session, facts_of, observed, tags_of
-from habilis.worlds.runner._worker import Order, Setup, Worker
+from habilis.worlds.runner._worker import NotBegun, Order, Setup, Worker
 from habilis.worlds.runner.isolation import Isolation, UnconfinedWarning
 
 _SOURCE = 1_000_000  # bytes
@@ -190,7 +190,7 @@ class ConfinedRunner:
                 session.run(worker.start(order), job)
                 sound = True
                 return found.tier
-            except ConnectionError as error:  # nothing has happened yet, so it can be repeated
+            except NotBegun as error:
                 if not left:
                     raise IsolationError(
                         f"the worker ended {_TRIES} times before a run began; is memory short? ({error})"

@@ -182,6 +182,24 @@ def test_a_program_within_a_real_tool_runs_at_once(runner: ConfinedRunner) -> No
     assert time.monotonic() - began < 10
 
 
+def test_a_tool_that_raises_oddly_is_not_called_again(runner: ConfinedRunner, world: Any) -> None:
+    class Broken:
+        calls = 0
+
+        def names(self) -> tuple[str, ...]:
+            return ("broken",)
+
+        def call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+            self.calls += 1
+            raise ConnectionResetError("as a worker's end would be")
+
+    tools = Broken()
+    with pytest.raises(ConnectionResetError):
+        runner.run(Program("main", "def main(): tools.broken()"), world, tools=tools)
+    assert tools.calls == 1
+    assert runner.run(ONE, world).returned == 1
+
+
 def test_a_fork_of_the_host_does_not_end_its_run(runner: ConfinedRunner, world: Any) -> None:
     class Forking:
         def names(self) -> tuple[str, ...]:
