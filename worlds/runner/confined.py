@@ -84,9 +84,9 @@ class ConfinedRunner:
 
     @property
     def processes(self) -> tuple[int, ...]:
-        """The process ids of the warm workers that were started, to watch them by."""
+        """The process ids of the warm workers that were started, sorted, to watch them by."""
         with self._lock:
-            return tuple(worker.pid for worker, _ in self._workers.values())
+            return tuple(sorted(worker.pid for worker, _ in self._workers.values()))
 
     def run(
         self,
