@@ -189,7 +189,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> N
     [
         ((_session, "clean", str), script(USUAL, READY, OUTPUT + b"\x1b[2J", packet("done", 1))),
         ((_session, "clean", str), script(USUAL, READY, packet("error", "\u202e", "", []))),
-        ((_session._Steps, "before", lambda *_: None), script(b"\0\x20\0\0\0", READY, _WALK, b"r3")),
+        ((_session.WorldSteps, "before", lambda *_: None), script(b"\0\x20\0\0\0", READY, _WALK, b"r3")),
         ((_session.Session, "_count", lambda _: None), script(b"\0\x40\0\0\0", READY, _WALK, b"r12")),
         ((_session, "read_message", json.loads), script(USUAL, READY, PACKET + b"[", packet("done", 1))),
     ],

@@ -162,7 +162,7 @@ def test_a_worker_that_dies_at_start_is_a_clear_error(
 def test_forks_that_die_before_their_run_are_an_error_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: Any
 ) -> None:
-    _sabotaged(tmp_path, monkeypatch, language__serve="os._exit(0)")
+    _sabotaged(tmp_path, monkeypatch, language__serve="raise EOFError")
     with ConfinedRunner(isolation="landlock") as runner, pytest.raises(IsolationError, match="3 times before a run"):
         runner.run(ONE, world)
     assert world.acts == 0

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import re
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from habilis.core.budget import Cost, Ledger, Reservation
-from habilis.core.errors import BudgetExceeded, InputError, IsolationError, ToolError, WorldError
+from habilis.core.budget import Ledger
+from habilis.core.errors import InputError, IsolationError, ToolError, WorldError
 from habilis.core.goal import Snapshot
 from habilis.core.program import Program, ProgramError, RunLimits, Step, ToolCall, ToolCaller
 from habilis.core.world import Action, Json, Outcome, Primitive, World
+from habilis.worlds.runner._account import Stop, WorldSteps
+from habilis.worlds.runner._lines import FRAMES, Lines, frames_in
 from habilis.worlds.runner._messages import Malformed, clean, read_message
 from habilis.worlds.runner._worker import SIGKILL, SIGNALS, SIGUSR1, SIGXCPU, Line, NotBegun
 from habilis.worlds.runner.worker import wire
@@ -27,68 +27,14 @@ _ARGUMENTS = 64
 _BATCH = 1_000  # actions in one request
 _KNOWN = 1_000
 _COUNTED = 0.6  # of its processor time that a process has at least by the one count when it is spent by the other
-_FRAMES = 24  # of a program's stack that are looked at
 _PIECES = 16  # of output read before the clock is looked at again
 _OURS = ("time", "output", "steps", "calls", "protocol", "forged", "died")  # kinds that only the host may give
-_LINE = re.compile(r"\r\n|\r|\n")
-_BLOCK = 64  # world steps reserved at once: the ledger is asked rarely, others are hardly kept waiting
-_FRAME = re.compile(r'File "<skill (\w{1,200})>", line (\d{1,7}) in (\w{1,200}|<\w{1,200}>)')
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-class Stop(Exception):
-    """The run has to end now, with this error."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind, self.message = kind, message
-
-
 class _Dumped(Exception):
     """The interpreter wrote down its line unasked. The kernel's SIGXCPU makes it do so, or the program pretends it."""
-
-
-class _Steps:
-    """World steps: the run's limit, and blocks of them reserved on the ledger."""
-
-    def __init__(self, limit: int | None, ledger: Ledger | None) -> None:
-        self.used, self._limit, self._ledger = 0, limit, ledger
-        self._held: Reservation | None = None
-        self._held_steps = self._held_used = 0
-
-    def before(self, primitive: Primitive) -> None:
-        """Raises `Stop` (the run's limit) or `BudgetExceeded` (the ledger's) if the action might pass it."""
-        most = primitive.max_steps
-        if self._limit is not None and self.used + most > self._limit:
-            raise Stop(
-                "steps",
-                f"the limit world_steps={self._limit} is reached: {self.used} taken, {primitive.name} takes up to "
-                f"{most}; take fewer steps, or raise the limit",
-            )
-        if self._ledger is not None and self._held_used + most > self._held_steps:
-            self._reserve(self._ledger, most)
-
-    def _reserve(self, ledger: Ledger, most: int) -> None:
-        self.settle()
-        block = max(most, _BLOCK)
-        if self._limit is not None:
-            block = max(most, min(block, self._limit - self.used))
-        try:
-            self._held = ledger.reserve(Cost(world_steps=block))
-        except BudgetExceeded:
-            block = most
-            self._held = ledger.reserve(Cost(world_steps=block))
-        self._held_steps, self._held_used = block, 0
-
-    def took(self, steps: int) -> None:
-        self.used += steps
-        self._held_used += steps
-
-    def settle(self) -> None:
-        if self._held is not None:
-            self._held.commit(Cost(world_steps=self._held_used))
-            self._held, self._held_steps, self._held_used = None, 0, 0
 
 
 class Session:
@@ -113,16 +59,15 @@ class Session:
         self.tape: list[ToolCall] = []
         self.returned: Json = None
         self.error: ProgramError | None = None
-        self._program, self._world, self._sources = program, world, skills
+        self._world, self._lines = world, Lines(program.name, skills)
         self._tools, self._tool_names = tools, frozenset(tools.names() if tools is not None else ())
-        self._limits, self._account = limits, _Steps(limits.world_steps, ledger)
+        self._limits, self._account = limits, WorldSteps(limits.world_steps, ledger)
         self._primitives = {p.name: p for p in world.spec.primitives}
         self._known: dict[tuple[str, ...], tuple[Action, Primitive]] = {}  # actions that were found to be in order
         self._calls = self._printed = self._tool_calls = 0
         self._output = bytearray()
         self._said = b""
         self._again = False
-        self._split: dict[str, list[str]] = {}
         self._simulated = simulated
 
     @property
@@ -398,35 +343,12 @@ class Session:
             kind += " (raised)"
         if kind == "memory":
             text = f"it ran out of memory; the limit is memory_mb={self._limits.memory_mb}; keep less at once"
-        self.error = self._located(kind, text, [(f[0], f[1], str(f[2])) for f in frames[-_FRAMES:]])
-
-    def _located(self, kind: str, message: str, frames: list[tuple[str, int, str]]) -> ProgramError:
-        """An error at the innermost line of the program's own source; ``where`` tells a skill's line beneath it."""
-        # What a program forged may name lines that there are not.
-        known = [f for f in frames if 0 < f[1] <= len(self._lines(f[0])) + 1]
-        own = next((f for f in reversed(known) if f[0] == self._program.name), None)
-        where = ""
-        if known and known[-1][0] != self._program.name:
-            name, line, _ = known[-1]
-            where = f"in the skill {name}, line {line}: {self._line(name, line).strip()}"
-        elif own is not None:
-            where = clean(own[2])[:100]
-        if own is None:
-            return ProgramError(kind, message, where=where)
-        return ProgramError(kind, message, own[1], self._line(*own[:2]), where)
-
-    def _lines(self, name: str) -> list[str]:
-        if name not in self._split:
-            self._split[name] = _LINE.split(self._sources.get(name, ""))
-        return self._split[name]
-
-    def _line(self, name: str, number: int) -> str:
-        return next((clean(line)[:400] for line in self._lines(name)[number - 1 : number]), "")
+        self.error = self._lines.located(kind, text, [(f[0], f[1], str(f[2])) for f in frames[-FRAMES:]])
 
     def _with_line(self, kind: str, message: str) -> ProgramError:
         """The error with the line the program is at now, asked of the interpreter by a signal."""
         self._peer.signal(SIGUSR1)
-        return self._located(kind, message, self._read_dump(_GRACE))
+        return self._lines.located(kind, message, self._read_dump(_GRACE))
 
     def _read_dump(self, wait: float) -> list[tuple[str, int, str]]:
         until = time.monotonic() + wait
@@ -434,8 +356,7 @@ class Session:
         while b"server.py" not in self._said and len(self._said) < wire.MESSAGE:
             if not self._heard_dump(max(0.0, until - time.monotonic())):
                 break
-        frames = _FRAME.finditer(self._said.decode("utf-8", "replace"))  # the innermost comes first
-        return [(n, int(line), f) for n, line, f in (m.groups() for m in itertools.islice(frames, _FRAMES))][::-1]
+        return frames_in(self._said.decode("utf-8", "replace"))
 
     def _heard_dump(self, wait: float = 0.0) -> bool:
         """Read what faulthandler has written, up to more than it ever writes; False if that is nothing."""
@@ -453,13 +374,13 @@ class Session:
             self._output.clear()
             raise NotBegun("the worker was ended from outside")
         if ended is None:
-            self.error = self._located("died", "the worker that ran the program was ended from outside", frames)
+            self.error = self._lines.located("died", "the worker that ran the program was ended from outside", frames)
             return
         limit = self._limits.cpu_seconds
         spent = limit is not None and ended.cpu >= limit * _COUNTED
         if spent and (dumped or (not ended.ours and ended.signal in (SIGKILL, SIGXCPU))):
             text = f"the limit cpu_seconds={limit} is reached: {ended.cpu:.1f} s used; compute less"
-            self.error = self._located("time", text, frames)
+            self.error = self._lines.located("time", text, frames)
             return
         if dumped:
             how = "wrote where only its interpreter writes"
@@ -471,7 +392,7 @@ class Session:
             how = f"exited with {ended.code} before its function returned"
             if ended.code == SETUP_FAILED and self._said:
                 how += f": {clean(self._said.decode('utf-8', 'replace'))[:500]}"
-        self.error = self._located("died", f"the program's process {how}", frames)
+        self.error = self._lines.located("died", f"the program's process {how}", frames)
 
     def _check_time(self) -> None:
         now = time.monotonic()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import builtins
 import importlib
 import json
-import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +16,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from habilis.worlds.runner.worker import repeatable, wire
+from habilis.worlds.runner.worker.actions import ActionFailed, Host, Primitive, Result, Simulated, Ways, decode, encode
 from habilis.worlds.runner.worker.simulate import Simulation
 
 ALLOWED = [
@@ -46,18 +46,10 @@ ALLOWED = [
 _BEHIND = ["collections.abc", "encodings.ascii", "encodings.latin_1", "encodings.utf_16", "unicodedata"]
 _BEHIND_OTHERS = {"numpy": ("numpy.fft", "numpy.linalg", "numpy.polynomial", "numpy.random")}
 RECURSION = 300
-# Looks at the bell, about 80 us. The numbers are small enough for Python to keep: watching leaves the memory as it was.
-_TURNS, _LOOKS = range(8), range(250)
 _MESSAGE = 2_000
 
 for _name in (*ALLOWED, *_BEHIND):
     importlib.import_module(_name)
-
-
-_BATCH, _BATCH_SIZE = 500, wire.MESSAGE - 100  # actions, and bytes of them, handed over at once
-
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-_decode = json.JSONDecoder().decode
 
 
 def allow(modules: Sequence[str]) -> None:
@@ -67,244 +59,8 @@ def allow(modules: Sequence[str]) -> None:
     ALLOWED.extend(name for name in modules if name not in ALLOWED)
 
 
-class ActionFailed(Exception):
-    """An action did not do what it is for. ``action``: its text; ``unmet``: the atoms it lacked, as texts, or None
-    where the world gives no reasons; ``message``: what the world said; ``results``: of the actions before it in the
-    same `World.steps`."""
-
-    def __init__(self, action: str, unmet: list[str] | None, message: str) -> None:
-        why = f"unmet: {', '.join(unmet)}" if unmet else ""
-        super().__init__(f"{action} failed" + "".join(f"; {part}" for part in (why, message) if part))
-        self.action, self.unmet, self.message = action, unmet, message
-        self.results: list[Result] = []
-
-
 class ToolFailed(Exception):
     """A tool could not be used or failed; the text says why."""
-
-
-class Result:
-    """What an action did. ``value``: what it returned; ``message``: in words; ``changes``: (predicate, arguments,
-    before, after) for each observed fact that changed."""
-
-    __slots__ = ("_changes", "message", "value")
-
-    def __init__(self, value: Any, changes: list[Any], message: str) -> None:
-        self.value, self._changes, self.message = value, changes, message
-
-    @property
-    def changes(self) -> list[tuple[str, tuple[str | int, ...], Any, Any]]:
-        return [(fact[0], tuple(fact[1]), before, after) for fact, before, after in self._changes]
-
-    def __repr__(self) -> str:
-        return f"Result(value={self.value!r}, message={self.message!r}, changes={self.changes!r})"
-
-
-class Host:
-    """The other end of the socket. ``bell``: a byte that the host changes after each reply, to be watched for a moment
-    before sleeping: waking a sleeping processor takes longer than most steps do. Nothing but speed depends on it."""
-
-    def __init__(self, fd: int, bell: Any = None) -> None:
-        self._fd, self._bell = fd, bell
-        self._misses = self._rest = 0
-
-    def ask(self, request: str) -> Any:
-        data = request.encode()
-        if len(data) > wire.MESSAGE:
-            raise ValueError(f"a request of {len(data)} bytes is too long; the limit is {wire.MESSAGE}")
-        bell = self._bell
-        if bell is None:
-            os.write(self._fd, data)
-        else:
-            before = bell[0]
-            os.write(self._fd, data)
-            if self._rest:
-                self._rest -= 1
-            elif _watch(bell, before):
-                self._misses = 0
-            else:  # the host is slow, or the machine busy: watching would only take time from others
-                self._misses = min(self._misses + 1, 6)
-                self._rest = 1 << self._misses
-        return _decode(wire.receive(self._fd).decode())
-
-    def say(self, message: str) -> None:
-        os.write(self._fd, message.encode())
-
-
-def _watch(bell: Any, before: int) -> bool:
-    for _ in _TURNS:
-        for _ in _LOOKS:
-            if bell[0] != before:
-                return True
-    return False
-
-
-def _term(value: Any, action: str) -> str | int:
-    """An argument of an action, as the host will take it."""
-    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
-        value = int(value)
-    if isinstance(value, int):
-        if -wire.WHOLE < value < wire.WHOLE:
-            return int(value)
-        raise ValueError(f"{action}() takes whole numbers of at most 53 bits, not one of {value.bit_length()}")
-    if not isinstance(value, str):
-        raise TypeError(f"{action}() takes texts and whole numbers, not {type(value).__name__}")
-    if len(value) > wire.TEXT:
-        raise ValueError(f"{action}() takes texts of at most {wire.TEXT} characters, not {len(value)}")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{action}() takes texts without halves of surrogate pairs") from None
-    return str(value)
-
-
-def _plain(args: tuple[Any, ...]) -> bool:
-    """Whether arguments can go as they are; `_term` has a closer look at others."""
-    if len(args) > 4:  # many may be too much together
-        return False
-    for value in args:
-        if type(value) is str:
-            if len(value) > wire.TEXT or not value.isascii():
-                return False
-        elif type(value) is not int or not -wire.WHOLE < value < wire.WHOLE:
-            return False
-    return True
-
-
-class _Primitive:
-    """One action of the world, as a function."""
-
-    __slots__ = ("_defaults", "_fixed", "_head", "_names", "_required", "_variadic", "_ways", "name")
-
-    def __init__(self, ways: _Ways, declared: list[Any]) -> None:
-        self.name, self._names, self._required, self._defaults, self._variadic, _ = declared
-        self._ways, self._fixed = ways, len(self._names)
-        self._head = f'["act",{_encode(self.name)},'
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Result:
-        if kwargs or len(args) != self._fixed:
-            args = self._bind(args, kwargs)
-        if not _plain(args):
-            args = self.terms(args)
-        return self.result(args, self._ways.host.ask(f"{self._head}{_encode(args)}]"))
-
-    def result(self, args: tuple[Any, ...], reply: Sequence[Any]) -> Result:
-        """What came of it, with the mirror brought up to date. Raises `ActionFailed`."""
-        tables, changes = self._ways.tables, reply[2]
-        for fact, _, after in changes:
-            if after:
-                tables[fact[0]][tuple(fact[1])] = after
-            else:
-                tables[fact[0]].pop(tuple(fact[1]), None)
-        if reply[0]:
-            return Result(reply[1], changes, reply[3])
-        text = f"{self.name}({', '.join(json.dumps(a, ensure_ascii=False) for a in args)})"
-        raise ActionFailed(text, reply[1], reply[3])
-
-    def terms(self, args: tuple[Any, ...]) -> tuple[str | int, ...]:
-        terms = tuple(_term(value, self.name) for value in args)
-        size = sum(len(term) for term in terms if isinstance(term, str))
-        if size > wire.TEXTS:
-            raise ValueError(f"{self.name}() takes texts of at most {wire.TEXTS} characters in all, not {size}")
-        return terms
-
-    def bound(self, args: tuple[Any, ...]) -> tuple[str | int, ...]:
-        """Positional arguments as a call would pass them on."""
-        return self.terms(args if len(args) == self._fixed else self._bind(args, {}))
-
-    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        """Arguments by position. Of a variadic action, what is named comes after all that is not."""
-        if len(args) > self._fixed and not self._variadic:
-            raise TypeError(f"{self._signature()} takes at most {self._fixed} arguments, {len(args)} given")
-        for name in kwargs:
-            if name not in self._names:
-                raise TypeError(f"{self._signature()} has no parameter {name!r}")
-            place = self._names.index(name)
-            if place < (min(len(args), 1) if self._variadic else len(args)):
-                raise TypeError(f"{self._signature()}: {name!r} is given twice")
-        bound, first = list(args), min(len(args), 1) if self._variadic else len(args)
-        last = max((self._names.index(n) + 1 for n, value in kwargs.items() if value is not None), default=0)
-        for i in range(first, self._fixed):
-            name = self._names[i]
-            if kwargs.get(name) is not None:
-                bound.append(kwargs[name])
-            elif self._required[i] and i >= len(args):
-                raise TypeError(f"{self._signature()} needs {name!r}")
-            elif i < last and not self._variadic:
-                bound.append(self._defaults[i])
-        return tuple(bound)
-
-    def _signature(self) -> str:
-        return f"world.{self.name}({', '.join(self._names)})"
-
-
-class _Simulated(_Primitive):
-    """One action of a simulated world, as a function."""
-
-    __slots__ = ("_known", "_most")
-
-    def __init__(self, ways: _Ways, declared: list[Any]) -> None:
-        super().__init__(ways, declared)
-        self._most = declared[5]
-        self._known: dict[tuple[Any, ...], Any] = {}  # actions by arguments, which true, 1 and 1.0 share rightly
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Result:
-        if kwargs or len(args) != self._fixed:
-            args = self._bind(args, kwargs)
-        simulation = self._ways.simulation
-        assert simulation is not None
-        try:
-            action = self._known[args]
-        except (KeyError, TypeError):
-            action = self._checked(args, simulation)
-        outcome = simulation.do(action, self._most)
-        if outcome is None or not outcome.ok:
-            if outcome is None:
-                reply = self._ways.host.ask(f"{self._head}{_encode(action[1])}]")
-            else:
-                unmet = None if outcome.unmet is None else [str(atom) for atom in outcome.unmet]
-                reply = 0, unmet, outcome.changes, outcome.message
-            return self.result(action[1], reply)
-        tables, changes = self._ways.tables, outcome.changes
-        for (predicate, about), _, after in changes:
-            if after:
-                tables[predicate][about] = after
-            else:
-                tables[predicate].pop(about, None)
-        value = outcome.value
-        if value is not None and type(value) not in (str, int, bool):
-            value = _decode(_encode(value))  # as it would come from the host, and nothing shared with the world
-        return Result(value, changes, outcome.message)
-
-    def _checked(self, args: tuple[Any, ...], simulation: Simulation) -> Any:
-        action = simulation.action(self.name, self.terms(args))
-        if len(self._known) < 1_000:
-            self._known[args] = action
-        return action
-
-
-class _Ways:
-    """How actions are done: by asking the host, or in the simulation; and the mirror that both keep up to date."""
-
-    __slots__ = ("host", "simulation", "tables")
-
-    def __init__(self, host: Host, tables: dict[str, dict[Any, Any]], simulation: Simulation | None) -> None:
-        self.host, self.tables, self.simulation = host, tables, simulation
-
-    def replies(self, actions: list[tuple[str, tuple[Any, ...]]]) -> Iterable[Sequence[Any]]:
-        """The replies to actions done one after the other, up to the first that failed."""
-        batch: list[Any] = []
-        size = 0
-        for name, args in [*actions, ("", ())]:
-            new = len(_encode((name, args))) + 1
-            if batch and (not name or len(batch) == _BATCH or size + new > _BATCH_SIZE):
-                done = self.host.ask(_encode(["steps", batch]))
-                yield from done
-                if not done[-1][0]:
-                    return
-                batch, size = [], 0
-            batch.append((name, args))
-            size += new
 
 
 class World:
@@ -315,17 +71,17 @@ class World:
         self._tables: dict[str, dict[Any, Any]] = defaultdict(dict, {name: {} for name in self._numeric})
         self._tags: dict[str, list[str]] = job["tags"]
         self._fill(job["facts"])
-        self._ways = _Ways(host, self._tables, simulation)
+        self._ways = Ways(host, self._tables, simulation)
         for name in self._numeric:
             setattr(self, name, self._reader(name))
-        kind = _Primitive if simulation is None else _Simulated
+        kind = Primitive if simulation is None else Simulated
         self._primitives = {declared[0]: kind(self._ways, declared) for declared in job["primitives"]}
         vars(self).update(self._primitives)
 
     def steps(self, actions: Iterable[str | Sequence[Any]]) -> list[Result]:
         """Do actions one after the other, such as ``world.steps([("gather", "oak_log"), "wait"])``, and be answered
         once. Raises `ActionFailed` at the first that fails; its ``results`` are those of the actions before it."""
-        asked: list[tuple[_Primitive, tuple[str | int, ...]]] = []
+        asked: list[tuple[Primitive, tuple[str | int, ...]]] = []
         for action in actions:
             name, *given = [action] if isinstance(action, str) else list(action)
             primitive = self._primitives.get(name)
@@ -406,7 +162,7 @@ class Tools:
                 raise TypeError(f"tools.{name}() has no parameter {odd!r}")
             if self._simulation is not None:
                 self._simulation.tell()  # the host's world has to be where this one is
-            reply = self._host.ask(_encode(["tool", name, args, kwargs]))
+            reply = self._host.ask(encode(["tool", name, args, kwargs]))
             if self._simulation is not None and reply[2] is not None:
                 self._simulation.load(reply[2])
             if reply[0]:
@@ -457,11 +213,11 @@ def _encode_returned(value: Any) -> str:
     try:
         text = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_json, ensure_ascii=False).encode(value)
         if wire.too_deep(text.encode()):  # `encode` fails on half of a surrogate pair
-            text = _encode(f"<{type(value).__name__} nested deeper than {wire.DEPTH}>")
+            text = encode(f"<{type(value).__name__} nested deeper than {wire.DEPTH}>")
     except (TypeError, ValueError, RecursionError):
-        text = _encode(f"<{type(value).__name__}>")
+        text = encode(f"<{type(value).__name__}>")
     size = len(text.encode())
-    return text if size < wire.MESSAGE - 100 else _encode(f"<{type(value).__name__} of {size} bytes>")
+    return text if size < wire.MESSAGE - 100 else encode(f"<{type(value).__name__} of {size} bytes>")
 
 
 def _frames(error: BaseException) -> list[list[Any]]:
@@ -521,9 +277,9 @@ def rehearse() -> None:
         "tools": [],
         "skills": {"play": "def play(x=1):\n    return world.fact('x') + x\n"},
     }
-    skills = _scope(Host(-1), _decode(_encode(job)))
+    skills = _scope(Host(-1), decode(encode(job)))
     _encode_returned(skills.play(x=1))
-    _encode(_describe(ActionFailed("act", ["fact"], "")))
+    encode(_describe(ActionFailed("act", ["fact"], "")))
 
 
 def _simulation(host: Host, job: Mapping[str, Any], world: Any) -> Simulation | None:
@@ -537,7 +293,7 @@ def serve(fd: int, bell: Any = None, world: Any = None) -> None:
     """Say that this process is confined, take the job, run it, tell how it ended. ``world``: to be simulated in."""
     host = Host(fd, bell)
     host.say('["ready"]')
-    job = _decode(wire.receive(fd).decode())
+    job = decode(wire.receive(fd).decode())
     repeatable.repeat(job["seed"])
     simulation = _simulation(host, job, world)
     skills, args, name = _scope(host, job, simulation), job["args"], job["name"]
@@ -550,7 +306,7 @@ def serve(fd: int, bell: Any = None, world: Any = None) -> None:
         ending = f'["done",{_encode_returned(getattr(skills, name)(**args))}]'
     except BaseException as error:
         sys.setrecursionlimit(1000)
-        ending = _encode(_describe(error))
+        ending = encode(_describe(error))
     try:
         sys.stdout.flush()
     except Exception:
