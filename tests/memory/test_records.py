@@ -124,7 +124,7 @@ contracts = st.builds(
     Contract,
     actions,
     names,
-    st.lists(st.builds(Condition, atoms, amounts, st.booleans(), counts, counts), max_size=2).map(tuple),
+    st.lists(st.builds(Condition, atoms, amounts, st.booleans(), counts), max_size=2).map(tuple),
     st.lists(st.builds(Effect, facts, amounts, st.one_of(st.none(), values), counts), max_size=2).map(tuple),
     counts,
     counts,
