@@ -167,7 +167,7 @@ class Curriculum:
                 continue
             task = Task(Goal(), self.spec.name, 0, f"find out what {action} does", "try", str(action))
             needs = regression.conditions(contract)
-            reach = 0.05 if needs is None else _reach(sum(choice.cost for _, choice in needs))
+            reach = 0.05 if needs is None else _reach(sum(way.cost for _, way in needs))
             yield task, reach, f"its effect is unknown, reach {reach:.2f}"
 
     def _wants(
@@ -211,8 +211,8 @@ class Curriculum:
         up = direction(atom)
         if up is None:
             return 0.01
-        choice = regression.solve(atom.fact, up)
-        return 0.05 if choice is None else _reach(choice.cost)
+        way = regression.solve(atom.fact, up)
+        return 0.05 if way is None else _reach(way.cost)
 
     def _demand(self, snapshot: Snapshot) -> Mapping[Fact, float]:
         """How many contracts, not yet made use of, need each fact."""
