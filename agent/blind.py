@@ -218,8 +218,7 @@ class BlindSearch:
                     break
 
     def _require(self, action: Action, gained: Mapping[Fact, Change], context: Context) -> None:
-        contexts = {p.name for p in context.spec.predicates if p.context}
-        facts = [f for f in sorted(gained, key=str) if f.predicate not in contexts]
+        facts = [f for f in sorted(gained, key=str) if f.predicate not in context.spec.contexts]
         own = [f for f in facts if set(f.args) & set(action.args)]
         known = {c.atom.fact for c in self._book.contract(action).conditions}
         conditions = []

@@ -158,16 +158,15 @@ class Curriculum:
 
     def _tries(self, affordances: Sequence[Action], regression: Regression) -> Iterable[tuple[Task, float, str]]:
         """Actions of unknown effect."""
-        seeking = {p.name for p in self.spec.primitives if p.seeks}
         for action in affordances:
-            if action.name in seeking or self.book.tried(action):
+            if action.name in self.spec.seeking or self.book.tried(action):
                 continue
             contract = self.book.contract(action)
             if contract.effects and action in self.book:
                 continue
             task = Task(Goal(), self.spec.name, 0, f"find out what {action} does", "try", str(action))
             needs = regression.conditions(contract)
-            reach = 0.05 if needs is None else _reach(sum(choice.cost for _, choice in needs))
+            reach = 0.05 if needs is None else _reach(sum(way.cost for _, way in needs))
             yield task, reach, f"its effect is unknown, reach {reach:.2f}"
 
     def _wants(
@@ -177,10 +176,10 @@ class Curriculum:
         known = {(g.atoms[0].fact, direction(g.atoms[0])) for g in offered if len(g.atoms) == 1}
         for fact in self.book.produced():
             if (fact, True) not in known and self._plain(fact):
-                offered.append(Goal((_atom(self.spec, fact),)))
+                offered.append(Goal((self.spec.present(fact),)))
         for fact in self._tagged():
             if (fact, True) not in known:
-                offered.append(Goal((_atom(self.spec, fact),)))
+                offered.append(Goal((self.spec.present(fact),)))
         found: list[tuple[Task, float, str]] = []
         for goal in dict.fromkeys(offered):
             task = Task(goal, self.spec.name, 0, goal_to_words(goal, self.spec))
@@ -211,8 +210,8 @@ class Curriculum:
         up = direction(atom)
         if up is None:
             return 0.01
-        choice = regression.solve(atom.fact, up)
-        return 0.05 if choice is None else _reach(choice.cost)
+        way = regression.solve(atom.fact, up)
+        return 0.05 if way is None else _reach(way.cost)
 
     def _demand(self, snapshot: Snapshot) -> Mapping[Fact, float]:
         """How many contracts, not yet made use of, need each fact."""
@@ -268,8 +267,7 @@ class Curriculum:
         predicate = self.spec.predicate(fact.predicate)
         if predicate is None or predicate.context:
             return False
-        sought = {p.seeks for p in self.spec.primitives if p.seeks}
-        if fact.predicate not in sought:
+        if fact.predicate not in self.spec.sought:
             return True
         return any(brings_about(c, fact) for c in self.book.producers(fact))
 
@@ -291,11 +289,6 @@ class Curriculum:
 
 def _reach(cost: float) -> float:
     return 1.0 / (1.0 + 0.15 * math.log1p(cost))
-
-
-def _atom(spec: WorldSpec, fact: Fact) -> Atom:
-    predicate = spec.predicate(fact.predicate)
-    return Atom(fact, ">=", 1) if predicate is not None and predicate.numeric else Atom(fact)
 
 
 def _key(task: Task) -> str:

@@ -18,7 +18,7 @@ import math
 from dataclasses import dataclass, field
 
 from habilis.agent._names import identifier, marked, skill_name
-from habilis.agent.regression import Choice, Regression, direction
+from habilis.agent.regression import Regression, Way, direction
 from habilis.core import Action, Atom, Condition, Contract, Draft, Fact, Goal, Json, Parameter, Program
 
 _INDENT = "    "
@@ -44,20 +44,20 @@ def lift(regression: Regression, goal: Goal, *, writer: str = "search") -> Draft
     if len(goal.atoms) == 1 and direction(goal.atoms[0]) is not None:
         atom = goal.atoms[0]
         up = bool(direction(atom))
-        choice = regression.solve(atom.fact, up)
-        if choice is None:
+        way = regression.solve(atom.fact, up)
+        if way is None:
             return None
-        if choice.skill is not None:
-            known = choice.skill.program
+        if way.skill is not None:
+            known = way.skill.program
             args = {"n": _amount(atom)} if any(p.name == "n" for p in known.parameters) else {}
-            return Draft(known, args, choice.skill.goal_template, choice.skill.sources, choice.skill.meta)
-        name, body = writer_.function(choice, atom)
+            return Draft(known, args, way.skill.goal_template, way.skill.sources, way.skill.meta)
+        name, body = writer_.function(way, atom)
         return Draft(
             Program(name, body, (_parameter(atom),) if atom.is_numeric else (), writer_.calls, writer),
             {"n": _amount(atom)} if atom.is_numeric else {},
             _template(atom),
-            (str(choice.source),) if choice.source is not None else (),
-            writer_.meta(choice.material),
+            (str(way.source),) if way.source is not None else (),
+            writer_.meta(way.material),
         )
     return _conjunction(regression, writer_, goal, writer)
 
@@ -81,8 +81,8 @@ def _conjunction(regression: Regression, text: _Text, goal: Goal, writer: str) -
     todo: list[tuple[int, list[str]]] = []
     for i, atom in enumerate(dict.fromkeys(goal.atoms), 1):
         up = direction(atom)
-        choice = regression.solve(atom.fact, up) if up is not None else None
-        if up is None or choice is None:
+        way = regression.solve(atom.fact, up) if up is not None else None
+        if up is None or way is None:
             return None
         names.append(skill_name(regression.spec, atom.fact, up))
         test = text.lacks(atom)
@@ -91,8 +91,8 @@ def _conjunction(regression: Regression, text: _Text, goal: Goal, writer: str) -
             args[f"n{i}"] = _amount(atom)
             test = f"{_query(atom.fact)} {'<' if up else '>'} n{i}"
         template.append(_template(atom, f"n{i}"))
-        body = [f"if {test}:", *(_INDENT + s for s in text.achieve(choice, atom, f"n{i}")), f"{_INDENT}continue"]
-        todo.append((-choice.height, [_INDENT * 2 + s for s in body]))
+        body = [f"if {test}:", *(_INDENT + s for s in text.achieve(way, atom, f"n{i}")), f"{_INDENT}continue"]
+        todo.append((-way.height, [_INDENT * 2 + s for s in body]))
     if not todo:
         return None
     name = "_and_".join(names)
@@ -125,10 +125,10 @@ class _Text:
         """What is kept with the skill: the one thing it uses up, and what must hold at the start."""
         return ({"material": material} if material else {}) | ({"needs": sorted(self.given)} if self.given else {})
 
-    def function(self, choice: Choice, atom: Atom) -> tuple[str, str]:
-        name = skill_name(self.regression.spec, *choice.wanted)
+    def function(self, way: Way, atom: Atom) -> tuple[str, str]:
+        name = skill_name(self.regression.spec, *way.wanted)
         self.main = name
-        return name, self.assemble(self.define(name, choice, atom))
+        return name, self.assemble(self.define(name, way, atom))
 
     def assemble(self, lines: list[str]) -> str:
         head, *body = lines
@@ -147,64 +147,64 @@ class _Text:
         inverse = {">=": "<", ">": "<=", "<=": ">", "<": ">=", "==": "!=", "!=": "=="}[atom.op]
         return f"{query} {inverse} {atom.value!r}"
 
-    def achieve(self, choice: Choice, atom: Atom, amount: str) -> list[str]:
+    def achieve(self, way: Way, atom: Atom, amount: str) -> list[str]:
         """Statements that bring a fact about, up to an amount."""
         argument = amount if atom.is_numeric else ""
-        if choice.kind == "skill" and choice.skill is not None:
-            self.called.add(choice.skill.name)
-            takes = any(p.name == "n" for p in choice.skill.program.parameters)
-            return [f"skills.{choice.skill.name}({argument if takes else ''})"]
-        if choice.kind == "seek" and choice.fallback is None and choice.seek is not None:
-            return [_call(choice.seek)]
-        name = skill_name(self.regression.spec, *choice.wanted)
+        if way.kind == "skill" and way.skill is not None:
+            self.called.add(way.skill.name)
+            takes = any(p.name == "n" for p in way.skill.program.parameters)
+            return [f"skills.{way.skill.name}({argument if takes else ''})"]
+        if way.kind == "seek" and way.fallback is None and way.seek is not None:
+            return [_call(way.seek)]
+        name = skill_name(self.regression.spec, *way.wanted)
         if name != self.main and name not in self.helpers and name not in self.active:
             self.active.add(name)
-            lines = self.define(name, choice, atom)
+            lines = self.define(name, way, atom)
             self.active.discard(name)
             self.helpers[name] = lines
         return [f"{name}({argument})"]
 
-    def define(self, name: str, choice: Choice, atom: Atom) -> list[str]:
-        fact, up = choice.wanted
+    def define(self, name: str, way: Way, atom: Atom) -> list[str]:
+        fact, up = way.wanted
         counted = atom.is_numeric
         head = f"def {name}(n: int = {_parameter(atom).default}):" if counted else f"def {name}():"
         loop = f"while {_query(fact)} {'<' if up else '>'} n:" if counted else f"while {self.lacks(atom)}:"
-        if choice.kind == "any":
-            return [head, _INDENT + loop, *self._any(choice, atom)]
-        if choice.kind == "seek":
-            return [head, *self._seek(choice, atom)]
-        if choice.kind == "act" and choice.contract is not None:
-            return [head, _INDENT + loop, *self._act(choice, choice.contract)]
-        assert choice.skill is not None
-        self.called.add(choice.skill.name)
-        return [head, f"{_INDENT}skills.{choice.skill.name}({'n' if counted else ''})"]
+        if way.kind == "any":
+            return [head, _INDENT + loop, *self._any(way, atom)]
+        if way.kind == "seek":
+            return [head, *self._seek(way, atom)]
+        if way.kind == "act" and way.contract is not None:
+            return [head, _INDENT + loop, *self._act(way, way.contract)]
+        assert way.skill is not None
+        self.called.add(way.skill.name)
+        return [head, f"{_INDENT}skills.{way.skill.name}({'n' if counted else ''})"]
 
-    def guards(self, needs: tuple[tuple[Condition, Choice], ...], depth: int, times: str | None) -> list[str]:
+    def guards(self, needs: tuple[tuple[Condition, Way], ...], depth: int, times: str | None) -> list[str]:
         pad = _INDENT * depth
         here: list[str] = []
         lines: list[str] = []
-        for condition, choice in sorted(needs, key=lambda n: _order(self.regression, n[0], n[1])):
+        for condition, way in sorted(needs, key=lambda n: _order(self.regression, n[0], n[1])):
             atom = condition.atom
-            if choice.kind == "given":
+            if way.kind == "given":
                 self.given.add(str(atom))
                 continue
-            if choice.kind == "seek" and choice.fallback is None and choice.seek is not None:
-                here += [f"{pad}if {self.lacks(atom)}:", f"{pad}{_INDENT}{_call(choice.seek)}"]
+            if way.kind == "seek" and way.fallback is None and way.seek is not None:
+                here += [f"{pad}if {self.lacks(atom)}:", f"{pad}{_INDENT}{_call(way.seek)}"]
                 continue
             amount = _needed(condition, times)
             test = self.lacks(atom) if amount == _literal(atom) else f"{_query(atom.fact)} < {amount}"
             lines.append(f"{pad}if {test}:")
-            lines += [f"{pad}{_INDENT}{s}" for s in self.achieve(choice, atom, amount)]
+            lines += [f"{pad}{_INDENT}{s}" for s in self.achieve(way, atom, amount)]
             lines.append(f"{pad}{_INDENT}continue")
         return lines + here
 
     # ------------------------------------------------------------------ bodies
 
-    def _act(self, choice: Choice, contract: Contract) -> list[str]:
-        fact, up = choice.wanted
+    def _act(self, way: Way, contract: Contract) -> list[str]:
+        fact, up = way.wanted
         effect = contract.effect_on(fact, up)
         gain = max(1, round(effect.amount)) if effect is not None and effect.value is None else 1
-        uses = any(c.consumed >= 0.5 and ch.kind not in ("seek", "given") for c, ch in choice.needs)
+        uses = any(c.consumed >= 0.5 and ch.kind not in ("seek", "given") for c, ch in way.needs)
         counted = effect is not None and effect.value is None and up
         lines: list[str] = []
         times = None
@@ -212,17 +212,17 @@ class _Text:
             missing = f"n - {_query(fact)}"
             lines.append(f"{_INDENT * 2}times = {missing if gain == 1 else f'-(({_query(fact)} - n) // {gain})'}")
             times = "times"
-        lines += self.guards(choice.needs, 2, times)
+        lines += self.guards(way.needs, 2, times)
         lines.append(f"{_INDENT * 2}{_call(contract.action)}")
         return lines
 
-    def _seek(self, choice: Choice, atom: Atom) -> list[str]:
-        assert choice.seek is not None
-        if choice.fallback is None:
-            return [f"{_INDENT}{_call(choice.seek)}"]
+    def _seek(self, way: Way, atom: Atom) -> list[str]:
+        assert way.seek is not None
+        if way.fallback is None:
+            return [f"{_INDENT}{_call(way.seek)}"]
         lines = [f"{_INDENT}if not ({self.lacks(atom)}):", f"{_INDENT * 2}return"]
-        lines += [f"{_INDENT}try:", f"{_INDENT * 2}{_call(choice.seek)}", f"{_INDENT}except ActionFailed:"]
-        fallback = choice.fallback
+        lines += [f"{_INDENT}try:", f"{_INDENT * 2}{_call(way.seek)}", f"{_INDENT}except ActionFailed:"]
+        fallback = way.fallback
         if fallback.kind == "act" and fallback.contract is not None:
             lines += [f"{_INDENT * 2}while {self.lacks(atom)}:"]
             lines += [_INDENT + line for line in self._act(fallback, fallback.contract)]
@@ -230,25 +230,25 @@ class _Text:
             lines += [f"{_INDENT * 2}{s}" for s in self.achieve(fallback, atom, str(_amount(atom)))]
         return lines
 
-    def _any(self, choice: Choice, atom: Atom) -> list[str]:
-        fact, _ = choice.wanted
+    def _any(self, way: Way, atom: Atom) -> list[str]:
+        fact, _ = way.wanted
         pad = _INDENT * 2
         tag = _query(fact)
-        member = {id(o): _query(o.wanted[0]) for o in choice.options}
-        first = choice.options[0]
+        member = {id(o): _query(o.wanted[0]) for o in way.options}
+        first = way.options[0]
         numeric = not isinstance(atom.value, bool)
-        if not numeric or len(choice.options) == 1:
+        if not numeric or len(way.options) == 1:
             amount = f"{member[id(first)]} + n - {tag}" if numeric else ""
             return [f"{pad}{s}" for s in self.achieve(first, atom, amount)]
         lines = [f"{pad}missing = n - {tag}"]
         opened = "if"
-        for option in choice.options:
+        for option in way.options:
             if option.material is None:
                 continue
             lines.append(f"{pad}{opened} {_query(Fact(fact.predicate, (option.material, *fact.args[1:])))} > 0:")
             lines += [f"{pad}{_INDENT}{s}" for s in self.achieve(option, atom, f"{member[id(option)]} + missing")]
             lines.append(f"{pad}{_INDENT}continue")
-        by_source = {o.source: o for o in choice.options if o.source is not None}
+        by_source = {o.source: o for o in way.options if o.source is not None}
         places = {s.where for s in by_source}
         seeker = next((p for p in self.regression.spec.primitives if p.seeks and p.variadic), None)
         if len(by_source) < 2 or len(places) != 1 or seeker is None:
@@ -263,12 +263,12 @@ class _Text:
         return lines
 
 
-def _order(regression: Regression, condition: Condition, choice: Choice) -> tuple[int, int, str]:
+def _order(regression: Regression, condition: Condition, way: Way) -> tuple[int, int, str]:
     """Kept things first, then what is used up (what takes most steps to make first), then the place to be in."""
     if regression.is_sought(condition.atom.fact) is not None:
         return (2, 0, str(condition.atom))
     used = condition.consumed >= 0.5
-    return (1 if used else 0, -choice.height, str(condition.atom))
+    return (1 if used else 0, -way.height, str(condition.atom))
 
 
 def _query(fact: Fact) -> str:

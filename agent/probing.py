@@ -10,11 +10,10 @@ def probe(book: ContractBook, context: Context, seed: int, ledger: Ledger) -> No
     """Where failures give reasons, ask the simulator once what each newly afforded action lacks."""
     if context.simulator is None or "reasons" not in context.spec.capabilities:
         return
-    seeking = {p.name for p in context.spec.primitives if p.seeks}
     unknown = [
         a
         for a in context.affordances
-        if a.name not in seeking and not book.tried(a) and not book.contract(a).conditions
+        if a.name not in context.spec.seeking and not book.tried(a) and not book.contract(a).conditions
     ]
     if not unknown:
         return

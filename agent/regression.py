@@ -61,7 +61,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Way:
     """How to bring one fact about. ``kind``: "skill", "act", "seek", "any" (a tag: one of ``options``), or "given"
     (nothing known brings it about, but it holds now).
 
@@ -76,24 +76,24 @@ class Choice:
     skill: Skill | None = None
     contract: Contract | None = None
     seek: Action | None = None
-    needs: tuple[tuple[Condition, Choice], ...] = ()
-    options: tuple[Choice, ...] = ()
-    fallback: Choice | None = None
+    needs: tuple[tuple[Condition, Way], ...] = ()
+    options: tuple[Way, ...] = ()
+    fallback: Way | None = None
     source: Source | None = None
     material: str | None = None
 
 
-Needs = tuple[tuple[Condition, Choice], ...]
+Needs = tuple[tuple[Condition, Way], ...]
 _Step = tuple[Condition, Action | None, Wanted]  # a condition, the looking that comes before, what is to be so
 
 
 @dataclass(frozen=True)
 class _Found:
-    """The best way known to a node: the choice for a fact, or (looking) what it needs. ``inside``: the nodes of its
+    """What is best for a node: the way for a fact, or (looking) what it needs. ``inside``: the nodes of its
     circle that it makes use of, at any depth."""
 
     cost: float
-    choice: Choice | None = None
+    way: Way | None = None
     needs: Needs = ()
     inside: frozenset[Node] = frozenset()
 
@@ -116,7 +116,7 @@ class Regression:
     nodes: int = 0
     _found: dict[Node, _Found] = field(default_factory=dict)
     _done: set[Node] = field(default_factory=set)
-    _ways: dict[Node, list[tuple[Contract, list[_Step]]]] = field(default_factory=dict)
+    _steps_of: dict[Node, list[tuple[Contract, list[_Step]]]] = field(default_factory=dict)
     _members: dict[Node, list[Wanted]] = field(default_factory=dict)
     _above: dict[Node, dict[Node, None]] = field(default_factory=dict)
     _narrow: bool = False
@@ -134,14 +134,14 @@ class Regression:
         self.affordances = tuple(self.affordances)
         self._snapshot = Snapshot(self.facts, self.spec.tags)
 
-    def solve(self, fact: Fact, up: bool = True) -> Choice | None:
+    def solve(self, fact: Fact, up: bool = True) -> Way | None:
         """The cheapest way known, or None where nothing known leads there."""
         wanted = (fact, up)
         if wanted in self._done:
             self._count()
         self._settle([wanted])
         found = self._found.get(wanted)
-        return found.choice if found is not None else None
+        return found.way if found is not None else None
 
     def conditions(self, contract: Contract) -> Needs | None:
         """How to bring about all conditions of a contract, or None if one is out of reach."""
@@ -167,9 +167,9 @@ class Regression:
                 found.append(wanted[0])
             for contract in contracts:
                 for condition in contract.conditions:
-                    way = direction(condition.atom)
-                    if way is not None:
-                        todo.append((condition.atom.fact, way))
+                    rise = direction(condition.atom)
+                    if rise is not None:
+                        todo.append((condition.atom.fact, rise))
         return found
 
     def is_sought(self, fact: Fact) -> Primitive | None:
@@ -246,9 +246,9 @@ class Regression:
                 contracts = []
             else:
                 contracts = [c for c in self._contracts(node) if self._leads(c, fact, up)]
-        self._ways[node] = [(c, steps) for c in contracts if (steps := self._steps(c)) is not None]
+        self._steps_of[node] = [(c, steps) for c in contracts if (steps := self._steps(c)) is not None]
         children: dict[Node, None] = dict.fromkeys(self._members.get(node, ()))
-        for _, steps in self._ways[node]:
+        for _, steps in self._steps_of[node]:
             children.update(dict.fromkeys(self._below(steps)))
         for child in children:
             self._above.setdefault(child, {})[node] = None
@@ -345,11 +345,11 @@ class Regression:
     def _value(self, node: Node) -> _Found | None:
         """The best way to a node, as its circle now stands."""
         if isinstance(node, Action):
-            return next((self._needs(node, steps) for _, steps in self._ways[node]), None)
+            return next((self._needs(node, steps) for _, steps in self._steps_of[node]), None)
         skill = self.skills.get(node)
         if skill is not None:
             sources = skill.sources
-            choice = Choice(
+            way = Way(
                 node,
                 "skill",
                 skill.cost,
@@ -358,19 +358,19 @@ class Regression:
                 source=Source.parse(sources[0]) if sources else None,
                 material=skill.meta.get("material"),
             )
-            return _Found(choice.cost, choice)
+            return _Found(way.cost, way)
         if node in self._members:
             return self._any(node)
         best: _Found | None = None
-        for contract, steps in self._ways[node]:
+        for contract, steps in self._steps_of[node]:
             found = self._act(node, contract, steps)
             if found is not None and (best is None or found.cost < best.cost):
                 best = found
         fact, up = node
         seeker = self._seekers.get(fact.predicate)
         if up and seeker is not None:
-            choice = self._seek(node, seeker, best.choice if best is not None else None)
-            return _Found(choice.cost, choice, inside=best.inside if best is not None else frozenset())
+            way = self._seek(node, seeker, best.way if best is not None else None)
+            return _Found(way.cost, way, inside=best.inside if best is not None else frozenset())
         return best
 
     def _usable(self, child: Node, node: Node | None) -> _Found | None:
@@ -391,7 +391,7 @@ class Regression:
 
     def _any(self, wanted: Wanted) -> _Found | None:
         usable = [self._usable(one, wanted) for one in self._members[wanted]]
-        found = [f.choice for f in usable if f is not None and f.choice is not None]
+        found = [f.way for f in usable if f is not None and f.way is not None]
         if not found:
             return None
         # What was done before comes before what is only said to work: half of a contract may still be unknown.
@@ -401,10 +401,8 @@ class Regression:
         # What is made of another member would only turn one into the other.
         found = [c for c in found if c.material not in members] or found
         near = tuple(c for c in found if c.cost <= found[0].cost * _SPREAD + 1)[:_ALTERNATIVES]
-        choice = Choice(
-            wanted, "any", found[0].cost, 1 + max(c.height for c in near), options=near, source=near[0].source
-        )
-        return _Found(choice.cost, choice, inside=self._within(c.wanted for c in near))
+        way = Way(wanted, "any", found[0].cost, 1 + max(c.height for c in near), options=near, source=near[0].source)
+        return _Found(way.cost, way, inside=self._within(c.wanted for c in near))
 
     def _act(self, wanted: Wanted, contract: Contract, steps: list[_Step]) -> _Found | None:
         effect = contract.effect_on(*wanted)
@@ -414,18 +412,18 @@ class Regression:
         gain = max(_RARE, abs(effect.amount)) if effect.value is None else 1.0
         cost, height, source, material = max(1.0, contract.cost), 0, None, None
         used = [c for c, _ in below.needs if c.consumed >= 0.5]
-        for condition, choice in below.needs:
+        for condition, way in below.needs:
             share = max(1.0, condition.consumed) if condition.consumed >= 0.5 else 1.0
-            if condition.consumed < 0.5 and choice.kind != "seek":
+            if condition.consumed < 0.5 and way.kind != "seek":
                 share = 0.3  # a kept thing serves many times
                 if self._is_so(condition.atom):
                     share = 0.0  # and what is so already takes nothing
-            cost += choice.cost * share
-            height = max(height, choice.height)
-            source = source or choice.source
+            cost += way.cost * share
+            height = max(height, way.height)
+            source = source or way.source
         if len(used) == 1 and used[0].atom.fact.args and not str(used[0].atom.fact.args[0]).startswith("#"):
             material = str(used[0].atom.fact.args[0])
-        choice = Choice(
+        way = Way(
             wanted,
             "act",
             cost / min(gain, 64.0),
@@ -435,39 +433,39 @@ class Regression:
             source=source,
             material=material,
         )
-        return _Found(choice.cost, choice, inside=below.inside)
+        return _Found(way.cost, way, inside=below.inside)
 
     def _needs(self, node: Node | None, steps: list[_Step]) -> _Found | None:
-        needs: list[tuple[Condition, Choice]] = []
+        needs: list[tuple[Condition, Way]] = []
         used: list[Node] = []
         for condition, seek, wanted in steps:
             atom = condition.atom
             if seek is None and self._is_given(wanted, atom):
-                needs.append((condition, Choice(wanted, "given", 0.0)))
+                needs.append((condition, Way(wanted, "given", 0.0)))
                 continue
             found = self._usable(wanted, node)
-            if found is None or found.choice is None:
+            if found is None or found.way is None:
                 return None
             used.append(wanted)
-            choice = found.choice
+            way = found.way
             if seek is None:
-                needs.append((condition, choice))
+                needs.append((condition, way))
                 continue
             looking = self._usable(seek, node)
             if looking is None:
                 return None
             used.append(seek)
             needs.extend(n for n in looking.needs if n[0].atom not in {c.atom for c, _ in needs})
-            if choice.kind == "seek":
+            if way.kind == "seek":
                 target = str(atom.fact.args[0]) if atom.fact.args else ""
                 where = tuple(w for w in seek.args[len(atom.fact.args) :] if isinstance(w, int))
-                cost = choice.cost
-                if choice.fallback is None:
+                cost = way.cost
+                if way.fallback is None:
                     cost = _looking(self.book.contract(seek), _SEEK_COST)
-                source = Source(target, where) if choice.fallback is None else choice.source
-                choice = replace(choice, seek=seek, source=source, cost=cost)
-            needs.append((Condition(atom), choice))
-        return _Found(sum(choice.cost for _, choice in needs), needs=tuple(needs), inside=self._within(used))
+                source = Source(target, where) if way.fallback is None else way.source
+                way = replace(way, seek=seek, source=source, cost=cost)
+            needs.append((Condition(atom), way))
+        return _Found(sum(way.cost for _, way in needs), needs=tuple(needs), inside=self._within(used))
 
     def _is_given(self, wanted: Wanted, atom: Atom) -> bool:
         """Whether an atom holds now and there is nothing else to count on."""
@@ -476,7 +474,7 @@ class Regression:
         known = wanted not in self._hopeless if wanted in self._circle else wanted in self._found
         return not known and self._snapshot.holds(atom)
 
-    def _seek(self, wanted: Wanted, seeker: Primitive, other: Choice | None) -> Choice:
+    def _seek(self, wanted: Wanted, seeker: Primitive, other: Way | None) -> Way:
         fact, _ = wanted
         seek = Action(seeker.name, fact.args)
         cost = _looking(self.book.contract(seek), _NEAR_COST if other is not None else _SEEK_COST)
@@ -485,7 +483,7 @@ class Regression:
         height = other.height + 1 if other is not None else 0
         target = str(fact.args[0]) if fact.args else ""
         source = other.source if other is not None else Source(target)
-        return Choice(wanted, "seek", cost, height, seek=seek, fallback=other, source=source)
+        return Way(wanted, "seek", cost, height, seek=seek, fallback=other, source=source)
 
     def _where(self, seeker: Primitive, contract: Contract) -> tuple[int, ...]:
         """Where this action has worked before: the values of the context that the seeking primitive takes."""
@@ -502,8 +500,8 @@ class Regression:
 
 def _better(found: _Found, before: _Found) -> bool:
     """Whether a way within a circle replaces the one before: it is cheaper, or offers other members of a tag."""
-    if found.choice is not None and before.choice is not None and found.choice.kind == "any":
-        return [c.wanted for c in found.choice.options] != [c.wanted for c in before.choice.options]
+    if found.way is not None and before.way is not None and found.way.kind == "any":
+        return [c.wanted for c in found.way.options] != [c.wanted for c in before.way.options]
     return found.cost < before.cost - 1e-9
 
 

@@ -18,7 +18,6 @@ from habilis.agent.threads import in_thread
 from habilis.agent.words import goal_to_words
 from habilis.core import (
     Action,
-    Atom,
     Attempt,
     Augmentation,
     BudgetExceeded,
@@ -135,17 +134,16 @@ class Work:
     async def _lift_effects(self, skills: list[Skill]) -> None:
         """What a newly understood action brings about becomes skills at once."""
         p, task = self.parts, self.task
-        sought = {s.seeks for s in p.world.spec.primitives if s.seeks}
         contract = p.book.contract(Action.parse(task.action or ""))
         for effect in contract.effects[:_EFFECTS]:
             predicate = p.world.spec.predicate(effect.fact.predicate)
-            if predicate is None or predicate.context or effect.fact.predicate in sought:
+            if predicate is None or predicate.context or effect.fact.predicate in p.world.spec.sought:
                 continue
             if effect.amount <= 0 and effect.value is not True:
                 continue
             if p.verifier is None or (effect.fact, True) in skills_by_fact(p.skills(self.settings).values()):
                 continue
-            goal = Goal((Atom(effect.fact, ">=", 1) if predicate.numeric else Atom(effect.fact),))
+            goal = Goal((p.world.spec.present(effect.fact),))
             wanted = replace(task, goal=goal, kind="achieve", action=None, text=goal_to_words(goal, p.world.spec))
             context = p.context(self.settings)
             drafts = Drafting(p.writer, wanted, context, self.ledger)

@@ -237,9 +237,9 @@ def policy() -> tuple[Goal, ...]:
     regression = Regression(book, world.spec, max_nodes=1_000_000)
     cheapest: dict[str, tuple[float, str]] = {}
     for item in sorted(rules().items):
-        choice = regression.solve(Fact("count", (item,)))
-        if choice is not None:
-            cost = (choice.cost, item)
+        way = regression.solve(Fact("count", (item,)))
+        if way is not None:
+            cost = (way.cost, item)
             cheapest[item_class(item)] = min(cost, cheapest.get(item_class(item), cost))
     rest = [item for _, item in sorted(cheapest.values()) if item not in LADDER and item_class(item) != "planks"]
     return tuple(have(item) for item in (*LADDER, *rest))

@@ -12,15 +12,14 @@ from habilis.core.world import Action
 class Condition:
     """One required atom. ``consumed`` is how much of a numeric fact the action uses up (0: it is kept).
 
-    ``known`` says whether the consumption was seen (or declared) rather than assumed. ``confirmed`` and ``refuted``
-    count the observations for and against.
+    ``known`` says whether the consumption was seen (or declared) rather than assumed. ``confirmed`` counts the
+    observations for it; a success without it takes it away.
     """
 
     atom: Atom
     consumed: float = 0.0
     known: bool = False
     confirmed: int = 0
-    refuted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from habilis.core.world import Json
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened. ``kind`` is one of `KINDS`; ``data`` is JSON; ``iteration`` counts the curriculum's
+    """Something that happened. ``kind`` is one of `EVENTS`; ``data`` is JSON; ``iteration`` counts the curriculum's
     proposals from 0, or is None outside one."""
 
     kind: str
@@ -19,7 +19,7 @@ class Event:
     iteration: int | None = None
 
 
-KINDS: Mapping[str, str] = {
+EVENTS: Mapping[str, str] = {
     "run_started": "run, world, writer, seed, iterations, budget",
     "run_resumed": "run, iteration, world, iterations, budget",
     "task_proposed": "text, goal, kind, why",

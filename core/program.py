@@ -61,7 +61,10 @@ class ProgramError:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """The host's record of one run: nothing in it was claimed by the program except ``returned`` and ``printed``."""
+    """The host's record of one run: nothing in it was claimed by the program except ``returned`` and ``printed``.
+
+    ``tier``: what confined it, as in `Runner.tier`.
+    """
 
     steps: tuple[Step, ...] = ()
     tape: tuple[ToolCall, ...] = ()
@@ -129,7 +132,8 @@ class Runner(Protocol):
 
     @property
     def tier(self) -> int:
-        """What confines the runs: 3 to 1, or 0 for nothing."""
+        """What confines the runs: 3 seccomp, Landlock and namespaces, 2 seccomp and Landlock, 1 seccomp, 0 nothing
+        (only where the user said so)."""
         ...
 
     def run(

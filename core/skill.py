@@ -1,4 +1,4 @@
-"""A skill: a verified program with its contract, evidence and version."""
+"""A skill: a verified program with its goal, what it needs, its evidence and its version."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ class Task:
     """A goal in a world, with a seed and a text in plain language.
 
     ``kind``: "achieve" (make the goal true), "try" (find out what an action does; ``action`` names it).
-    ``origin``: "curriculum", "user" or "model".
+    ``origin``: "curriculum" (what a chat model proposes is handed on by it), or "user".
     """
 
     goal: Goal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from habilis.core.goal import Atom, Fact, Goal, Snapshot, Term, Value
@@ -137,6 +138,26 @@ class WorldSpec:
 
     def predicate(self, name: str) -> Predicate | None:
         return next((p for p in self.predicates if p.name == name), None)
+
+    @cached_property
+    def seeking(self) -> frozenset[str]:
+        """The names of the primitives that look for something."""
+        return frozenset(p.name for p in self.primitives if p.seeks)
+
+    @cached_property
+    def sought(self) -> frozenset[str]:
+        """The names of the predicates that some primitive looks for."""
+        return frozenset(p.seeks for p in self.primitives if p.seeks)
+
+    @cached_property
+    def contexts(self) -> frozenset[str]:
+        """The names of the context predicates."""
+        return frozenset(p.name for p in self.predicates if p.context)
+
+    def present(self, fact: Fact) -> Atom:
+        """The atom that asks for a fact: at least 1 where its predicate is a number, else that it is true."""
+        predicate = self.predicate(fact.predicate)
+        return Atom(fact, ">=", 1) if predicate is not None and predicate.numeric else Atom(fact)
 
 
 @runtime_checkable

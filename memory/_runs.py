@@ -39,11 +39,6 @@ class Runs(Database):
         rows = self._rows("SELECT id, data FROM runs ORDER BY id")
         return [read(RunRecord, from_text(data, f"run {i}"), f"run {i}") for i, data in rows]
 
-    def latest_run(self, status: str | None = None) -> RunRecord | None:
-        """The newest run (with this status), or None."""
-        row = self._one("SELECT max(id) FROM runs WHERE ? IS NULL OR status = ?", (status, status))
-        return None if row[0] is None else self.run(int(row[0]))
-
     def update_run(
         self, run_id: int, *, status: str | None = None, spent: Cost | None = None, note: str | None = None
     ) -> RunRecord:

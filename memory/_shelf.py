@@ -119,12 +119,6 @@ class Shelf(Database):
             for action, data in sorted(rows)
         ]
 
-    def delete_contracts(self, fingerprint: str, actions: Iterable[str]) -> None:
-        """Forget the contracts of these actions (their texts); unknown ones are ignored."""
-        with self.transaction():
-            for action in actions:
-                self._write("DELETE FROM contracts WHERE fingerprint = ? AND action = ?", (fingerprint, str(action)))
-
     def put_document(self, kind: str, id: str, data: Json) -> None:
         """Store JSON under a kind and an id, in place of what was there."""
         self._write("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (kind, id, to_text(data)))

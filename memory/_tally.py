@@ -53,8 +53,8 @@ class Reader:
     """Takes steps into tallies. What it goes by is what the world's spec said when the book was opened."""
 
     def __init__(self, spec: WorldSpec) -> None:
-        self._contexts = {p.name for p in spec.predicates if p.context}
-        self._sought = {p.seeks for p in spec.primitives if p.seeks}
+        self._contexts = spec.contexts
+        self._sought = spec.sought
         self._reasons = "reasons" in spec.capabilities
         self._seeking = {p.name: p.seeks for p in spec.primitives if p.seeks}
 
@@ -174,14 +174,9 @@ class Reader:
         missing = [f for f in sorted(entry.held, key=str) if not before.value(f)]
         own = [f for f in missing if set(f.args) & set(action.args)]
         for fact in (own or missing)[:_SUSPECTS]:
-            atom = Atom(fact, ">=", 1) if _is_numeric(spec, fact) else Atom(fact)
+            atom = spec.present(fact)
             entry.conditions[fact, atom.op] = TalliedCondition(atom, 0.0, 0, 1)
             entry.changes += 1
-
-
-def _is_numeric(spec: WorldSpec, fact: Fact) -> bool:
-    predicate = spec.predicate(fact.predicate)
-    return predicate is not None and predicate.numeric
 
 
 def _members(spec: WorldSpec, fact: Fact) -> list[Fact]:

@@ -48,7 +48,7 @@ class ContractBook:
         self._dirty: set[Action] = set()
         self._cache: dict[Action, Contract] = {}
         self._schemas: dict[str, Contract | None] = {}
-        self._lifted: dict[str, Contract] = {}
+        self._declared_schemas: dict[str, Contract] = {}
         self._reader = Reader(spec)
         for contract in contracts:
             self._restore(contract)
@@ -96,7 +96,7 @@ class ContractBook:
         """
         found: dict[Action, Contract] = {}
         for primitive in self.spec.primitives:
-            schema = self._lifted.get(primitive.name)
+            schema = self._declared_schemas.get(primitive.name)
             if schema is None:
                 continue
             size = len(schema.action.args)
@@ -116,7 +116,7 @@ class ContractBook:
 
     def predicted(self, action: Action) -> Contract:
         """What an action of this primitive usually needs and does, for one that was never tried."""
-        schema = self._lifted.get(action.name) or self._schema(action.name)
+        schema = self._declared_schemas.get(action.name) or self._schema(action.name)
         if schema is None:
             return Contract(action, self.spec.fingerprint)
         return self._bound(schema, action)
@@ -161,8 +161,8 @@ class ContractBook:
         primitive = self.spec.primitive(action.name)
         if primitive is None:
             return
-        if action not in self._entries and action.name in self._lifted:
-            self.declare([self._bound(self._lifted[action.name], action)])
+        if action not in self._entries and action.name in self._declared_schemas:
+            self.declare([self._bound(self._declared_schemas[action.name], action)])
         entry = self._entries.setdefault(action, Tally())
         self._touch(action)
         entry.steps += outcome.steps
@@ -181,8 +181,8 @@ class ContractBook:
         """Take in what a world declares or a document tells; induced evidence stays and is added to."""
         for contract in contracts:
             if any(str(a).startswith("$") for a in contract.action.args):
-                if self._lifted.get(contract.action.name) != contract:
-                    self._lifted[contract.action.name] = contract
+                if self._declared_schemas.get(contract.action.name) != contract:
+                    self._declared_schemas[contract.action.name] = contract
                     self.version += 1
                 continue
             entry = self._entries.setdefault(contract.action, Tally())

@@ -113,7 +113,7 @@ def state_text(snapshot: Snapshot, spec: WorldSpec | None = None, limit: int = 1
 
     Zero, false and (with ``spec``) context facts are left out; so is what exceeds ``limit`` facts, numbers first.
     """
-    hidden = {p.name for p in spec.predicates if p.context} if spec is not None else set()
+    hidden = spec.contexts if spec is not None else frozenset()
     kept = [(f, v) for f, v in snapshot.facts.items() if v and f.predicate not in hidden]
     kept.sort(key=lambda item: (isinstance(item[1], bool), str(item[0])))
     groups: dict[str, list[str]] = {}

@@ -144,7 +144,7 @@ def test_every_folder_says_what_it_owns_and_exports(folder: str) -> None:
 
 
 def test_core_exports_every_public_class_of_its_modules() -> None:
-    # `KINDS` stands in two modules with two meanings, and TypeVars are nobody's business.
+    # Constants and TypeVars are nobody's business.
     for path in _sources("core"):
         module = importlib.import_module(f"habilis.core.{path.stem}" if path.stem != "__init__" else "habilis.core")
         own = {

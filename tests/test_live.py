@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from habilis.core import Cost, Event, EventStream, Json
-from habilis.core.events import KINDS
+from habilis.core.events import EVENTS
 from habilis.live import LiveView
 
 SPENT = Cost(usd=0.004, seconds=75.0, world_steps=3300)
@@ -93,7 +93,7 @@ def test_a_pipe_gets_no_escape_codes() -> None:
     console = _pipe()
     with LiveView(console) as view:
         events = _started(view)
-        for kind in KINDS:
+        for kind in EVENTS:
             events.emit(kind, 0)
         view.final_table(Summary())
     assert "\x1b" not in _text(console)
@@ -155,7 +155,7 @@ def test_distillation_has_its_own_line_and_a_rejection_is_told_as_a_result() -> 
     assert "distilling" not in picture
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EVENTS)
 def test_an_event_may_lack_any_of_its_data(kind: str) -> None:
     view = LiveView(_terminal())
     view(Event(kind, {}))

@@ -46,7 +46,7 @@ class DistilResult:
 @dataclass(frozen=True)
 class _Memory:
     texts: Tensor  # (n, length), for the Fisher
-    held_out: Tensor  # (8, length), for the drift
+    held_out: Tensor  # (_HELD_OUT_TEXTS, length), for the drift
     fisher: Path
 
 

@@ -221,7 +221,7 @@ class SearchWriter:
         if context.simulator is None:
             return False
         version = self._book.version
-        seeking = {p.name for p in context.spec.primitives if p.seeks}
+        seeking = context.spec.seeking
         unknown = [a for a in sorted(self._afforded, key=str) if a not in self._book and a.name not in seeking]
         random.Random(task.seed).shuffle(unknown)
         prior = self._prior() if unknown else None
@@ -241,7 +241,6 @@ class SearchWriter:
 
     def _failed(self, task: Task, regression: Regression, explored: Counter[Action]) -> list[Action]:
         """Actions that never succeeded but are in reach now; first those that bring about what stands in the way."""
-        seeking = {p.name for p in regression.spec.primitives if p.seeks}
         blocked: set[Fact] = set()
         for atom in task.goal.atoms:
             for fact in regression.blockers(atom.fact, direction(atom) is not False, limit=8):
@@ -249,7 +248,7 @@ class SearchWriter:
                 blocked |= {fact} | {Fact(fact.predicate, (m, *fact.args[1:])) for m in members}
         found: list[tuple[int, bool, str, Action]] = []
         for action in self._afforded:
-            if action.name in seeking or action not in self._book or self._book.tried(action):
+            if action.name in regression.spec.seeking or action not in self._book or self._book.tried(action):
                 continue
             contract = self._book.contract(action)
             if explored[action] < self._settings.tries and regression.conditions(contract) is not None:
@@ -262,8 +261,7 @@ class SearchWriter:
 
         It runs in the world itself, under the same approval and limits as any program.
         """
-        seeking = {p.name for p in context.spec.primitives if p.seeks}
-        unknown = [a for a in context.affordances if a.name not in seeking and not self._book.tried(a)]
+        unknown = [a for a in context.affordances if a.name not in context.spec.seeking and not self._book.tried(a)]
         unknown = [a for a in unknown if explored[a] < self._settings.tries]
         while unknown:
             action = min(unknown, key=lambda a: (explored[a], str(a)))

@@ -312,7 +312,7 @@ class Life:
         self.ledger, self.events = Ledger(limit), EventStream()
         self.seen: list[Event] = []
         self.events.subscribe(self.seen.append)
-        latest = journal.latest_run()
+        latest = next(reversed(journal.runs()), None)
         run_id = latest.id if latest is not None else journal.start_run({"kind": "test"})
         if latest is not None:
             self.ledger.restore(latest.spent)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.agent.conftest import craft_like, make_world
 
 from habilis.agent.meter import SearchMeter
-from habilis.agent.regression import Choice, Regression, Source, direction, skills_by_fact
+from habilis.agent.regression import Regression, Source, Way, direction, skills_by_fact
 from habilis.core import (
     Action,
     Atom,
@@ -56,23 +56,23 @@ def regression(contracts: Sequence[Contract], **options: object) -> Regression:
     return Regression(ContractBook(TRUTHS, contracts), TRUTHS, **options)  # type: ignore[arg-type]
 
 
-def fallback_free(choice: Choice) -> list[Choice]:
-    return [c for _, c in choice.needs]
+def fallback_free(way: Way) -> list[Way]:
+    return [c for _, c in way.needs]
 
 
-def assert_ends(choice: Choice, above: frozenset[object] = frozenset()) -> None:
+def assert_ends(way: Way, above: frozenset[object] = frozenset()) -> None:
     """No fact is needed, at any depth, for bringing itself about."""
-    assert choice.wanted not in above
-    for below in fallback_free(choice):
-        assert_ends(below, above | {choice.wanted})
+    assert way.wanted not in above
+    for below in fallback_free(way):
+        assert_ends(below, above | {way.wanted})
 
 
 def test_a_chain_is_solved_and_a_gap_is_not() -> None:
     known = regression([contract("1", [], "a"), contract("2", ["a"], "b"), contract("3", ["b", "gold"], "c")])
-    choice = known.solve(have("b"))
-    assert choice is not None
-    assert choice.contract is not None
-    assert (choice.kind, choice.contract.action, choice.height) == ("act", Action("do", ("2",)), 2)
+    way = known.solve(have("b"))
+    assert way is not None
+    assert way.contract is not None
+    assert (way.kind, way.contract.action, way.height) == ("act", Action("do", ("2",)), 2)
     assert known.solve(have("c")) is None
     assert known.solve(have("never heard of")) is None
 
@@ -95,12 +95,10 @@ def test_a_failure_inside_a_circle_is_not_remembered_against_others() -> None:
 
 
 def test_the_cheapest_alternative_is_taken() -> None:
-    choice = regression([contract("1", [], "a", 9), contract("2", ["b"], "a"), contract("3", [], "b", 3)]).solve(
-        have("a")
-    )
-    assert choice is not None
-    assert choice.contract is not None
-    assert choice.contract.action == Action("do", ("2",))
+    way = regression([contract("1", [], "a", 9), contract("2", ["b"], "a"), contract("3", [], "b", 3)]).solve(have("a"))
+    assert way is not None
+    assert way.contract is not None
+    assert way.contract.action == Action("do", ("2",))
 
 
 def test_what_falls_is_brought_about_by_what_lowers_it() -> None:
@@ -113,27 +111,27 @@ def test_what_falls_is_brought_about_by_what_lowers_it() -> None:
 
 def test_a_tag_is_any_of_its_members() -> None:
     known = regression([contract("1", [], "a", 4), contract("2", [], "b", 3), contract("3", [], "c", 1)])
-    choice = known.solve(have("#ab"))
-    assert choice is not None
-    assert choice.kind == "any"
-    assert [o.wanted[0] for o in choice.options] == [have("b"), have("a")]
+    way = known.solve(have("#ab"))
+    assert way is not None
+    assert way.kind == "any"
+    assert [o.wanted[0] for o in way.options] == [have("b"), have("a")]
     assert regression([contract("3", [], "c")]).solve(have("#ab")) is None
 
 
 def test_a_known_skill_is_a_leaf() -> None:
     skill = example_skill("make_b", goal='have("b")', parameters=())
     known = regression([contract("2", ["b"], "a")], skills=skills_by_fact([skill]))
-    choice = known.solve(have("a"))
-    assert choice is not None
-    assert [c.kind for c in fallback_free(choice)] == ["skill"]
+    way = known.solve(have("a"))
+    assert way is not None
+    assert [c.kind for c in fallback_free(way)] == ["skill"]
 
 
 def test_what_holds_and_nothing_brings_about_is_taken_for_given() -> None:
     needs_key = [contract("1", ["key"], "a")]
     assert regression(needs_key).solve(have("a")) is None
-    choice = regression(needs_key, facts={have("key"): True}).solve(have("a"))
-    assert choice is not None
-    assert [c.kind for c in fallback_free(choice)] == ["given"]
+    way = regression(needs_key, facts={have("key"): True}).solve(have("a"))
+    assert way is not None
+    assert [c.kind for c in fallback_free(way)] == ["given"]
 
 
 def test_what_was_given_only_because_of_a_circle_is_not_remembered() -> None:
@@ -148,9 +146,9 @@ def test_what_was_given_only_because_of_a_circle_is_not_remembered() -> None:
         facts={have("b"): True},
     )
     assert known.solve(have("b")) is not None
-    choice = known.solve(have("a"))
-    assert choice is not None
-    assert [c.kind for c in fallback_free(choice)] == ["act"]
+    way = known.solve(have("a"))
+    assert way is not None
+    assert [c.kind for c in fallback_free(way)] == ["act"]
 
 
 def test_seeking_and_what_to_do_where_nothing_is_found() -> None:
@@ -265,22 +263,22 @@ def moving(places: int, things: int) -> tuple[list[Contract], dict[Fact, bool]]:
 def test_facts_that_all_need_each_other_are_expanded_once_each() -> None:
     contracts, facts = moving(places=6, things=6)
     known = regression(contracts, facts=facts)
-    choice = known.solve(have("0 at 1"))
-    assert choice is not None
-    assert choice.contract is not None
-    assert choice.contract.action == Action("do", ("move 0 0 1",))
-    assert {c.kind for _, c in choice.needs} == {"given"}
+    way = known.solve(have("0 at 1"))
+    assert way is not None
+    assert way.contract is not None
+    assert way.contract.action == Action("do", ("move 0 0 1",))
+    assert {c.kind for _, c in way.needs} == {"given"}
     assert known.nodes <= 2 * 6 * 6
-    assert_ends(choice)
+    assert_ends(way)
 
 
 def test_where_too_much_hangs_together_what_holds_is_taken_for_given() -> None:
     for size, kind, most in ((900, "act", 901), (5_000, "given", 1_100)):
         chain = [contract(str(i), [f"f{i + 1}"], f"f{i}") for i in range(size)] + [contract("last", [], f"f{size}")]
         known = regression(chain, facts={have(f"f{i}"): True for i in range(1, size + 1)})
-        choice = known.solve(have("f0"))
-        assert choice is not None
-        assert [c.kind for c in fallback_free(choice)] == [kind]
+        way = known.solve(have("f0"))
+        assert way is not None
+        assert [c.kind for c in fallback_free(way)] == [kind]
         assert known.nodes <= most
 
 
@@ -288,21 +286,21 @@ def test_a_way_through_a_circle_that_starts_from_what_holds_is_found() -> None:
     # c needs b, b needs a, a needs c; a holds.
     circle = [contract("1", ["a"], "b"), contract("2", ["b"], "c"), contract("3", ["c"], "a")]
     assert regression(circle).solve(have("c")) is None
-    choice = regression(circle, facts={have("a"): True}).solve(have("c"))
-    assert choice is not None
-    assert [c.wanted[0] for c in fallback_free(choice)] == [have("b")]
-    assert [(c.wanted[0], c.kind) for c in fallback_free(fallback_free(choice)[0])] == [(have("a"), "given")]
+    way = regression(circle, facts={have("a"): True}).solve(have("c"))
+    assert way is not None
+    assert [c.wanted[0] for c in fallback_free(way)] == [have("b")]
+    assert [(c.wanted[0], c.kind) for c in fallback_free(fallback_free(way)[0])] == [(have("a"), "given")]
 
 
 def test_what_holds_already_adds_nothing_to_the_cost() -> None:
-    ways = [contract("1", ["lamp"], "a", 2), contract("2", [], "a", 3), contract("3", [], "lamp", 9)]
+    acts = [contract("1", ["lamp"], "a", 2), contract("2", [], "a", 3), contract("3", [], "lamp", 9)]
     taken = {}
     for lit in (False, True):
-        choice = regression(ways, facts={have("lamp"): lit}).solve(have("a"))
-        assert choice is not None
-        assert choice.contract is not None
-        taken[lit] = choice.contract.action.args
-        assert all(c.kind == "act" for c in fallback_free(choice))  # it is guarded still: the skill is general
+        way = regression(acts, facts={have("lamp"): lit}).solve(have("a"))
+        assert way is not None
+        assert way.contract is not None
+        taken[lit] = way.contract.action.args
+        assert all(c.kind == "act" for c in fallback_free(way))  # it is guarded still: the skill is general
     assert taken == {False: ("2",), True: ("1",)}
 
 
@@ -310,11 +308,11 @@ def test_the_first_of_equal_ways_in_the_order_of_the_world_is_taken() -> None:
     done = Fact("done")
     for order in (("zip", "add"), ("add", "zip")):
         spec = replace(TRUTHS, primitives=tuple(Primitive(name, "") for name in order))
-        ways = [Contract(Action(name), "f", (), (Effect(done, value=True),)) for name in ("add", "zip")]
-        choice = Regression(ContractBook(spec, ways), spec).solve(done)
-        assert choice is not None
-        assert choice.contract is not None
-        assert choice.contract.action == Action(order[0])
+        acts = [Contract(Action(name), "f", (), (Effect(done, value=True),)) for name in ("add", "zip")]
+        way = Regression(ContractBook(spec, acts), spec).solve(done)
+        assert way is not None
+        assert way.contract is not None
+        assert way.contract.action == Action(order[0])
 
 
 # ---------------------------------------------------------------------- against a solver that cannot be wrong
@@ -347,17 +345,17 @@ def test_against_brute_force(graph: list[tuple[list[str], str, int]], order: lis
     known = regression(contracts)
     best = _cheapest(graph)
     for name in order:
-        choice = known.solve(have(name))
-        assert (choice is not None) == (name in best), name
-        if choice is None:
+        way = known.solve(have(name))
+        assert (way is not None) == (name in best), name
+        if way is None:
             continue
-        assert_ends(choice)
-        assert choice.contract is not None
-        assert choice.cost == pytest.approx(_cost([c.cost for c in fallback_free(choice)], choice.contract.cost))
-        assert choice.cost >= best[name] - 1e-9
+        assert_ends(way)
+        assert way.contract is not None
+        assert way.cost == pytest.approx(_cost([c.cost for c in fallback_free(way)], way.contract.cost))
+        assert way.cost >= best[name] - 1e-9
         rank = {f: i for i, f in enumerate(_FACTS)}
         if all(rank[n] < rank[g] for needs, g, _ in graph for n in needs):
-            assert choice.cost == pytest.approx(best[name])
+            assert way.cost == pytest.approx(best[name])
 
 
 @settings(max_examples=200, deadline=None)
@@ -367,6 +365,6 @@ def test_without_circles_the_cheapest_is_found(graph: list[tuple[list[str], str,
     known = regression([contract(str(i), n, g, c) for i, (n, g, c) in enumerate(layered)])
     best = _cheapest(layered)
     for name in reversed(_FACTS):
-        choice = known.solve(have(name))
-        assert (choice.cost if choice is not None else None) == (pytest.approx(best[name]) if name in best else None)
+        way = known.solve(have(name))
+        assert (way.cost if way is not None else None) == (pytest.approx(best[name]) if name in best else None)
     assert known.nodes <= len(_FACTS) * (1 + len(list(itertools.chain.from_iterable(n for n, _, _ in layered))))

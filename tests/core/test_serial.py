@@ -94,7 +94,7 @@ EPISODE = Episode(
 CONTRACT = Contract(
     Action("craft", ("stick",)),
     "f00d",
-    (Condition(Atom.parse('count("#planks") >= 2'), 2.0, True, 5, 1),),
+    (Condition(Atom.parse('count("#planks") >= 2'), 2.0, True, 5),),
     (Effect(STICK, 4.0, seen=5), Effect(Fact("lit", ()), value=True, seen=2)),
     5,
     1,
@@ -128,6 +128,9 @@ def test_goals_facts_and_actions_are_written_as_the_text_that_people_read() -> N
 
 def test_unknown_keys_are_ignored_and_bad_data_is_a_value_error() -> None:
     assert load(Cost, {"usd": 1.5, "invented_later": 3}) == Cost(usd=1.5)
+    old = dump(CONTRACT)
+    old["conditions"][0]["refuted"] = 0  # an early build wrote it
+    assert load(Contract, old) == CONTRACT
     with pytest.raises(ValueError):
         load(Task, {"goal": "four sticks please", "world": "craft", "seed": 1, "text": ""})
     with pytest.raises(ValueError):
