@@ -203,3 +203,44 @@ def test_a_long_program_is_simulated_from_its_second_run_on() -> None:
         limits = RunLimits(world_steps=None)
         long = [runner.run(program, craft(), args={"n": 700}, limits=limits).returned[0] for _ in range(2)]
     assert (short, long) == ([True, True], [True, False])
+
+
+@pytest.mark.parametrize("caught", [True, False])
+def test_a_program_too_deep_in_calls_is_no_forger(fast: ConfinedRunner, caught: bool) -> None:
+    world = craft()
+    source = (
+        "def main():\n    def f(d):\n        world.move('east' if d % 2 else 'west'); f(d + 1)\n"
+        + ("    try: f(0)\n    except RecursionError: pass\n" if caught else "    f(0)\n")
+        + "    world.move('north')\n    world.observe()\n    return world.explored()"
+    )
+    t = fast.run(Program("main", source), world)
+    assert (t.error.kind if t.error else None) == (None if caught else "RecursionError"), t.error
+    assert len(t.steps) > 100
+    again = craft()
+    for step in t.steps:
+        assert again.act(step.action) == step.outcome
+    assert digest(again) == digest(world)
+    if caught:
+        assert t.returned == next(v for f, v in t.after.facts.items() if f.predicate == "explored")
+
+
+def test_a_world_that_raises_in_the_copy_alone_is_followed(fast: ConfinedRunner) -> None:
+    """What the copy cannot do the host does, and the copy goes on from where the host's world is."""
+    world = craft()
+    source = (
+        "def main():\n    world.find('dirt')\n    w = world._ways.simulation\n    act = w._act\n"
+        "    w._act = None\n    world.gather('dirt')\n    w._act = act\n    world.place('dirt')\n"
+        "    for _ in range(300): world.gather('dirt'); world.place('dirt')\n    return world.count('dirt')"
+    )
+    t = fast.run(Program("main", source), world)
+    assert (t.error, t.returned, len(t.steps)) == (None, 0, 603)
+
+
+def test_arguments_are_the_same_on_both_paths(fast: ConfinedRunner, live: ConfinedRunner) -> None:
+    source = (
+        "from fractions import Fraction\ndef main():\n    out = []\n    for n in (0, 0.0, False, Fraction(0), '0'):\n"
+        "        try: out.append(world.find('dirt', n).value)\n"
+        "        except (TypeError, ActionFailed) as e: out.append(type(e).__name__)\n    return out"
+    )
+    t = both(fast, live, source)
+    assert t.returned[3] == "TypeError"

@@ -33,6 +33,7 @@ from habilis.worlds.runner._worker import (
     Owner,
     Setup,
 )
+from habilis.worlds.runner.worker import wire
 from habilis.worlds.runner.worker.frames import ENDED, NEXT
 
 SERVER = Path(__file__).resolve().parent / "worker" / "server.py"
@@ -310,7 +311,8 @@ def _start(
             "canary": [*canary.told, "bubblewrap"] if bubblewrap else None,
         }
         with contextlib.suppress(OSError):  # if it is gone already, greeting it tells why
-            ours.send(json.dumps(config).encode())
+            for packet in wire.packets(json.dumps(config).encode()):
+                ours.send(packet)
     except BaseException:
         ours.close()
         raise

@@ -168,6 +168,8 @@ class Session:
             elif message == ["observe"]:
                 snapshot = observed(self._world)
                 self._reply([facts_of(snapshot), tags_of(self._world, snapshot)])
+            elif self._simulated and message == ["sync"]:
+                self._reply(self._state())
             elif self._simulated and kind == "trace":
                 self._repeat(message)
             elif self._simulated and kind == "state":
@@ -187,7 +189,9 @@ class Session:
         if len(message) != 3:
             raise Malformed("an action is not a name with a list of arguments")
         action, outcome = self._act(message[1], message[2])
-        self._reply(_told(outcome), action)
+        # What only the host could do, the worker's own world has not done.
+        state = [self._state()] if self._simulated else []
+        self._reply([*_told(outcome), *state], action)
 
     def _several(self, message: list[Any]) -> None:
         """Actions one after the other, up to the first that fails; one reply."""
@@ -210,7 +214,7 @@ class Session:
     def _act(self, name: Any, args: Any) -> tuple[Action, Outcome]:
         """Check an action, pay for it, do it, record it."""
         try:
-            action, primitive = self._known[(name, *args)]
+            action, primitive = self._known[(name, *args) if type(args) is list else ()]
         except (KeyError, TypeError):
             action, primitive = self._checked(name, args)
         self._account.before(primitive)
@@ -280,6 +284,9 @@ class Session:
                     f"{_short(one[2])}, and repeating it came to {_short(seen(outcome))}",
                 )
 
+    def _state(self) -> Json:
+        return self._world.save()  # type: ignore[attr-defined]  # a simulated world has it
+
     def _compare(self, message: list[Any]) -> None:
         told = message[1] if len(message) == 2 else None
         if told != digest(self._world):
@@ -317,7 +324,7 @@ class Session:
         self._heard = time.monotonic()
         self._deadline += self._heard - began  # a slow tool is not a hanging program
         if self._simulated:  # a tool may have changed the world
-            reply.append(self._world.save() if digest(self._world) != state else None)  # type: ignore[attr-defined]
+            reply.append(self._state() if digest(self._world) != state else None)
         try:
             data = _encode(reply)
         except (TypeError, ValueError) as error:

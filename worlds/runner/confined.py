@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Mapping
 from contextvars import ContextVar
 from types import TracebackType
@@ -29,8 +31,6 @@ _NAMES = 10_000
 _KEPT = 4  # workers
 
 _Key: TypeAlias = tuple[str, int]
-# How many programs the caller is in: a tool of one may run another, in a thread that its context is copied to.
-_depth: ContextVar[int] = ContextVar("depth", default=0)
 
 
 class ConfinedRunner:
@@ -66,10 +66,18 @@ class ConfinedRunner:
         # The last used comes last.
         self._workers: dict[_Key, tuple[Worker, Isolation]] = {}
         self._busy: set[_Key] = set()
-        self._runs: dict[int, threading.Lock] = {}  # one run at a time at each depth
-        self._lock = threading.RLock()  # of what is above, for a moment
+        # How many programs the caller is in: a tool of one may run another, in a thread that its context is copied to.
+        self._depth: ContextVar[int] = ContextVar("depth", default=0)
+        self._unlock()
+        _RUNNERS.add(self)
         self._spec: tuple[WorldSpec, dict[str, Any]] | None = None
         self._lengths: dict[str, int] = {}  # steps of each program's last run
+
+    def _unlock(self) -> None:
+        """Locks that nobody holds: at first, and in a fork of the host, where whoever held them is not."""
+        self._busy.clear()
+        self._runs: dict[int, threading.Lock] = {}  # one run at a time at each depth
+        self._lock = threading.RLock()  # of workers, busy and runs, for a moment
 
     @property
     def isolation(self) -> Isolation:
@@ -109,7 +117,7 @@ class ConfinedRunner:
         """
         limits = limits if limits is not None else RunLimits()
         programs = {**(skills or {}), program.name: program}
-        depth = _depth.get()
+        depth = self._depth.get()
         with self._lock:
             turn = self._runs.setdefault(depth, threading.Lock())
         with turn:
@@ -131,11 +139,11 @@ class ConfinedRunner:
                 simulated=portable is not None,
             )
             began = time.perf_counter()
-            nested = _depth.set(depth + 1)
             try:
+                self._depth.set(depth + 1)
                 tier = self._start(session, depth, portable, limits, job)
             finally:
-                _depth.reset(nested)
+                self._depth.set(depth)
             self._lengths[program.name] = len(session.steps)
             return Trajectory(
                 steps=tuple(session.steps),
@@ -151,7 +159,12 @@ class ConfinedRunner:
             )
 
     def close(self) -> None:
-        """End the workers, after the run that is going on. A later run starts new ones."""
+        """End the workers, after the run that is going on. A later run starts new ones.
+
+        Raises `InputError` within a run, such as from a tool: it would wait for itself.
+        """
+        if self._depth.get():
+            raise InputError("close() was called by what a program runs; close the runner after the run")
         with self._lock:
             turn = self._runs.setdefault(0, threading.Lock())
         with turn, self._lock:
@@ -276,6 +289,18 @@ def _shown(args: Mapping[str, Json]) -> str:
         return f"named {', '.join(args)}"[:200]
 
 
+_RUNNERS: weakref.WeakSet[ConfinedRunner] = weakref.WeakSet()
+
+
+def _unlock_all() -> None:
+    for runner in list(_RUNNERS):
+        runner._unlock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock_all)
+
+
 def _maker(world: World) -> tuple[str, Mapping[str, Json]] | None:
     """How a worker makes such a world; None where the host alone may have it."""
     if "portable" not in world.spec.capabilities or not isinstance(world, Portable):
@@ -285,8 +310,6 @@ def _maker(world: World) -> tuple[str, Mapping[str, Json]] | None:
 
 def _path() -> tuple[str, ...]:
     """Where this Python finds its modules, as the worker is to find them."""
-    import os
-
     return tuple(path for path in sys.path if path and os.path.isabs(path) and os.path.isdir(path))
 
 

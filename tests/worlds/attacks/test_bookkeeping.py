@@ -7,6 +7,10 @@ import os
 import random
 import resource
 import signal
+import subprocess
+import sys
+import textwrap
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +21,7 @@ from tests.worlds.attacks.payloads import PRELUDE
 from tests.worlds.attacks.test_integrity import attack
 from tests.worlds.counter import CounterWorld
 
-from habilis.core import Action, Ledger, Program, RunLimits
+from habilis.core import Action, InputError, Ledger, Program, RunLimits
 from habilis.tools import HostTools, ToolRegistry, tool
 from habilis.worlds.craft import CraftWorld
 from habilis.worlds.runner import ConfinedRunner, probe
@@ -232,10 +236,87 @@ def test_workers_do_not_pile_up() -> None:
 
 
 def test_arguments_nested_without_end_are_a_clear_error(runner: ConfinedRunner, world: Any) -> None:
-    from habilis.core import InputError
-
     deep: list[Any] = []
     for _ in range(5_000):
         deep = [deep]
     with pytest.raises(InputError, match="no JSON form"):
         runner.run(Program("main", "def main(x): pass"), world, args={"x": deep})
+
+
+def test_a_fork_of_the_host_does_not_wait_for_a_run_that_is_not_there(world: Any) -> None:
+    """Another thread's run holds its turn when the host forks; in the fork nobody would give it back."""
+    with ConfinedRunner(isolation="seccomp") as runner:
+        loop = Program("main", "def main():\n    while True: pass")
+        thread = threading.Thread(target=lambda: runner.run(loop, CounterWorld(), limits=RunLimits(seconds=3)))
+        thread.start()
+        time.sleep(0.5)
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                signal.alarm(20)
+                code = 0 if runner.run(ONE, CounterWorld()).returned == 1 else 2
+                runner.close()
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        thread.join()
+        assert runner.run(ONE, world).returned == 1
+
+
+def test_closing_within_a_run_is_refused(world: Any) -> None:
+    class Closing:
+        def names(self) -> tuple[str, ...]:
+            return ("close",)
+
+        def call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+            runner.close()
+
+    with ConfinedRunner(isolation="seccomp") as runner:
+        with pytest.raises(InputError, match="close the runner after the run"):
+            runner.run(Program("main", "def main(): tools.close()"), world, tools=Closing())
+        assert runner.run(ONE, world).returned == 1
+
+
+@pytest.mark.parametrize("depth", [28, 29, 30, 31, 32, 33, 40])
+def test_nesting_near_the_limit_is_a_value_or_named(runner: ConfinedRunner, world: Any, depth: int) -> None:
+    class Tools:
+        def names(self) -> tuple[str, ...]:
+            return ("same",)
+
+        def call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+            return args[0]
+
+    source = (
+        f"def main():\n    v = 1\n    for _ in range({depth}): v = [v]\n"
+        "    try: print(tools.same(v) == v)\n    except ValueError: print('deep')\n    return v"
+    )
+    t = runner.run(Program("main", source), world, tools=Tools())
+    assert t.error is None, t.error
+    assert t.printed in ("True\n", "deep\n")
+    assert t.returned == "<list nested deeper than 32>" or isinstance(t.returned, list)
+
+
+def test_hosts_with_odd_settings(tmp_path: Path) -> None:
+    """Blocked signals, SIGCHLD ignored, few descriptors, a long path: the same runs, limits and lines."""
+    source = textwrap.dedent("""
+        import resource, signal, sys
+        from habilis.core import *
+        from habilis.worlds.runner import ConfinedRunner
+        class W:
+            spec = WorldSpec("w", "", (), (), "1")
+            def observe(self): return Snapshot()
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGXCPU, signal.SIGALRM, signal.SIGCHLD])
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        sys.path += [FOLDER + "/" + "x" * 200 + str(i) for i in range(2)] * 1000
+        with ConfinedRunner(isolation="seccomp", modules=("bisect",)) as runner:
+            loop = Program("main", "def main():\\n    x = 1\\n    while True: pass")
+            error = runner.run(loop, W(), limits=RunLimits(seconds=0.3)).error
+            print(error.kind, error.line, runner.run(Program("main", "def main(): return 5"), W()).returned)
+    """)
+    for i in range(2):
+        (tmp_path / ("x" * 200 + str(i))).mkdir()
+    source = source.replace("FOLDER", repr(str(tmp_path)))
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["time", "3", "5"], done.stderr

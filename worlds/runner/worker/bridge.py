@@ -34,7 +34,7 @@ class Bridge:
             command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
         theirs.close()
-        self._control.send(config.encode())
+        self._control.send(b"." + config.encode())
         self._in, self._out = bytearray(), bytearray()
         self._spares: list[list[int]] = []
         self._run: dict[bytes, int] | None = (

@@ -162,7 +162,10 @@ class Tools:
                 raise TypeError(f"tools.{name}() has no parameter {odd!r}")
             if self._simulation is not None:
                 self._simulation.tell()  # the host's world has to be where this one is
-            reply = self._host.ask(encode(["tool", name, args, kwargs]))
+            request = encode(["tool", name, args, kwargs])
+            if wire.too_deep(request.encode()):
+                raise ValueError(f"tools.{name}() takes arguments that are nested at most {wire.DEPTH - 3} deep")
+            reply = self._host.ask(request)
             if self._simulation is not None and reply[2] is not None:
                 self._simulation.load(reply[2])
             if reply[0]:
@@ -212,7 +215,7 @@ def _encode_returned(value: Any) -> str:
     """The returned value as JSON; what has no JSON form is named by its type, for it is only a claim anyway."""
     try:
         text = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_json, ensure_ascii=False).encode(value)
-        if wire.too_deep(text.encode()):  # `encode` fails on half of a surrogate pair
+        if wire.too_deep(b"[" + text.encode() + b"]"):  # `encode` fails on half of a surrogate pair
             text = encode(f"<{type(value).__name__} nested deeper than {wire.DEPTH}>")
     except (TypeError, ValueError, RecursionError):
         text = encode(f"<{type(value).__name__}>")
@@ -286,7 +289,7 @@ def _simulation(host: Host, job: Mapping[str, Any], world: Any) -> Simulation | 
     if world is None:
         return None
     world.load(job["state"])
-    return Simulation(world, job["left"], host.say)
+    return Simulation(world, job["left"], host.say, host.ask)
 
 
 def serve(fd: int, bell: Any = None, world: Any = None) -> None:

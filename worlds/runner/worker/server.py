@@ -60,12 +60,21 @@ def _fix_addresses() -> None:
         os.execv(sys.executable, sys.orig_argv)
 
 
+def _receive(control: socket.socket) -> bytes:
+    """A message of the host's, as ``wire`` takes it apart; that cannot be imported yet."""
+    parts = [b"+"]
+    while parts[-1][:1] == b"+":
+        parts.append(control.recv(1 << 17))
+    if not parts[-1]:  # the host has gone
+        os._exit(0)
+    return b"".join(part[1:] for part in parts)
+
+
 if __name__ == "__main__":
     _fix_addresses()
     _control = socket.socket(fileno=int(sys.argv[1]))
-    _config = json.loads(_control.recv(1 << 20) or "null")
-    if _config is None:
-        os._exit(0)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # not what the host's thread blocked
+    _config = json.loads(_receive(_control))
     sys.path[:0] = _config["path"]
     if _config["portable"] is None:
         _adopt_own_package()
@@ -121,7 +130,7 @@ def _run(rpc: int, out: int, dump: int, bell: mmap.mmap, server: int, world: Any
 
 def _take(rpc: int, out: int, dump: int) -> None:
     """Keep the run's descriptors, where the rest expects them, and close all others."""
-    rpc, out, dump = (fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in (rpc, out, dump))
+    rpc, out, dump = (fcntl.fcntl(fd, fcntl.F_DUPFD, DUMP + 1) for fd in (rpc, out, dump))
     for source, target in ((out, 1), (out, 2), (rpc, RPC), (dump, DUMP)):
         os.dup2(source, target)
     os.closerange(DUMP + 1, 4096)

@@ -47,14 +47,17 @@ def seen(outcome: Any) -> list[Any]:
 class Simulation:
     """Does actions in the world given, and tells the host of them.
 
-    ``left``: world steps and calls until the run's limits.
+    ``left``: world steps and calls until the run's limits. ``say`` tells the host, ``ask`` is answered by it.
     """
 
-    def __init__(self, world: Any, left: Sequence[int | None], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, world: Any, left: Sequence[int | None], say: Callable[[str], None], ask: Callable[[str], Any]
+    ) -> None:
         from habilis.core import Action, InputError, Outcome  # here, for the live path's worker has none of it
 
         self.action, self._input_error, self._outcome = Action, InputError, Outcome
-        self._world, self._act, self._say = world, world.act, say
+        self._world, self._act, self._say, self._ask = world, world.act, say, ask
+        self._astray = False  # whether an action broke off, so that the world is no longer where the host's is
         self._steps_left, self._calls_left = (float("inf") if limit is None else limit for limit in left)
         self._told: list[Any] = []
         self._changed = False
@@ -62,6 +65,8 @@ class Simulation:
     def do(self, action: Any, most: int) -> Any:
         """The outcome of an action that takes at most so many world steps; None if the host has to do it, for only the
         host can say what is wrong with it."""
+        if self._astray:
+            self._follow()
         if self._steps_left < most or self._calls_left < 1:
             self.tell()
             return None
@@ -69,7 +74,8 @@ class Simulation:
             outcome = self._act(action)
         except self._input_error as error:
             outcome = self._outcome(False, message=str(error), steps=0)
-        except Exception:
+        except Exception:  # a bug of the world's, or a program that is too deep in calls or out of memory
+            self._astray = True
             self.tell()
             return None
         self._steps_left -= outcome.steps
@@ -82,31 +88,33 @@ class Simulation:
 
     def tell(self) -> None:
         """Tell the host what it has not been told yet."""
-        told, self._told = self._told, []
-        if told:
+        while self._told:
+            part = len(self._told)
+            while len(text := _encode(["trace", self._told[:part]])) > wire.MESSAGE:
+                part = (part + 1) // 2
             self._changed = True
-            self._say_in_parts(told)
+            self._say(text)  # which may be one call too deep, and then nothing is sent and nothing forgotten
+            del self._told[:part]
 
-    def _say_in_parts(self, told: list[Any]) -> None:
-        text = _encode(["trace", told])
-        if len(text) <= wire.MESSAGE:
-            self._say(text)
-        else:
-            half = len(told) // 2
-            self._say_in_parts(told[:half])
-            self._say_in_parts(told[half:])
+    def _follow(self) -> None:
+        """Put the world where the host's is."""
+        self.tell()
+        self.load(self._ask('["sync"]'))
 
     def finish(self) -> None:
         """Tell the rest, and the state that all of it led to."""
         self.tell()
-        if self._changed:
+        if self._changed and not self._astray:
             self._say(_encode(["state", digest(self._world)]))
 
     def look(self) -> tuple[list[Any], dict[str, list[str]]]:
         """Facts and tags, as the host would answer."""
+        if self._astray:
+            self._follow()
         snapshot = self._world.observe()
         facts = [(fact[0], fact[1], value) for fact, value in snapshot.facts.items()]
         return facts, {name if name[0] == "#" else "#" + name: sorted(snapshot.tags[name]) for name in snapshot.tags}
 
     def load(self, state: Any) -> None:
         self._world.load(state)
+        self._astray = False
