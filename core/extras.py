@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import warnings
 from typing import Any
 
 from habilis.core.errors import MissingExtraError
@@ -26,6 +27,7 @@ def need(module: str, what: str = "training", *, install: str = "'habilis[train]
             f"{what} needs {name!r}, which cannot be imported ({error}); run: pip install {install}"
         ) from error
     if module == "transformers":
-        # Progress is told through our own callback.
+        # Progress is told through our own callback; what peft should call otherwise is not for users to mend.
         found.utils.logging.disable_progress_bar()
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
     return found
