@@ -6,7 +6,6 @@ that answers "yes" and does nothing is found out, and so is a container that for
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import mmap
 import os
@@ -58,8 +57,7 @@ def give_up_privileges() -> None:
     """No capability now, and none by any later exec. Raises `OSError`."""
     header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
     if seccomp.MACHINE in _CAPSET:
-        with contextlib.suppress(OSError):  # there may be no ambient set to clear
-            _libc.prctl(_PR_CAP_AMBIENT, ctypes.c_ulong(_CAP_AMBIENT_CLEAR_ALL), 0, 0, 0)
+        _libc.prctl(_PR_CAP_AMBIENT, ctypes.c_ulong(_CAP_AMBIENT_CLEAR_ALL), 0, 0, 0)  # there may be none to clear
         seccomp.call(_CAPSET[seccomp.MACHINE], ctypes.create_string_buffer(header), ctypes.create_string_buffer(24))
     prctl(PR_SET_NO_NEW_PRIVS, 1)
 
