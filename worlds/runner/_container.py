@@ -163,11 +163,9 @@ class ContainerWorker:
 
     def done(self) -> None:
         self._ready = False
-        try:
+        self._due += 1  # of a container that has ended, too: what it told before is of an earlier run
+        with contextlib.suppress(ConnectionError):
             self.say(b"N")
-            self._due += 1
-        except ConnectionError:
-            pass
 
     def ending(self) -> Ended | None:
         until = time.monotonic() + _START_SECONDS

@@ -144,11 +144,9 @@ class LocalWorker:
 
     def done(self) -> None:
         """Tell the worker that the run it was given last is of no more use."""
-        try:
+        self._due += 1  # of a worker that has ended, too: what it told before is of an earlier run
+        with contextlib.suppress(OSError):  # it has ended
             self._control.send(NEXT)
-            self._due += 1
-        except OSError:  # the worker has ended
-            pass
 
     def ending(self) -> Ended | None:
         """How the last run ended, of which the worker was told that it is of no more use."""
