@@ -1,4 +1,5 @@
-"""What the agent remembers: the home, the journal, the skill library, the index, the embedding, fetched model files.
+"""What the agent remembers, a room for each: `journal`, `contracts`, `library` (the skills), `index` (vectors),
+`embedding` (texts to vectors); beside them the home, fetched model files, and the wording of prompts.
 
 May import `habilis.core` only. The journal is the only source of truth; the index is derived from it.
 """
@@ -7,8 +8,7 @@ from habilis.memory.embedding import fetch_embedder, open_embedder
 from habilis.memory.home import Home, default_home
 from habilis.memory.index import ChromaIndex, MemoryIndex, sync_index, text_id
 from habilis.memory.journal import Journal, ModelRecord, RunRecord, Transition, UseRecord
-from habilis.memory.library import Hit, SkillLibrary, skill_text
-from habilis.memory.similarity import normalised_source, shingle_jaccard
+from habilis.memory.library import Hit, SkillLibrary, normalised_source, shingle_jaccard, skill_text
 from habilis.memory.wheels import cache_dir, fetch_wheel
 
 __all__ = [

@@ -17,7 +17,7 @@ from habilis.testing.embedding import check_embedder, measure_retrieval
 
 
 def _cached(name: str) -> bool:
-    from habilis.memory.embedding import _is_cached
+    from habilis.memory.embedding.opening import _is_cached
 
     return _is_cached(name, None)
 

@@ -27,9 +27,9 @@ from habilis.core import (
 )
 from habilis.core.program import Program, Trajectory
 from habilis.core.task import Attempt
-from habilis.memory._database import Database
-from habilis.memory._schema import MIGRATIONS
 from habilis.memory.journal import SCHEMA_VERSION, Journal, ModelRecord
+from habilis.memory.journal._database import Database
+from habilis.memory.journal._schema import MIGRATIONS
 from habilis.testing.journal import Crash, CrashAfter, example_episode, example_skill
 
 

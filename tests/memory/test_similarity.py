@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from habilis.core import InputError
-from habilis.memory.similarity import normalised_source, shingle_jaccard
+from habilis.memory.library.similarity import normalised_source, shingle_jaccard
 
 BASE = """
 def get_sticks(n=1):

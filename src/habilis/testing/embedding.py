@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from habilis.core import Embedder, InputError, Kind, Neighbour, VectorIndex
-from habilis.memory._lexical import Lexicon
 from habilis.memory.embedding import HashEmbedder, open_embedder
+from habilis.memory.library._lexical import Lexicon
 
 __all__ = ["HashEmbedder", "Retrieval", "check_embedder", "check_index", "measure_retrieval"]
 

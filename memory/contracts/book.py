@@ -29,9 +29,9 @@ from habilis.core import (
     Value,
     WorldSpec,
 )
-from habilis.memory._binding import bind, bind_atom, complete, unify, variables
-from habilis.memory._stored import built, restored, rises, rounded
-from habilis.memory._tally import Reader, TalliedCondition, Tally
+from habilis.memory.contracts._binding import bind, bind_atom, complete, unify, variables
+from habilis.memory.contracts._stored import built, restored, rises, rounded
+from habilis.memory.contracts._tally import Reader, TalliedCondition, Tally
 
 _SHARED = 0.6  # share of siblings that must agree before a never-tried action is predicted to behave likewise
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 
-from habilis.memory._words import telling, words
+from habilis.memory.embedding._words import telling, words
 
 
 class Lexicon:

@@ -8,8 +8,8 @@ from typing import Any
 
 from habilis.core import Contract, EvidenceLevel, InputError, Json, NotFoundError, Skill, Trial
 from habilis.core.errors import DuplicateNameError
-from habilis.memory._database import Database
-from habilis.memory._records import ModelRecord, Transition, carry_unknown, from_text, read, to_data, to_text
+from habilis.memory.journal._database import Database
+from habilis.memory.journal._records import ModelRecord, Transition, carry_unknown, from_text, read, to_data, to_text
 
 SKILL_STATUSES = ("active", "quarantined", "superseded", "retired")
 

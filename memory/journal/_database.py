@@ -13,7 +13,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from habilis.core.errors import InputError, JournalError, NotFoundError, SchemaError
-from habilis.memory._schema import MIGRATIONS, Migration
+from habilis.memory.journal._schema import MIGRATIONS, Migration
 
 _MAGIC = b"SQLite format 3\x00"
 _VERSION_AT = 60  # where the file header keeps user_version, 4 bytes, big-endian

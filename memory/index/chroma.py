@@ -1,102 +1,25 @@
-"""Vectors by kind and id: nearest neighbours, derived from the journal and rebuilt at will.
-
-An id stands for one text: where a text may change, put its digest into the id (`text_id`). Nothing here is a source of
-truth, so whatever is damaged is thrown away and made again by `sync_index`.
-"""
+"""Vectors in Chroma."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from habilis.core.augmentation import Kind
-from habilis.core.errors import HabilisError, HomeError, InputError, MissingExtraError
-from habilis.core.protocols import Embedder, Neighbour, VectorIndex
+from habilis.core.errors import HabilisError, HomeError, MissingExtraError
+from habilis.core.protocols import Neighbour
+from habilis.memory.index._vectors import best, checked
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["ChromaIndex", "MemoryIndex", "Synced", "sync_index", "text_id"]
-
 _BATCH = 1000
-
-
-class Synced(NamedTuple):
-    """How many vectors were added and how many deleted."""
-
-    added: int
-    deleted: int
-
-
-def text_id(name: str, text: str) -> str:
-    """An id that changes whenever the text does."""
-    return f"{name}#{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:12]}"
-
-
-def sync_index(index: VectorIndex, wanted: Mapping[Kind, Mapping[str, str]], embedder: Embedder) -> Synced:
-    """Make the index hold exactly these texts, kind by kind (id -> text); kinds that are not named stay as they are.
-
-    Only what lacks is embedded, so this is cheap when nothing changed and rebuilds all when the index is empty.
-    """
-    added = deleted = 0
-    for kind in sorted(wanted):
-        texts, held = wanted[kind], index.ids(kind)
-        stale = sorted(held - set(texts))
-        missing = sorted(set(texts) - held)
-        if stale:
-            index.delete(kind, stale)
-        for start in range(0, len(missing), _BATCH):
-            ids = missing[start : start + _BATCH]
-            index.upsert(kind, ids, embedder.embed([texts[i] for i in ids]))
-        added, deleted = added + len(missing), deleted + len(stale)
-    return Synced(added, deleted)
-
-
-class MemoryIndex:
-    """Vectors in memory, searched one by one: exact, and fast enough for some ten thousand."""
-
-    def __init__(self, dim: int) -> None:
-        self.dim = dim
-        self._rows: dict[Kind, dict[str, NDArray[np.float32]]] = {}
-        self._lock = threading.Lock()
-
-    def upsert(self, kind: Kind, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
-        rows = _checked(ids, vectors, self.dim).copy()
-        with self._lock:
-            self._rows.setdefault(kind, {}).update(zip(ids, rows, strict=True))
-
-    def delete(self, kind: Kind, ids: Sequence[str]) -> None:
-        with self._lock:
-            for id in ids:
-                self._rows.get(kind, {}).pop(id, None)
-
-    def query(self, kinds: Set[Kind], vector: NDArray[np.float32], k: int) -> list[Neighbour]:
-        import numpy as np
-
-        found: list[Neighbour] = []
-        query = _checked(("query",), vector.reshape(1, -1), self.dim)[0]
-        with self._lock:
-            for kind in sorted(kinds):
-                rows = self._rows.get(kind, {})
-                if rows:
-                    scores = np.stack(list(rows.values())) @ query
-                    found += [Neighbour(kind, id, float(s)) for id, s in zip(rows, scores, strict=True)]
-        return _best(found, k)
-
-    def ids(self, kind: Kind) -> set[str]:
-        with self._lock:
-            return set(self._rows.get(kind, {}))
-
-    def close(self) -> None:
-        """Nothing to give back."""
-
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -163,7 +86,7 @@ class ChromaIndex:
     @_told
     def upsert(self, kind: Kind, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """``vectors``: (n, dim) float32 unit rows; an id that is there gets the new vector."""
-        rows = _checked(ids, vectors, self.dim)
+        rows = checked(ids, vectors, self.dim)
         if not ids:
             return
         last = {id: i for i, id in enumerate(ids)}  # of one id given twice, the last counts
@@ -186,7 +109,7 @@ class ChromaIndex:
     def query(self, kinds: Set[Kind], vector: NDArray[np.float32], k: int) -> list[Neighbour]:
         """The ``k`` nearest of these kinds, best first; ``score`` is the cosine similarity."""
         found: list[Neighbour] = []
-        query = _checked(("query",), vector.reshape(1, -1), self.dim)
+        query = checked(("query",), vector.reshape(1, -1), self.dim)
         with self._lock:
             for kind in sorted(kinds):
                 collection = self._collection(kind)
@@ -195,7 +118,7 @@ class ChromaIndex:
                     answer = collection.query(query_embeddings=query, n_results=min(k, count), include=["distances"])
                     pairs = zip(answer["ids"][0], answer["distances"][0], strict=True)
                     found += [Neighbour(kind, id, 1.0 - float(distance)) for id, distance in pairs]
-        return _best(found, k)
+        return best(found, k)
 
     @_told
     def ids(self, kind: Kind) -> set[str]:
@@ -272,19 +195,3 @@ def _is_sound(file: Path) -> bool:
             connection.close()
     except sqlite3.Error:
         return False
-
-
-def _checked(ids: Sequence[str], vectors: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
-    import numpy as np
-
-    rows = np.ascontiguousarray(vectors, dtype=np.float32)
-    if rows.shape != (len(ids), dim):
-        raise InputError(f"expected vectors of shape ({len(ids)}, {dim}), got {rows.shape}; use the index's embedder")
-    if not np.isfinite(rows).all():
-        raise InputError("a vector holds a number that is not finite; see what the embedder returned")
-    return rows
-
-
-def _best(found: list[Neighbour], k: int) -> list[Neighbour]:
-    # Ties are broken by name, so that equal runs see equal lists.
-    return sorted(found, key=lambda n: (-n.score, n.kind, n.id))[: max(k, 0)]

@@ -8,7 +8,7 @@ from habilis.core import (
     Contract,
     Effect,
 )
-from habilis.memory._tally import TalliedCondition, Tally, rate
+from habilis.memory.contracts._tally import TalliedCondition, Tally, rate
 
 _BELIEVED = 8.0  # times that a told effect should have come by now; if it never did, it is false (e^-8)
 

@@ -13,11 +13,11 @@ columns that are searched; keys that a newer version wrote survive whenever a re
 
 from __future__ import annotations
 
-from habilis.memory._database import Hook
-from habilis.memory._records import ModelRecord, RunRecord, Transition, UseRecord
-from habilis.memory._runs import RUN_STATUSES, Runs
-from habilis.memory._schema import SCHEMA_VERSION
-from habilis.memory._shelf import SKILL_STATUSES, Shelf
+from habilis.memory.journal._database import Hook
+from habilis.memory.journal._records import ModelRecord, RunRecord, Transition, UseRecord
+from habilis.memory.journal._runs import RUN_STATUSES, Runs
+from habilis.memory.journal._schema import SCHEMA_VERSION
+from habilis.memory.journal._shelf import SKILL_STATUSES, Shelf
 
 __all__ = [
     "RUN_STATUSES",

@@ -32,10 +32,10 @@ from habilis.core import (
     Snapshot,
     VectorIndex,
 )
-from habilis.memory._lexical import Lexicon
 from habilis.memory.home import Home
 from habilis.memory.index import ChromaIndex, MemoryIndex, Synced, sync_index
-from habilis.memory.similarity import normalise
+from habilis.memory.library._lexical import Lexicon
+from habilis.memory.library.similarity import normalise
 
 __all__ = ["Hit", "SkillLibrary", "skill_text"]
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from habilis.core import Cost, Episode, Event, InputError, JournalError, Json, NotFoundError
-from habilis.memory._database import Database
-from habilis.memory._records import RunRecord, UseRecord, carry_unknown, from_text, read, to_data, to_text
+from habilis.memory.journal._database import Database
+from habilis.memory.journal._records import RunRecord, UseRecord, carry_unknown, from_text, read, to_data, to_text
 
 RUN_STATUSES = ("running", "finished", "stopped", "failed")
 _PAGE = 64

@@ -1,0 +1,11 @@
+"""Vectors by kind and id: nearest neighbours, derived from the journal and rebuilt at will.
+
+An id stands for one text: where a text may change, put its digest into the id (`text_id`). Nothing here is a source of
+truth, so whatever is damaged is thrown away and made again by `sync_index`.
+"""
+
+from habilis.memory.index.chroma import ChromaIndex
+from habilis.memory.index.exact import MemoryIndex
+from habilis.memory.index.sync import Synced, sync_index, text_id
+
+__all__ = ["ChromaIndex", "MemoryIndex", "Synced", "sync_index", "text_id"]
