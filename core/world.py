@@ -71,13 +71,20 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of a primitive, a skill or a tool. ``type``: "str", "int", "float", "bool" or "json"."""
+    """A parameter of a primitive, a skill or a tool. ``type``: "str", "int", "float", "bool" or "json".
+
+    Its range: ``low`` to ``high`` (numbers); or one of ``choices``, which are members of ``tag`` where that is named.
+    """
 
     name: str
     type: str = "str"
     default: Json = None
     required: bool = True
     doc: str = ""
+    choices: tuple[Json, ...] = ()
+    tag: str = ""
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

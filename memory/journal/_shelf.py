@@ -14,12 +14,17 @@ from habilis.memory.journal._records import ModelRecord, Transition, carry_unkno
 SKILL_STATUSES = ("active", "quarantined", "superseded", "retired")
 
 
+_GROWING = frozenset(
+    {"status", "evidence", "meta", "cases", "contract", "cost"}
+)  # what is learned of a version later on
+
+
 class Shelf(Database):
     """Skills with their versions and transitions, contracts, documents, state, models."""
 
     def put_skill(self, skill: Skill, reason: str) -> None:
         """Store a version of a skill. A version never changes: storing the same again may change its status (recorded
-        as a transition) and its evidence; a different program, goal or text raises `DuplicateNameError`."""
+        as a transition) and what is known of it; a different program, goal or text raises `DuplicateNameError`."""
         _check_status(skill.status)
         data = to_data(skill)
         with self.transaction():
@@ -34,7 +39,7 @@ class Shelf(Database):
                 self._transition(skill.name, skill.version, None, skill.status, reason)
                 return
             old = from_text(row[1], _where(skill.name, skill.version))
-            changed = [k for k in data if k not in ("status", "evidence", "meta") and data[k] != old.get(k)]
+            changed = [k for k in data if k not in _GROWING and data[k] != old.get(k)]
             if changed:
                 raise DuplicateNameError(
                     f"skill {skill.name} version {skill.version} exists with another {changed[0]}; a version never "
