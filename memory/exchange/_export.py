@@ -31,6 +31,8 @@ def export_skills(
     our files in folders that are there; other files in them stay. Raises `InputError` where a folder is there already,
     `NotFoundError` for a name that is not among the skills, or a skill that one of them calls and that is not.
     """
+    if not str(to).strip() or "\0" in str(to):
+        raise InputError(f"{str(to)!r} names no folder to export to; give its path")
     chosen = _closed(list(names), _by_name(skills))
     target = Path(to).expanduser()
     places = {skill.name: target / folder_name(skill.name) for skill in chosen}

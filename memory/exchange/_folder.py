@@ -120,8 +120,11 @@ class Folder:
             raise InputError(
                 f"the path {shown(path)!r} leaves the folder {self.name}; name a file in it, such as 'scripts/name.py'"
             )
-        lengths = [len(p.encode("utf-8", "backslashreplace")) for p in parts]
-        if not all(parts) or "." in parts or len(parts) > _PARTS or max(lengths) > _PART:
+        try:
+            longest = max(len(os.fsencode(part)) for part in parts)
+        except UnicodeEncodeError:  # half of a surrogate pair
+            longest = _PART + 1
+        if not all(parts) or "." in parts or len(parts) > _PARTS or longest > _PART:
             raise InputError(f"{shown(path)!r} is no path of a file in {self.name}; write it as 'scripts/name.py'")
         return parts
 

@@ -149,7 +149,7 @@ def _document(folder: Folder, front: Mapping[str, Json], body: str) -> Document:
             continue
         path = shown(entry.path)
         if entry.kind != "file":
-            notes.append(f"{path} is a {entry.kind} and was left out")
+            notes.append(f"{path} is {'a link' if entry.kind == 'link' else 'no file'} and was left out")
             continue
         kept: dict[str, Json] = {"path": path, "bytes": entry.size}
         try:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from habilis.core import Evidence, EvidenceLevel, InputError, Json, NotFoundError, Record, Skill, WorldSpec
 from habilis.memory.exchange.agent_skills import read_agent_skills
-from habilis.memory.exchange.found import Document, Found, Refused, Stated
+from habilis.memory.exchange.found import Document, Found, Refused, Stated, composed
 from habilis.memory.exchange.voyager import find_voyager, read_voyager
 from habilis.memory.journal import Journal
 from habilis.memory.library._lexical import Lexicon
@@ -222,7 +222,8 @@ def _same(one: Skill, other: Skill) -> bool:
 def _keep(journal: Journal, document: Document, source: str) -> TakenIn:
     """Store a document under its name; where another has the name, with the beginning of its hash behind it."""
     content = {"name": document.name, "description": document.description, "text": document.text, **document.data}
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    text = composed(json.dumps(content, sort_keys=True, ensure_ascii=False))
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     known = journal.documents(document.kind)
     for id in (document.name, f"{document.name}-{digest[:8]}"):
         if id in known and known[id].get("sha256") != digest:

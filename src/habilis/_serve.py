@@ -11,7 +11,7 @@ import io
 import ipaddress
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from habilis._served import LIMITS, MOST_HITS, Served
@@ -36,11 +36,13 @@ _INSTRUCTIONS = (
 def make_server(served: Served) -> Any:
     """An MCP server (the SDK's low-level one) that answers from this. Raises `MissingExtraError`."""
     need("mcp", "serving skills", install=_INSTALL)
+    import logging
     from importlib.metadata import version
 
     from mcp import types
     from mcp.server.lowlevel import Server
 
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # it tells of every client that leaves as of an error
     server: Any = Server("habilis", version("habilis"), _INSTRUCTIONS)
     turn = asyncio.Lock()  # programs run one at a time
 
@@ -92,7 +94,8 @@ async def serve_stdio(served: Served) -> None:
     from mcp.server.stdio import stdio_server
 
     with _protocol_alone() as (reader, writer):
-        async with stdio_server(anyio.wrap_file(reader), anyio.wrap_file(writer)) as (incoming, outgoing):
+        lines: Any = _lines(reader)
+        async with stdio_server(lines, anyio.wrap_file(writer)) as (incoming, outgoing):
             await server.run(incoming, outgoing, server.create_initialization_options())
 
 
@@ -182,8 +185,14 @@ def _without_slash(app: Any) -> Any:
     return handle
 
 
+async def _lines(reader: io.TextIOWrapper) -> AsyncIterator[str]:
+    """What the client writes. Read in threads that nothing waits for: Ctrl-C need not wait for its next word."""
+    while line := await in_thread("a word of the client", reader.readline):
+        yield line
+
+
 @contextlib.contextmanager
-def _protocol_alone() -> Any:
+def _protocol_alone() -> Iterator[tuple[io.TextIOWrapper, io.TextIOWrapper]]:
     """Standard input and output for the protocol alone: what a world prints goes to standard error meanwhile."""
     sys.stdout.flush()
     reader = io.TextIOWrapper(os.fdopen(os.dup(0), "rb"), encoding="utf-8", errors="replace")

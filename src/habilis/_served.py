@@ -146,14 +146,13 @@ class Served:
     def _active(self) -> list[Skill]:
         return [s for s in self._home.journal.skills() if self._fingerprint in (None, s.fingerprint)]
 
-    def _versions(self, name: str) -> list[Skill]:
-        found = self._home.journal.skills(None, name)
-        return [s for s in found if self._fingerprint in (None, s.fingerprint)]
-
     def _skill(self, name: str, version: int | None) -> Skill:
-        versions = self._versions(name)
+        found = self._home.journal.skills(None, name)
+        versions = [s for s in found if self._fingerprint in (None, s.fingerprint)]
         if not versions:
-            raise NotFoundError.of("skill", name, {s.name for s in self._active()})
+            everyone = self._home.journal.skills(None)
+            known = {s.name for s in everyone if self._fingerprint in (None, s.fingerprint)}
+            raise NotFoundError.of("skill", name, known)
         if version is not None:
             one = next((s for s in versions if s.version == version), None)
             if one is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,7 +14,7 @@ __all__ = ["skills"]
 
 @skills.command()
 def export(
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="where the folders go; made if need be")],
+    to: Annotated[str, typer.Option("--to", metavar="DIR", help="where the folders go; made if need be")],
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="[all that are active]")] = None,
     world: Annotated[str | None, typer.Option("--world", help="whose skills, where several worlds have some")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what an earlier export wrote")] = False,
@@ -47,7 +46,7 @@ def export(
 
 @skills.command("import")
 def import_(
-    path: Annotated[Path, typer.Argument(help="a skill's folder, a folder of such, or a skills.json of Voyager's")],
+    path: Annotated[str, typer.Argument(help="a skill's folder, a folder of such, or a skills.json of Voyager's")],
     world: Annotated[
         str | None, typer.Option("--world", help="the world that the skills are for [the one that each names]")
     ] = None,
