@@ -179,11 +179,11 @@ def test_a_world_that_nobody_knows(served: Served, put: Put) -> None:
 def test_worlds_that_cannot_be_made_afresh(served: Served, put: Put, home: Home, place: str) -> None:
     live = remember(home.journal, place, name="field", live=True)
     put("in_the_field", "def in_the_field(n=1):\n    pass\n", fingerprint=live)
-    with pytest.raises(InputError, match="orchard (is live|cannot begin from a seed)"):
+    with pytest.raises(InputError, match=r"orchard (is live|cannot begin from a seed)"):
         served.run("in_the_field", {})
     home.journal.start_run({"world": place, "world_options": {"name": "other"}, "fingerprint": "f8"})
     put("changed", "def changed(n=1):\n    pass\n", fingerprint="f8")
-    with pytest.raises(InputError, match="has other rules by now"):
+    with pytest.raises(InputError, match=r"has other rules by now"):
         served.run("changed", {})
     home.journal.start_run({"world": "no such world", "fingerprint": "f7"})
     put("lost", "def lost(n=1):\n    pass\n", fingerprint="f7")

@@ -122,7 +122,9 @@ def test_a_client_is_told_what_was_wrong(cli: Any, home: Path, way: Any) -> None
     async def what(session: ClientSession) -> None:
         assert "did you mean 'have_dirt'" in await refusal(session, "run_skill", name="have_drt")
         assert "quarantined" in await refusal(session, "run_skill", name="have_dirt")
-        assert "no run of this home was in the world craft (f9)" in await refusal(session, "run_skill", name="far")
+        assert "no run of this home was in the world craft (f9)" in await refusal(
+            session, "run_skill", name="far", args={"n": 1}
+        )
         assert "no version of have_dirt '9'" in await refusal(session, "read_skill", name="have_dirt", version=9)
         assert "search is empty" in await refusal(session, "search_skills", text=" ")
         assert "maximum of 50" in await refusal(session, "search_skills", text="x", k=51)
