@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import string
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -446,3 +447,9 @@ def test_names_in_other_scripts_are_kept_in_one_form(journal: Journal, tmp_path:
     assert (kind, id, data["description"]) == ("agent_skill", "caf\u00e9", "作り方")
     assert any("lower-case letters" in note for note in data["notes"])
     assert [found for _, found, _ in search_documents(journal, "café")] == ["caf\u00e9"]
+
+
+def test_the_page_runs_as_it_is_written() -> None:
+    page = Path(__file__).parents[2] / "docs" / "exchange.md"
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    exec(compile(block, str(page), "exec"), {})
