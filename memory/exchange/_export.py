@@ -41,6 +41,8 @@ def export_skills(
             raise InputError(f"{place} is no folder; move it away, or export to another one")
         if place.exists() and not overwrite:
             raise InputError(f"{place} is there already; export to another folder, or say --overwrite")
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target} is no folder; name another one to export to")
     target.mkdir(parents=True, exist_ok=True)
     callers = {s.name: sorted(c.name for c in chosen if s.name in c.program.calls) for s in chosen}
     with tempfile.TemporaryDirectory(prefix=".exporting-", dir=target) as scratch:

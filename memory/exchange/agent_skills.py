@@ -92,14 +92,13 @@ def _skill(folder: Folder) -> Stated:
     if skill.program.name != skill.name:
         raise InputError(f"{where} names the skill {skill.name[:80]!r} and its program {skill.program.name[:80]!r}")
     seen = inspect(skill.program)
-    problems = [*seen.problems, *_odd(skill)]
-    if data.get("sha256") != hashlib.sha256(source.encode()).hexdigest():
-        problems.append(f"{script} is not the program that was exported")
+    as_exported = data.get("sha256") == hashlib.sha256(source.encode()).hexdigest()
+    notes = () if as_exported else (f"{script} is not the program that was exported",)
     # What it does not say it calls, it may call all the same.
     calls = tuple(dict.fromkeys((*skill.program.calls, *seen.calls)))
     tools = tuple(dict.fromkeys((*skill.tools, *seen.tools)))
     skill = replace(skill, program=replace(skill.program, calls=calls), tools=tools)
-    return Stated(skill, folder.name, tuple(problems))
+    return Stated(skill, folder.name, (*seen.problems, *_odd(skill)), notes)
 
 
 def _record(data: Mapping[str, Any], where: str) -> Skill:

@@ -13,11 +13,13 @@ __all__ = ["Document", "Found", "Refused", "Stated"]
 
 @dataclass(frozen=True)
 class Stated:
-    """A skill as its folder states it, its evidence included; ``problems``: why it cannot work as it stands."""
+    """A skill as its folder states it, its evidence included; ``problems``: why it cannot work as it stands; ``notes``:
+    what else is odd about it."""
 
     skill: Skill
     folder: str
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

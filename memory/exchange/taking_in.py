@@ -182,11 +182,11 @@ def _circles(stated: Mapping[_Key, Stated]) -> list[list[_Key]]:
 
 
 def _quarantine(journal: Journal, stated: Stated, source: str, lacks: Sequence[str]) -> TakenIn:
-    skill = stated.skill
+    skill, notes = stated.skill, (*lacks, *stated.notes)
     versions = journal.skills(None, skill.name)
     twin = next((s for s in reversed(versions) if _same(s, skill)), None)
     if twin is not None:
-        return TakenIn(skill.name, "skill", twin.version, twin.status, True, tuple(lacks))
+        return TakenIn(skill.name, "skill", twin.version, twin.status, True, notes)
     e = skill.evidence
     imported = {
         "from": source,
@@ -205,8 +205,8 @@ def _quarantine(journal: Journal, stated: Stated, source: str, lacks: Sequence[s
         contract=(),
         meta={**skill.meta, "imported": imported},
     )
-    journal.put_skill(kept, "; ".join([f"imported from {source}, out of use until it is verified", *lacks]))
-    return TakenIn(kept.name, "skill", kept.version, kept.status, False, tuple(lacks))
+    journal.put_skill(kept, "; ".join([f"imported from {source}, out of use until it is verified", *notes]))
+    return TakenIn(kept.name, "skill", kept.version, kept.status, False, notes)
 
 
 def _same(one: Skill, other: Skill) -> bool:

@@ -154,6 +154,9 @@ def test_an_export_names_what_is_missing(tmp_path: Path) -> None:
         export_skills([skill("a", "b")], ["a"], tmp_path / "out")
     with pytest.raises(InputError, match=r"two skills a.*--world"):
         export_skills([skill("a"), skill("a", fingerprint="f2")], [], tmp_path / "out")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="is no folder"):
+        export_skills([skill("a")], [], tmp_path / "file")
     with pytest.raises(InputError, match="surrogate"):
         export_skills([skill("a", doc="\ud800")], [], tmp_path / "out")
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
@@ -400,6 +403,15 @@ def test_what_is_called_may_be_in_use_already(journal: Journal, tmp_path: Path) 
     (tmp_path / "shared" / "b").rename(tmp_path / "gone")
     (one,) = take_in(journal, read_exchange(tmp_path / "shared")).skills
     assert one.notes == ()
+
+
+def test_a_program_that_was_mended_by_hand_lacks_nothing(journal: Journal, tmp_path: Path) -> None:
+    export_skills([skill("a", "b"), skill("b")], [], tmp_path / "shared")
+    script = tmp_path / "shared" / "b" / "scripts" / "b.py"
+    script.write_text("# mended\n" + script.read_text())
+    a, b = take_in(journal, read_exchange(tmp_path / "shared")).skills
+    assert (a.notes, b.notes) == ((), ("scripts/b.py is not the program that was exported",))
+    assert journal.skill("b").meta["imported"]["lacks"] == []
 
 
 def test_calls_are_read_from_the_program_too(journal: Journal, tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_a_skill_of_1_mb(shared: Path, journal: Journal) -> None:
     script.write_text(source + "#" * (1_000_000 - len(source)))
     found = read_exchange(shared)
     assert [s.skill.name for s in found.skills] == ["bad", "good"]
-    assert "is not the program that was exported" in found.skills[0].problems[0]
+    assert "is not the program that was exported" in found.skills[0].notes[0]
     take_in(journal, found)
     assert len(journal.skill("bad").program.source) == 1_000_000
     script.write_text(source + "#" * (1_000_001 - len(source)))
