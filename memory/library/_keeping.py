@@ -85,11 +85,17 @@ class Keeping(Admitting):
         """Make a version (default: the newest) the active one again: also the way back to an older one.
 
         Active skills that call it are to be verified again. Raises `NotFoundError` where it, or what it calls, is not
-        there; `InputError` where who calls it could not call this version.
+        there; `InputError` where who calls it could not call this version, or it is an import that was never verified.
         """
         journal = self.home.journal
         with self._lock:
-            found = [s for s in self._versions(name) if version in (None, s.version)]
+            known = [s for s in self._versions(name) if version in (None, s.version)]
+            found = [s for s in known if s.evidence.successes or "imported" not in s.meta]
+            if known and not found:
+                raise InputError(
+                    f"skill {name} version {known[-1].version} was imported and never verified here; "
+                    f"habilis skills verify {name} does, and puts it into use"
+                )
             skill = max(found, key=lambda s: s.version) if found else journal.skill(name, version)
             if not self._ours(skill):
                 raise NotFoundError(f"skill {name} version {skill.version} belongs to another world, {skill.world}")

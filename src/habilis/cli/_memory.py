@@ -190,7 +190,7 @@ def _told(skill: Skill) -> list[str]:
     for name, record in sorted(e.contexts.items()):
         lines.append(f"            {name}: {record.successes} of {record.runs}, posterior {record.mean:.2f}")
     for trial in e.trials[-_TRIALS:]:
-        verdict = "ok" if trial.ok else plain(trial.why)
+        verdict = f"{'ok' if trial.ok else plain(trial.why)}, {trial.world_steps} world steps"
         lines.append(
             f"            seed {trial.seed} {plain(dict(trial.args))}: {verdict}, {trial.world_steps} world steps"
         )
