@@ -23,13 +23,17 @@ from habilis.core import (
     GoalGiving,
     InputError,
     Json,
+    ModelError,
     NotFoundError,
     Skill,
     Task,
+    WriterError,
     dump,
 )
 
 __all__ = ["Help", "Loop", "LoopSettings", "Parts", "describe"]
+
+_WRITER_FAILURES = 3  # tasks in a row that a writer may fail in the same way: one may be odd, three show a mistake
 
 
 class Loop:
@@ -41,6 +45,7 @@ class Loop:
         self.settings = settings or LoopSettings()
         self.iteration = 0
         self._left: LeftOver | None = None
+        self._failing: tuple[type | None, int] = (None, 0)  # how the writer fails, in so many tasks in a row
         self._known: dict[str, Json] = {}  # the curriculum's state as it was read, with what a newer version put there
 
     # ------------------------------------------------------------------ state that outlives a kill
@@ -172,7 +177,8 @@ class Loop:
             cost=episode.cost.nonzero(),
         )
         p.events.emit("budget", episode.index, spent=dump(p.ledger.spent), limit=dump(p.ledger.limit))
-        if worked.raised is not None:
+        self._count_failure(worked.raised, task)
+        if isinstance(worked.raised, ModelError):
             raise worked.raised
         return episode
 
@@ -182,6 +188,16 @@ class Loop:
         return self._left is not None
 
     # ------------------------------------------------------------------ inside
+
+    def _count_failure(self, raised: ModelError | WriterError | None, task: Task) -> None:
+        """A writer's mistake costs the task; raises it once it keeps coming back. Whoever asked for a task has the
+        mistake in its episode. Counted anew when a run goes on, for by then the writer may be mended."""
+        way, times = self._failing
+        new = type(raised.__cause__) if isinstance(raised, WriterError) and task.origin != "user" else None
+        self._failing = (new, times + 1 if new is way else 1)
+        if raised is not None and new is not None and self._failing[1] >= _WRITER_FAILURES:
+            told = f"{raised}; so it did in {self._failing[1]} tasks in a row. Mend it, and run again to continue"
+            raise WriterError(told) from raised.__cause__
 
     def _propose(self, task: Task, why: str) -> None:
         self.parts.events.emit(

@@ -53,7 +53,7 @@ class Worked:
     episode: Episode
     skills: Sequence[Skill]
     picked: tuple[Augmentation, ...]
-    raised: ModelError | WriterError | None = None  # ends the run, once the episode is recorded
+    raised: ModelError | WriterError | None = None  # may end the run, once the episode is recorded
 
 
 class Work:

@@ -941,12 +941,12 @@ class Wrong(Idle):
     [
         ("raises at once", "the writer 'wrong' raised KeyError: 'colour'"),
         ("raises later", "the writer 'wrong' raised KeyError: 'colour'"),
-        ("yields a text", "the writer 'wrong' yielded a str; yield a Draft"),
-        ("gives a list", "drafts of the writer 'wrong' gives a list"),
+        ("yields a text", "the writer 'wrong' yielded 'def p(): pass', which is no Draft; yield Draft("),
+        ("gives a list", "the writer 'wrong' gives list from drafts(), not an asynchronous generator"),
     ],
 )
 def test_a_writer_that_breaks_fails_the_task_and_is_named(tmp_path: Path, how: str, said: str) -> None:
     with Agent(lamp(), home=tmp_path / "home", writer=Wrong(how)) as agent:
         episode = agent.solve_now("lit()")
     assert episode.status == "failed"
-    assert said in episode.reason
+    assert episode.reason.startswith(f"WriterError: {said}")

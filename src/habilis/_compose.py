@@ -14,7 +14,7 @@ from habilis._worlds import open_world, world_tools
 from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
 from habilis.agent.loop import Parts
-from habilis.agent.writers import Cascade, Guarded
+from habilis.agent.writers import Cascade
 from habilis.agent.writers.search import SearchWriter
 from habilis.core import (
     Approve,
@@ -219,7 +219,7 @@ def _fresh(world: World, given: Callable[[], World] | None, approve: Approve | N
 
 def _writer(writer: str | Writer, book: ContractBook, runner: ConfinedRunner, chat: Any, minds: Minds) -> Writer:
     if not isinstance(writer, str):
-        return Guarded(writer)
+        return writer
     search = SearchWriter(book, runner, prior=minds.prior)
     if writer == "search":
         return search
