@@ -134,7 +134,8 @@ class Loop:
         if task.origin == "user":  # nobody else could tell what it was, should it be cut short
             tape.taken()
         try:
-            worked = await Work(p, self.settings, self.run_id, self.iteration, task, ledger, tape).done()
+            work = Work(p, self.settings, self.run_id, self.iteration, task, ledger, tape, before.came_true)
+            worked = await work.done()
         finally:
             self._left = replace(self._left, calls=tuple(tape.calls))
         episode = replace(worked.episode, cost=ledger.spent + (chosen or Cost()))
@@ -148,7 +149,7 @@ class Loop:
                         kept.append(p.library.admit(skill, f"solved {task.text!r}"))
                     except (InputError, NotFoundError) as error:  # a circle of calls, or a callee retired since
                         episode = replace(episode, reason=f"{skill.name} cannot be kept: {error}")
-            if p.help is not None:
+            if p.help is not None and episode.status != "stopped":  # which is credited once, at its real end
                 used = {name for a in episode.attempts[-1:] for name in needed(a.program, p.skills(self.settings))}
                 p.help.record(task, worked.picked, tape.calls, used, episode.solved)
             if kept:
@@ -156,7 +157,8 @@ class Loop:
             p.journal.append_episode(self.run_id, episode)
             # What a limit of the run cut short is taken up again when the run goes on.
             if episode.status == "stopped":
-                self._left = replace(self._left, episode=episode)
+                came_true = before.came_true or any(a.ok for a in episode.attempts)
+                self._left = replace(self._left, episode=episode, came_true=came_true)
             else:
                 self._left = None
             if episode.status != "stopped" or task.origin == "user":

@@ -257,6 +257,75 @@ def test_what_is_not_proven_is_not_kept(tmp_path: Path, runner: ConfinedRunner) 
         assert life.library.active() == {}
 
 
+class Watching:
+    """Helps with nothing and keeps what it is told of the outcome."""
+
+    def __init__(self) -> None:
+        self.ok: list[bool] = []
+
+    def learned(self, *_: Any) -> None: ...
+    def pick(self, *_: Any) -> tuple[()]:
+        return ()
+
+    def caller(self, *_: Any) -> None: ...
+    def replay(self, *_: Any) -> None: ...
+    def record(self, task: Task, picked: object, tape: object, skills: object, ok: bool) -> None:
+        self.ok.append(ok)
+
+
+@pytest.mark.parametrize("origin", ["user", "curriculum"])
+@pytest.mark.parametrize("again", [False, True], ids=["in one process", "in another"])
+def test_what_a_limit_of_the_run_keeps_from_being_proven_is_taken_up_again(
+    tmp_path: Path, runner: ConfinedRunner, origin: str, again: bool
+) -> None:
+    def life(limit: int) -> Life:
+        found = Life(
+            tmp_path / "home",
+            make_world(PICK),
+            runner,
+            writer=lambda book: Scripted(LOOP),
+            limit=Budget(world_steps=limit),
+        )
+        found.loop.parts.help = help
+        return found
+
+    help = Watching()
+    with contextlib.ExitStack() as stack:
+        one = stack.enter_context(life(2))
+        for _ in range(2):  # the limit still stands when it is asked for again
+            stopped = work(one, FIG, origin=origin)
+            assert (stopped.status, stopped.skill, one.library.active()) == ("stopped", None, {})
+            assert stopped.reason.startswith("it came true, and no program is proven yet: the limit world_steps=2")
+        assert help.ok == []
+        if again:
+            stack.close()
+            one = stack.enter_context(life(99))
+        else:
+            one.loop.parts.ledger = Ledger(Budget(world_steps=99), spent=one.ledger.spent)
+        solved = work(one, FIG, origin=origin)
+        assert (solved.status, solved.skill) == ("solved", "have_fig")
+        assert help.ok == [True]  # credited once, at its real end
+
+
+def test_what_came_true_is_solved_where_the_limit_was_the_task_s_own(tmp_path: Path, runner: ConfinedRunner) -> None:
+    settings = LoopSettings(task_budget=Budget(world_steps=2))
+    with Life(
+        tmp_path / "home", make_world(PICK), runner, writer=lambda book: Scripted(LOOP), settings=settings
+    ) as life:
+        assert (work(life, FIG).status, life.library.active()) == ("solved", {})
+
+
+def test_what_came_true_before_a_limit_is_solved_though_no_program_follows(
+    tmp_path: Path, runner: ConfinedRunner
+) -> None:
+    with Life(
+        tmp_path / "home", make_world(PICK), runner, writer=lambda book: Scripted(LOOP), limit=Budget(world_steps=2)
+    ) as life:
+        assert work(life, FIG).status == "stopped"
+    with written(tmp_path, runner, Scripted()) as life:
+        assert (work(life, FIG).status, life.library.active()) == ("solved", {})
+
+
 def test_a_twin_is_not_kept_twice(tmp_path: Path, runner: ConfinedRunner) -> None:
     twin = program("gather_figs", 'while world.count("fig") < n:\n    world.pick("fig")', 'count("fig") >= {n}', N)
     with written(tmp_path, runner, Scripted(LOOP)) as life:
