@@ -77,13 +77,15 @@ class Curriculum:
     ended: dict[str, None] = field(default_factory=dict)  # what was worked on, the latest last
 
     def record(self, episode: Episode) -> None:
-        """Take in how a task ended."""
+        """Take in how a task ended. What the clock ended counts against nothing."""
         key = _key(episode.task)
         self.ended.pop(key, None)
         self.ended[key] = None
         if episode.solved:
             self.solved.add(key)
-        if not episode.solved or (episode.task.kind == "achieve" and episode.skill is None):
+        inconclusive = any(a.trajectory.inconclusive for a in episode.attempts[-1:])
+        failed = not episode.solved or (episode.task.kind == "achieve" and episode.skill is None)
+        if failed and not inconclusive:
             self.failures[key] += 1
             self.failed_at[key] = self.book.version
 

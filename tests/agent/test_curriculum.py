@@ -18,6 +18,7 @@ from habilis.agent.words import words_to_goal
 from habilis.core import (
     Action,
     Atom,
+    Attempt,
     Budget,
     BudgetExceeded,
     Context,
@@ -27,8 +28,11 @@ from habilis.core import (
     Ledger,
     Outcome,
     Parameter,
+    Program,
+    ProgramError,
     Skill,
     Task,
+    Trajectory,
 )
 from habilis.core.world import Change
 from habilis.memory.contracts import ContractBook
@@ -139,6 +143,22 @@ def test_failures_back_off_and_knowledge_renews() -> None:
     renewed = setting.propose()
     assert renewed is not None
     assert renewed.weight > weights[-1]
+
+
+@pytest.mark.parametrize("status", ["failed", "solved"])
+def test_what_the_clock_ended_counts_against_nothing(status: str) -> None:
+    setting = Setting(craft_like(), done=['gather("oak")'])
+    proposal = setting.propose()
+    assert proposal is not None
+    late, wrong = (
+        Attempt(Program("p", ""), Trajectory(error=ProgramError(kind, "")), False) for kind in ("time", "KeyError")
+    )
+    setting.curriculum.record(Episode(0, proposal.task, status, (wrong, late)))
+    assert setting.curriculum.failures == {}
+    assert setting.curriculum.failed_at == {}
+    assert setting.curriculum.ended
+    setting.curriculum.record(Episode(1, proposal.task, "failed", (late, wrong)))
+    assert setting.curriculum.failures.total() == 1
 
 
 def test_demand_raises_what_others_need() -> None:
