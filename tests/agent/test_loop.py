@@ -591,8 +591,12 @@ def test_a_cascade_passes_over_what_cannot_be_paid() -> None:
     poor = BudgetExceeded("usd", 1, 1, 0, 1)
     assert gathered(Cascade([Scripted(poor), Scripted(LOOP)])) == ["have_fig"]
     assert gathered(Cascade([Scripted(ONCE, poor), Scripted(LOOP)])) == ["once", "have_fig"]
-    with pytest.raises(BudgetExceeded):
-        gathered(Cascade([Scripted(poor), Scripted(poor)]))
+    for idle in (Cascade([Scripted(poor), Scripted()]), Cascade([Scripted(), Scripted(poor)])):
+        assert gathered(idle) == []
+        assert idle.why.startswith("scripted: the limit usd=1 is reached")
+    for broke in (Scripted(poor), Scripted(ONCE, poor)):
+        with pytest.raises(BudgetExceeded):
+            gathered(Cascade([Scripted(poor), broke]))
     with pytest.raises(InputError):
         Cascade([])
 
