@@ -207,13 +207,15 @@ class _Lock:
                 "this system has no flock, so a home cannot be guarded against a second process; run in WSL or Docker"
             ) from error
         self._fd: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        if not _taken(self._fd):
-            owner = os.pread(self._fd, 4096, 0)
+        try:
+            if not _taken(self._fd):
+                raise HomeLockedError(_owned(path, os.pread(self._fd, 4096, 0)))
+            facts = {"pid": os.getpid(), "command": " ".join(sys.argv)[:300], "since": clock()}
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, json.dumps(facts).encode(), 0)
+        except BaseException:
             self.release()
-            raise HomeLockedError(_owned(path, owner))
-        facts = {"pid": os.getpid(), "command": " ".join(sys.argv)[:300], "since": clock()}
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, json.dumps(facts).encode(), 0)
+            raise
 
     def release(self) -> None:
         if self._fd is not None:
