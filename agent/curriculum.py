@@ -13,7 +13,7 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from habilis.agent.meter import SearchMeter
 from habilis.agent.regression import Regression, Wanted, brings_about, direction, skills_by_fact
@@ -166,7 +166,8 @@ class Curriculum:
             contract = self.book.contract(action)
             if contract.effects and action in self.book:
                 continue
-            task = Task(Goal(), self.spec.name, 0, f"find out what {action} does", "try", str(action))
+            text = f"find out what {action} does"
+            task = Task(Goal(), self.spec.name, 0, text, "try", str(action), fingerprint=self.spec.fingerprint)
             needs = regression.conditions(contract)
             reach = 0.05 if needs is None else _reach(sum(way.cost for _, way in needs))
             yield task, reach, f"its effect is unknown, reach {reach:.2f}"
@@ -184,7 +185,7 @@ class Curriculum:
                 offered.append(Goal((self.spec.present(fact),)))
         found: list[tuple[Task, float, str]] = []
         for goal in dict.fromkeys(offered):
-            task = Task(goal, self.spec.name, 0, goal_to_words(goal, self.spec))
+            task = Task(goal, self.spec.name, 0, goal_to_words(goal, self.spec), fingerprint=self.spec.fingerprint)
             solved = _key(task) in self.solved
             if goal.judged is not None:
                 if not solved:
@@ -304,4 +305,4 @@ def _kin(fact: Fact) -> str:
 
 def _seeded(task: Task, seed: int, iteration: int) -> Task:
     number = random.Random(f"task:{seed}:{iteration}").getrandbits(31)
-    return Task(task.goal, task.world, number, task.text, task.kind, task.action, task.origin)
+    return replace(task, seed=number)

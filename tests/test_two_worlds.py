@@ -7,6 +7,7 @@ from pathlib import Path
 
 from habilis import Agent, World
 from habilis.core import Context, Draft, Feedback, Ledger, Parameter, Program, Task
+from habilis.memory.home import Home
 
 N = Parameter("n", "int", 1, required=False)
 
@@ -69,9 +70,15 @@ def test_a_skill_of_one_world_is_not_seen_in_another(tmp_path: Path) -> None:
 def test_the_same_name_with_other_rules_is_another_world(tmp_path: Path) -> None:
     with Agent(orchard(), home=tmp_path / "home", writer=HaveFig("pick")) as agent:
         assert agent.solve_now("have 2 fig").skill == "have_fig"
+        one = agent.world.spec
     with Agent(shop(name="orchard"), home=tmp_path / "home") as agent:
         assert dict(agent.skills) == {}
         assert agent.solve_now("have 2 fig").solved
+        other = agent.world.spec
+    with Home.open(tmp_path / "home", read_only=True) as home:
+        told = [(e.task.world, e.task.fingerprint) for e in home.journal.episodes()]
+    assert told == [(one.name, one.fingerprint), (one.name, other.fingerprint)]
+    assert one.fingerprint != other.fingerprint
 
 
 def test_what_is_mastered_elsewhere_is_still_to_be_learned_here(tmp_path: Path) -> None:

@@ -73,12 +73,13 @@ def of_episode(episode: Episode) -> Augmentation:
     attempt = next((a for a in reversed(episode.attempts) if a.ok), None)
     if not episode.solved or attempt is None:
         raise InputError(f"episode {episode.index} was not solved ({episode.status}); only solved ones demonstrate")
+    told = {"fingerprint": episode.task.fingerprint} if episode.task.fingerprint else {}
     return Augmentation(
         Kind.DEMONSTRATION,
         str(episode.index),
         f"{episode.task.text} {episode.task.goal}".strip(),
         cost=Cost(tokens=most_tokens(episode.task.text + attempt.program.source)),
-        meta={"world": episode.task.world, "skill": episode.skill},
+        meta={"world": episode.task.world, "skill": episode.skill, **told},
     )
 
 

@@ -158,7 +158,8 @@ class Agent:
             wanted = await self._goal(goal)
             loop = parts.session("solve", goal=wanted)
             text = goal if isinstance(goal, str) else parts.words(wanted)
-            task = Task(wanted, parts.world.spec.name, parts.seed_for(loop.iteration), text, origin="user")
+            spec, seed = parts.world.spec, parts.seed_for(loop.iteration)
+            task = Task(wanted, spec.name, seed, text, origin="user", fingerprint=spec.fingerprint)
             told = {"text": text, "goal": str(wanted), "kind": "achieve", "why": "asked for"}
             self.events.emit("task_proposed", loop.iteration, **told)
             return await loop.work(task)

@@ -85,6 +85,7 @@ class Setting:
 def test_actions_of_unknown_effect_are_tried_once() -> None:
     setting = Setting(household(), done=['open("fridge")'], strategy="random")
     offered = setting.offered(affordances=True)
+    assert {p.task.fingerprint for i in range(9) if (p := setting.propose(i, affordances=True))} == {"household-1"}
     assert 'open("fridge")' not in offered
     assert 'take("cup", "table")' in offered
     assert 'is_open("fridge")' in offered  # what its effect is, is now wanted

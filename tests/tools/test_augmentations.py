@@ -89,7 +89,9 @@ def test_each_kind_is_described_and_priced() -> None:
     program = Program("f", "def f(world):\n    world.craft('stick')\n")
     solved = Episode(7, STICKS, "solved", (Attempt(program, Trajectory(), True),), skill="get_sticks")
     shown = of_episode(solved)
-    assert (shown.id, shown.meta["skill"]) == ("demonstration:7", "get_sticks")
+    assert (shown.id, shown.meta) == ("demonstration:7", {"world": "craft", "skill": "get_sticks"})
+    other = replace(solved, task=replace(STICKS, fingerprint="craft-2"))
+    assert of_episode(other).meta["fingerprint"] == "craft-2"
     assert shown.cost.tokens > 10
     with pytest.raises(InputError, match="episode 8 was not solved"):
         of_episode(Episode(8, STICKS, "failed"))
