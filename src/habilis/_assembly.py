@@ -62,7 +62,7 @@ class Answer:
 
 
 class Minds:
-    """The adopted local model of a home, opened when first asked for."""
+    """The local model adopted for a world, opened when first asked for."""
 
     def __init__(self, home: Home, events: EventStream, spec: WorldSpec) -> None:
         self._home, self._events, self._spec = home, events, spec
@@ -70,7 +70,7 @@ class Minds:
 
     def adopted(self) -> Mind | None:
         """The model in use, or None; one that cannot be opened is left aside with a warning."""
-        record = self._home.journal.adopted_model()
+        record = self._home.journal.adopted_model(self._spec.fingerprint)
         if record is None:
             return None
         if self._open[0] != record.name:

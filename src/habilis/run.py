@@ -37,8 +37,9 @@ WRITERS = ("search", "chat", "cascade")
 
 @dataclass(frozen=True)
 class AgentSettings:
-    """How an agent works. ``seed``: of everything random. ``distil_every``: new skills between two distillations, None
-    for never. ``curriculum``: "demand", "reach" or "random". ``embedder``: "auto" takes what was fetched.
+    """How an agent works. ``seed``: of everything random. ``distil_every``: new skills in this world between two
+    distillations, None: never. ``curriculum``: "demand", "reach" or "random". ``embedder``: "auto" takes what was
+    fetched.
     ``isolation``: "auto" (the highest tier that holds here), "bubblewrap", "landlock", "seccomp", "docker:IMAGE",
     "gvisor:IMAGE". ``unsafe_no_isolation``: run programs unconfined; recorded with every result. ``numpy``: programs
     may import numpy. ``task_budget``: the most that one task may cost, verification included, within the agent's
