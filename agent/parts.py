@@ -38,12 +38,13 @@ from habilis.memory.library import SkillLibrary
 @dataclass(frozen=True)
 class LoopSettings:
     """``task_budget``: the most one task may cost, verification included (search and world steps are counts, so that
-    runs repeat). ``limits``: of one run of a program. ``rounds``: drafts run or verified per task."""
+    runs repeat). ``limits``: of one run of a program; the verifier's should be the same. ``rounds``: drafts run or
+    verified per task."""
 
     task_budget: Budget = field(
         default_factory=lambda: Budget(usd=None, search_steps=12_000, world_steps=60_000, calls=None)
     )
-    limits: RunLimits = field(default_factory=lambda: RunLimits(world_steps=2_500))
+    limits: RunLimits = field(default_factory=RunLimits)
     rounds: int = 24
     admission: AdmissionSettings = field(default_factory=AdmissionSettings)
     keep_skills: bool = True

@@ -97,7 +97,7 @@ class Minds:
 
 @dataclass
 class Assembly:
-    """An agent's parts, and the session that is going on."""
+    """An agent's parts, and the session that is going on. ``limits``: of every run of a program, proofs included."""
 
     world: World
     given: World
@@ -111,6 +111,7 @@ class Assembly:
     helping: Helping
     embedder: Embedder
     loop_parts: Parts
+    limits: RunLimits
     minds: Minds
     world_name: str
     world_options: Mapping[str, Any]
@@ -206,7 +207,7 @@ class Assembly:
 
     def _loop_settings(self) -> LoopSettings:
         mine = self.settings
-        settings = LoopSettings(keep_skills=mine.keep_skills, keep_contracts=mine.keep_contracts)
+        settings = LoopSettings(limits=self.limits, keep_skills=mine.keep_skills, keep_contracts=mine.keep_contracts)
         return settings if mine.task_budget is None else replace(settings, task_budget=as_budget(mine.task_budget))
 
     @property
@@ -334,7 +335,7 @@ class Assembly:
                 args=values,
                 skills=needed(skill.program, self.library.active()),
                 tools=self.helping.caller(skill.tools, ledger, tape),
-                limits=RunLimits(),
+                limits=self.limits,
                 ledger=ledger,
             )
             self.loop_parts.book.learn(trajectory)

@@ -25,6 +25,7 @@ from habilis.core import (
     InputError,
     Ledger,
     NotFoundError,
+    RunLimits,
     World,
     Writer,
 )
@@ -90,6 +91,7 @@ def compose(
         ledger = Ledger(limit)
         book = ContractBook(world.spec, journal.contracts(world.spec.fingerprint))
         chat = _chat(model, base_url, prices) if model is not None else None
+        limits = RunLimits()
         judge = GoalJudge(_chat_judge(chat) if chat is not None else None)
         registry = ToolRegistry(approve=approve)
         for one in [*world_tools(given), *tools]:
@@ -119,7 +121,7 @@ def compose(
             journal=journal,
             runner=runner,
             judge=judge,
-            verifier=WorldVerifier(fresh, runner, judge) if fresh is not None else None,
+            verifier=WorldVerifier(fresh, runner, judge, limits=limits) if fresh is not None else None,
             writer=_writer(writer, book, runner, chat, minds),
             curriculum=Curriculum(
                 world.spec, book, CurriculumSettings(strategy=settings.curriculum), seed=settings.seed
@@ -140,6 +142,7 @@ def compose(
             settings=settings,
             registry=registry,
             helping=helping,
+            limits=limits,
             embedder=embedder,
             loop_parts=parts,
             minds=minds,
