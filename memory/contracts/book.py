@@ -78,15 +78,10 @@ class ContractBook:
         entry = self._entries.get(action)
         return entry is not None and entry.successes > 0
 
-    def producers(self, fact: Fact, up: bool = True, candidates: Iterable[Action] = ()) -> list[Contract]:
-        """The actions known to raise this fact or make it true (``up=False``: lower it or make it false), and those
-        among ``candidates`` predicted to; in a fixed order."""
-        found = [self.contract(a) for a in sorted(self._producers.get((fact, up), ()), key=str)]
-        for action in sorted(set(candidates) - self._entries.keys(), key=str):
-            predicted = self.predicted(action)
-            if predicted.effect_on(fact, up):
-                found.append(predicted)
-        return found
+    def producers(self, fact: Fact, up: bool = True) -> list[Contract]:
+        """The actions known to raise this fact or make it true (``up=False``: lower it or make it false), in a fixed
+        order."""
+        return [self.contract(a) for a in sorted(self._producers.get((fact, up), ()), key=str)]
 
     def instances(self, fact: Fact, up: bool, facts: Facts) -> list[Contract]:
         """Never-tried actions that would bring this fact about by a contract that the world declares for all arguments.
