@@ -11,6 +11,7 @@ from habilis.core.errors import DuplicateNameError
 from habilis.memory.journal._database import Database
 from habilis.memory.journal._records import ModelRecord, Transition, carry_unknown, from_text, read, to_data, to_text
 
+_STATE_VERSION = 1
 SKILL_STATUSES = ("active", "quarantined", "superseded", "retired")
 
 
@@ -150,11 +151,13 @@ class Shelf(Database):
     def put_state(self, key: str, data: Json) -> None:
         self._write("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, to_text(data)))
 
-    def put_versioned_state(self, key: str, data: Mapping[str, Json], version: int = 1) -> None:
+    def put_versioned_state(self, key: str, data: Mapping[str, Json]) -> None:
         """`put_state` for a mapping: with its ``schema_version``, and with the keys that only a newer version knows."""
         with self.transaction():
             known = self.get_state(key)
-            self.put_state(key, {**(known if isinstance(known, dict) else {}), **data, "schema_version": version})
+            self.put_state(
+                key, {**(known if isinstance(known, dict) else {}), **data, "schema_version": _STATE_VERSION}
+            )
 
     def put_model(self, model: ModelRecord) -> None:
         """Store a model's record, in place of an earlier one of that name. ``adopted=True`` makes it the only one of

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from habilis._assembly import Assembly
     from habilis.agent.loop import Loop
-    from habilis.run import AgentSettings
 
 _LEAST_SECONDS = 30.0
 
@@ -63,8 +62,9 @@ class PlansInWorld:
         return not task.goal.unmet(world.observe())
 
 
-async def distil_if_due(parts: Assembly, loop: Loop, settings: AgentSettings) -> None:
+async def distil_if_due(parts: Assembly, loop: Loop) -> None:
     """Distil once enough skills are new. The trainer's absence or a refusal of the budget is a warning, no end."""
+    settings = parts.settings
     every = settings.distil_every
     if every is None:
         return

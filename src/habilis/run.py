@@ -181,7 +181,7 @@ class Agent:
 
         parts = self._open()
         parts.stop.clear()
-        return await autonomous(parts, tasks, self.settings)
+        return await autonomous(parts, tasks)
 
     def run_now(self, tasks: int | None = None) -> Summary:
         """`run`, for code that is not async."""

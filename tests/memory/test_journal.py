@@ -209,8 +209,8 @@ def test_documents_state_events_uses(journal: Journal) -> None:
     with pytest.raises(InputError, match="cannot be stored as JSON"):
         journal.put_state("bad", {"a": object()})
     journal.put_versioned_state("settings", {"a": 1, "b": 2})
-    journal.put_versioned_state("settings", {"a": 3}, 2)
-    assert journal.get_state("settings") == {"a": 3, "b": 2, "schema_version": 2}
+    journal.put_versioned_state("settings", {"a": 3})
+    assert journal.get_state("settings") == {"a": 3, "b": 2, "schema_version": 1}
 
 
 def test_only_a_stopped_episode_gives_way_to_a_later_one(journal: Journal) -> None:
