@@ -36,6 +36,7 @@ from habilis.core import (
 from habilis.memory.contracts import ContractBook
 
 _TRY = "try "  # begins the key of a task that finds out what an action does
+_STALE = 4  # versions of the contracts: what was learned in fewer since a failure will hardly change its outcome
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class Curriculum:
             return None
         demand = self._demand(context.snapshot)
         kin = Counter(_kin(fact) for fact, _ in mastered)
-        best: tuple[float, str, Task, str] | None = None
+        weighed: list[tuple[float, str, Task, str]] = []
         for task, weight, why in candidates:
             if self.settings.strategy == "random":
                 weight = 1.0
@@ -141,11 +142,8 @@ class Curriculum:
                 weight, why = self._weighed(task, weight, why, demand, kin)
             weight *= self._progress(task)
             weight *= 1 + self.settings.jitter * rng.random() if self.settings.strategy != "random" else rng.random()
-            if best is None or (weight, _key(task)) > best[:2]:
-                best = (weight, _key(task), task, why)
-        if best is None:
-            return None
-        weight, _, task, why = best
+            weighed.append((weight, _key(task), task, why))
+        weight, _, task, why = max(weighed, key=lambda one: one[:2])
         return Proposal(_seeded(task, self.seed, iteration), weight, why)
 
     # ------------------------------------------------------------------ inside
@@ -263,7 +261,7 @@ class Curriculum:
         failed = self.failures[key]
         if not failed:
             return 1.0
-        stale = self.book.version - self.failed_at.get(key, 0) < 4
+        stale = self.book.version - self.failed_at.get(key, 0) < _STALE
         return (self.settings.backoff_stale if stale else self.settings.backoff) ** min(failed, 12)
 
     def _plain(self, fact: Fact) -> bool:
