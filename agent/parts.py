@@ -97,7 +97,7 @@ class Parts:
     ) -> Context:
         """What a writer may use in the world as it stands."""
         world = self.world
-        self.book.spec = world.spec  # a world of functions learns its predicates as it goes
+        self.book.look_at(world.spec)
         self.declare()
         capabilities = world.spec.capabilities
         affordances: tuple[Action, ...] = ()

@@ -40,18 +40,16 @@ class ContractBook:
     """All contracts of one world. ``version`` rises whenever a plan might now come out differently."""
 
     def __init__(self, spec: WorldSpec, contracts: Iterable[Contract] = ()) -> None:
-        self.spec = spec
+        self._spec = spec
         self.version = 0
-        self._entries: dict[Action, Tally] = {}
-        self._producers: dict[tuple[Fact, bool], set[Action]] = {}
-        self._produced: dict[Action, set[tuple[Fact, bool]]] = {}
-        self._dirty: set[Action] = set()
-        self._cache: dict[Action, Contract] = {}
-        self._schemas: dict[str, Contract | None] = {}
-        self._declared_schemas: dict[str, Contract] = {}
-        self._reader = Reader(spec)
+        self._clear()
         for contract in contracts:
             self._restore(contract)
+
+    @property
+    def spec(self) -> WorldSpec:
+        """What the world said of itself when it was last looked at."""
+        return self._spec
 
     # ------------------------------------------------------------------ reading
 
@@ -140,6 +138,10 @@ class ContractBook:
 
     # ------------------------------------------------------------------ learning
 
+    def look_at(self, spec: WorldSpec) -> None:
+        """Take in what the world says of itself now: one of plain functions learns its predicates as it goes."""
+        self._spec = spec
+
     def learn(self, trajectory: Trajectory) -> None:
         """Take in every step of a trajectory, in order. Nothing is learned from one that the clock ended."""
         if trajectory.inconclusive:
@@ -204,11 +206,20 @@ class ContractBook:
 
     def forget(self) -> None:
         """Drop everything (an ablation)."""
-        version = self.version
-        self.__init__(self.spec)  # type: ignore[misc]
-        self.version = version + 1
+        self._clear()
+        self.version += 1
 
     # ------------------------------------------------------------------ inside
+
+    def _clear(self) -> None:
+        self._entries: dict[Action, Tally] = {}
+        self._producers: dict[tuple[Fact, bool], set[Action]] = {}
+        self._produced: dict[Action, set[tuple[Fact, bool]]] = {}
+        self._dirty: set[Action] = set()
+        self._cache: dict[Action, Contract] = {}
+        self._schemas: dict[str, Contract | None] = {}
+        self._declared_schemas: dict[str, Contract] = {}
+        self._reader = Reader(self._spec)
 
     def _produces(self, action: Action, fact: Fact, up: bool) -> None:
         self._producers.setdefault((fact, up), set()).add(action)

@@ -242,7 +242,8 @@ def test_a_task_is_told_in_the_words_that_are_read_back() -> None:
     setting = Setting(make_world([], wanted=[]))
     for goal, text in (('count("oak") >= 2', "have 2 oak"), ('count("oak") <= 3', "have at most 3 oak")):
         spec = craft_like().spec
-        setting.world.spec = setting.book.spec = spec
+        setting.world.spec = spec
+        setting.book.look_at(spec)
         setting.curriculum.wishes = [Goal.parse(goal)]
         proposal = setting.propose()
         assert proposal is not None
