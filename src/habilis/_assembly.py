@@ -7,8 +7,9 @@ import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from habilis._settings import AgentSettings
 from habilis.agent.calls import needed
 from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
@@ -44,10 +45,6 @@ from habilis.memory.journal import RunRecord
 from habilis.memory.library import SkillLibrary
 from habilis.tools import ToolRegistry
 from habilis.worlds.runner import ConfinedRunner
-
-if TYPE_CHECKING:
-    from habilis.run import AgentSettings
-
 
 _PATIENCE = 2.0  # seconds for a program that nobody waits for any more
 

@@ -6,10 +6,11 @@ import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from habilis._approval import approving
 from habilis._assembly import Assembly, Minds
+from habilis._settings import WRITERS, AgentSettings
 from habilis._worlds import open_world, world_tools
 from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
@@ -37,9 +38,6 @@ from habilis.tools import Catalogue, ToolRegistry, load_registrations, registere
 from habilis.worlds.runner import ConfinedRunner
 from habilis.worlds.verify import GoalJudge, WorldVerifier
 
-if TYPE_CHECKING:
-    from habilis.run import AgentSettings
-
 
 def compose(
     world: World | str,
@@ -59,9 +57,8 @@ def compose(
 ) -> Assembly:
     """Put an agent together. Whatever was opened is closed again when a part cannot be made."""
     _check(world, home, writer, base_url, prices, approve, fresh)
-    known = ("search", "chat", "cascade")
-    if isinstance(writer, str) and writer not in known:
-        raise NotFoundError.of("writer", writer, known)
+    if isinstance(writer, str) and writer not in WRITERS:
+        raise NotFoundError.of("writer", writer, WRITERS)
     if writer in ("chat", "cascade") and model is None:
         raise InputError(f"the writer {writer!r} needs a model: model='openai:gpt-…' (--model), with base_url if local")
     if isinstance(world, str):
