@@ -1,14 +1,15 @@
-"""An agent's parts, put together: its sessions, its words, its calls, and the adopted local model."""
+"""An agent's parts, put together: its sessions, its words, its calls."""
 
 from __future__ import annotations
 
 import contextlib
 import random
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from habilis._minds import Minds
 from habilis._settings import AgentSettings
 from habilis.agent.calls import needed
 from habilis.agent.curriculum import Curriculum, CurriculumSettings
@@ -24,11 +25,9 @@ from habilis.core import (
     Fact,
     Goal,
     GoalSyntaxError,
-    HabilisError,
     InputError,
     Json,
     Ledger,
-    Mind,
     NotFoundError,
     RunLimits,
     Skill,
@@ -36,7 +35,6 @@ from habilis.core import (
     Snapshot,
     Verdict,
     World,
-    WorldSpec,
     as_budget,
     dump,
 )
@@ -56,40 +54,6 @@ class Answer:
     about: str
     said: str | None
     known: str
-
-
-class Minds:
-    """The local model adopted for a world, opened when first asked for."""
-
-    def __init__(self, home: Home, events: EventStream, spec: WorldSpec) -> None:
-        self._home, self._events, self._spec = home, events, spec
-        self._open: tuple[str, Mind | None] = ("", None)
-
-    def adopted(self) -> Mind | None:
-        """The model in use, or None; one that cannot be opened is left aside with a warning."""
-        record = self._home.journal.adopted_model(self._spec.fingerprint)
-        if record is None:
-            return None
-        if self._open[0] != record.name:
-            from habilis.agent.mind import open_mind
-
-            try:
-                found: Mind | None = open_mind({"name": record.name, "path": str(self._home.path / record.path)})
-            except HabilisError as error:
-                found = None
-                self._events.emit("warning", None, message=f"the local model is left aside: {error}")
-            self._open = (record.name, found)
-        return self._open[1]
-
-    def prior(self) -> Callable[[Goal, Snapshot, Sequence[Action]], Sequence[Action]] | None:
-        """The adopted model as what orders the things to try, where there is one."""
-        mind = self.adopted()
-        if mind is None:
-            return None
-        from habilis.agent.mind import rank_actions
-        from habilis.memory.prompts import state_text
-
-        return lambda goal, state, actions: rank_actions(mind, goal, state_text(state, self._spec), actions)
 
 
 @dataclass
@@ -368,4 +332,4 @@ def _same(one: Mapping[str, Json], other: Mapping[str, Json]) -> bool:
     return all(one.get(k, v) == v for k, v in other.items() if k != "distil_every")
 
 
-__all__ = ["Answer", "Assembly", "Minds"]
+__all__ = ["Answer", "Assembly"]

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from habilis._approval import approving
-from habilis._assembly import Assembly, Minds
+from habilis._assembly import Assembly
+from habilis._minds import Minds
 from habilis._settings import WRITERS, AgentSettings
 from habilis._worlds import open_world, world_tools
 from habilis.agent.curriculum import Curriculum, CurriculumSettings
