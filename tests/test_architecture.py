@@ -17,6 +17,7 @@ import pytest
 
 import habilis.core
 import habilis.core.errors
+from habilis.memory.journal import RUN_STATUSES, SKILL_STATUSES
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("core", "worlds", "memory", "tools", "agent", "trainer")
@@ -94,6 +95,14 @@ def test_the_table_here_is_the_one_in_the_design() -> None:
         if name in FOLDERS
     }
     assert stated == MAY_IMPORT
+
+
+def test_the_design_tells_every_status() -> None:
+    text = (ROOT / "docs" / "design.md").read_text("utf-8")
+    for word, statuses in (("skill", SKILL_STATUSES), ("run", RUN_STATUSES)):
+        row = re.search(rf"^\| \*\*{word}\*\* \| (.*) \|$", text, flags=re.MULTILINE)
+        assert row is not None
+        assert [s for s in statuses if f"*{s}*" not in row[1]] == []
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
