@@ -178,7 +178,7 @@ class Loop:
         for skill in kept:
             self._announce(skill, episode.index)
         if p.help is not None:
-            p.help.learned(kept)
+            p.help.know(p.library.active().values())
         p.events.emit(
             "task_ended",
             episode.index,
@@ -208,6 +208,8 @@ class Loop:
         if not wanted or not self.iteration or self.iteration % mine.upkeep_every or self._kept_up == self.iteration:
             return
         kept = await in_thread("the upkeep of the library", self._kept)
+        if p.help is not None:
+            p.help.know(p.library.active().values())
         for skill in kept.promoted:
             p.events.emit(
                 "skill_promoted", self.iteration, name=skill.name, version=skill.version, goal=skill.goal_template

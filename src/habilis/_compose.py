@@ -117,7 +117,7 @@ def compose(
             approve,
             fingerprint=world.spec.fingerprint,
         )
-        helping.learned(library.active().values())
+        helping.know(library.active().values())
         minds = Minds(opened, events, world.spec)
         parts = Parts(
             world=world,
