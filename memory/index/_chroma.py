@@ -1,11 +1,11 @@
-"""What the embedded Chroma and the served one have in common: a collection per kind, facts checked, losses made good."""
+"""What the embedded Chroma and the served one have in common: a collection per kind, checked facts, an audit."""
 
 from __future__ import annotations
 
 import functools
 import threading
 from collections.abc import Callable, Sequence, Set
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from habilis.core.augmentation import Kind
 from habilis.core.errors import HabilisError, HomeError
@@ -18,16 +18,14 @@ if TYPE_CHECKING:
 
 _BATCH = 1000
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-_I = TypeVar("_I", bound="ChromaCollections")
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def told(work: Callable[Concatenate[_I, _P], _R]) -> Callable[Concatenate[_I, _P], _R]:
+def told(work: _F) -> _F:
     """What Chroma raises (a full disk, say) as an error of ours. Nothing is lost by it: the index is derived."""
 
     @functools.wraps(work)
-    def telling(self: _I, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    def telling(self: ChromaCollections, *args: Any, **kwargs: Any) -> Any:
         try:
             return work(self, *args, **kwargs)
         except HabilisError:
@@ -35,7 +33,7 @@ def told(work: Callable[Concatenate[_I, _P], _R]) -> Callable[Concatenate[_I, _P
         except Exception as error:
             raise HomeError(self._told_as(f"{type(error).__name__}: {str(error)[:200]}")) from error
 
-    return telling
+    return cast(_F, telling)
 
 
 class ChromaCollections:

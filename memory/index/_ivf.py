@@ -34,8 +34,6 @@ class Ivf:
     leaves a dead row behind until `compact`."""
 
     def __init__(self, index: Any, names: list[str | None], *, nprobe: int, trained_on: int) -> None:
-        import numpy as np
-
         self.index, self.names, self.nprobe, self.trained_on = index, names, nprobe, trained_on
         self._place = {name: i for i, name in enumerate(names) if name is not None}
         self._dead: list[int] = []
@@ -120,7 +118,9 @@ class Ivf:
         found = self._search(query, wanted, probes)
         return found if len(found) == wanted else self._search(query, wanted, self.index.nlist)
 
-    def write(self, path: Path, names: Path, put: Callable[[Path, Callable[[Callable[[bytes], None]], None]], None]) -> None:
+    def write(
+        self, path: Path, names: Path, put: Callable[[Path, Callable[[Callable[[bytes], None]], None]], None]
+    ) -> None:
         """Write both files through ``put``, which opens, writes and checks."""
         faiss = load_faiss()
 

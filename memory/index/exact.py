@@ -42,7 +42,9 @@ class MemoryIndex:
         """The ``k`` nearest of these kinds, best first; ``score`` is the cosine similarity."""
         query = checked_query(vector, self.dim)[0]
         with self._lock:
-            found = [n for kind in sorted(kinds) if kind in self._rows for n in self._rows[kind].nearest(kind, query, k)]
+            found = [
+                n for kind in sorted(kinds) if kind in self._rows for n in self._rows[kind].nearest(kind, query, k)
+            ]
         return best(found, k)
 
     def ids(self, kind: Kind) -> set[str]:

@@ -137,7 +137,8 @@ class _Shelf:
         try:
             card = _read_card(self._card)
             if card is None:
-                return self.empty()
+                self.empty()
+                return
             self._check(card)
             self._generation = card["generation"]
             if card["files"]:
@@ -158,7 +159,7 @@ class _Shelf:
         except (HomeError, PermissionError):
             raise
         except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError):
-            return self.empty()
+            self.empty()
         self._sweep()
 
     def empty(self) -> None:
@@ -280,7 +281,7 @@ class _Shelf:
 
     def _opened(self) -> Log:
         if self._log is None:
-            # Nothing is written for a kind before there is something of it. The log first: a card without one is damage.
+            # Nothing is written of a kind before there is some. The log first: a card without one is damage.
             self._log = Log(self._file("log"), self._facts["dim"])
             self._write_card({}, None)
         return self._log

@@ -1,9 +1,9 @@
 """LangChain's vector stores, both ways. Imports langchain-core; reach it through its own name.
 
-    store = IndexVectorStore(index, embedder)                # an index of ours, for whatever takes a VectorStore
-    store.add_texts(["get four sticks"])
+store = IndexVectorStore(index, embedder)                # an index of ours, for whatever takes a VectorStore
+store.add_texts(["get four sticks"])
 
-    index = LangChainIndex(lambda kind, embeddings: Chroma(f"mine-{kind}", embeddings), dim=384)   # theirs, for us
+index = LangChainIndex(lambda kind, embeddings: Chroma(f"mine-{kind}", embeddings), dim=384)   # theirs, for us
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class IndexVectorStore(VectorStore):
 
     ``embedder``: ours, or any LangChain ``Embeddings`` (its vectors are brought to length 1). ``kind``: under which the
     vectors lie in the index. ``documents``: where texts and metadata are kept by id, since an index holds vectors only;
-    by default in memory. Ids of the index that are not in it are somebody else's, and are passed over. ``filter`` of the
-    searches is a function of a ``Document``.
+    by default in memory. Ids of the index that are not in it are somebody else's, and are passed over. ``filter`` of
+    the searches is a function of a ``Document``.
     """
 
     def __init__(
@@ -97,9 +97,7 @@ class IndexVectorStore(VectorStore):
         ids = [str(id) if id else str(uuid.uuid4()) for id in given]
         self.index.upsert(self.kind, ids, self._rows([d.page_content for d in documents]))
         for id, document in zip(ids, documents, strict=True):
-            self._documents[id] = Document(
-                id=id, page_content=document.page_content, metadata=dict(document.metadata)
-            )
+            self._documents[id] = Document(id=id, page_content=document.page_content, metadata=dict(document.metadata))
         return ids
 
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
@@ -116,7 +114,7 @@ class IndexVectorStore(VectorStore):
     def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
         return [document for document, _ in self.similarity_search_with_score(query, k, **kwargs)]
 
-    def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> list[tuple[Document, float]]:  # type: ignore[override]
+    def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> list[tuple[Document, float]]:
         return self._near(self._asked(query), k, kwargs.get("filter"))
 
     def similarity_search_by_vector(self, embedding: list[float], k: int = 4, **kwargs: Any) -> list[Document]:
@@ -192,10 +190,10 @@ class LangChainIndex:
     """Any LangChain ``VectorStore`` as an index of ours, one store per kind.
 
     ``make(kind, embeddings)`` opens the store of a kind. LangChain's interface takes texts, and embeds them itself; so
-    the texts that we give are our vectors, written out, and ``embeddings`` reads them back: hand it to the store. Scores
-    are computed from what comes back, whatever the store's own mean. The interface lists no ids: what an earlier process
-    put into a store counts as not there, and `sync_index` puts it in again. The store says nothing of embedders; use
-    another store for another one.
+    the texts that we give are our vectors, written out, and ``embeddings`` reads them back: hand it to the store.
+    Scores are computed from what comes back, whatever the store's own mean. The interface lists no ids: what an earlier
+    process put into a store counts as not there, and `sync_index` puts it in again. The store says nothing of
+    embedders; use another store for another one.
     """
 
     def __init__(self, make: Callable[[Kind, Embeddings], VectorStore], dim: int) -> None:
@@ -278,7 +276,9 @@ class _Reading(Embeddings):
     def embed_query(self, text: str) -> list[float]:
         row = _read(text, self._dim)
         if row is None:
-            raise InputError(f"{text[:40]!r} is no vector of {self._dim} numbers; this store holds an index's vectors only")
+            raise InputError(
+                f"{text[:40]!r} is no vector of {self._dim} numbers; this store holds an index's vectors only"
+            )
         numbers: list[float] = row.tolist()
         return numbers
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from tests.memory.conftest import BackEnd
 
 from habilis.core import HomeError, InputError, Kind, NotFoundError
 from habilis.memory.index import (
@@ -25,7 +26,6 @@ from habilis.memory.index import (
 )
 from habilis.testing.embedding import HashEmbedder
 from habilis.testing.index import Operation, check_index, check_operations, check_reopening, operations
-from tests.memory.conftest import BackEnd
 
 EMBEDDER = HashEmbedder(32)
 WANTED = {Kind.SKILL: {f"s{i}": f"get {i} sticks" for i in range(30)}, Kind.TOOL: {"t": "the weather"}}
@@ -63,7 +63,7 @@ def test_an_index_that_breaks_a_rule_is_caught() -> None:
         def query(self, kinds: object, vector: object, k: int) -> list[object]:
             return super().query(kinds, vector, k)[:2]  # type: ignore[arg-type]
 
-    with pytest.raises(AssertionError, match="deleted is gone|last counts"):
+    with pytest.raises(AssertionError, match=r"deleted is gone|last counts"):
         check_index(lambda: Forgetful(8))
     steps = [Operation("upsert", (Kind.TOOL,), ("a", "b", "c"), (1, 2, 3)), Operation("delete", (Kind.TOOL,), ("a",))]
     with pytest.raises(AssertionError, match="lists"):
@@ -126,7 +126,9 @@ os.kill(os.getpid(), 9)
 
 @pytest.mark.parametrize("name", ["chroma", "faiss"])
 def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path, name: str) -> None:
-    done = subprocess.run([sys.executable, "-c", WRITE, name, str(tmp_path)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", WRITE, name, str(tmp_path)], capture_output=True, text=True, check=False
+    )
     assert done.stdout == "written\n", done.stderr
     index = open_index(name, tmp_path, "x", 8)
     assert index.ids(Kind.SKILL) == {f"n{i}" for i in range(40)}
@@ -148,7 +150,13 @@ def test_indexes_are_opened_by_name(tmp_path: Path) -> None:
         open_index("fais", tmp_path, "x", 8)
     with pytest.raises(InputError, match="name one of chroma, faiss, exact"):
         open_index("", tmp_path, "x", 8)
-    for wrong in ("ftp://127.0.0.1:1", "http://", "http://127.0.0.1:1/path", "http://127.0.0.1:99999", "http://a:b@c:1"):
+    for wrong in (
+        "ftp://127.0.0.1:1",
+        "http://",
+        "http://127.0.0.1:1/path",
+        "http://127.0.0.1:99999",
+        "http://a:b@c:1",
+    ):
         with pytest.raises(InputError, match="no address of a Chroma server"):
             open_index(wrong, tmp_path, "x", 8)
 

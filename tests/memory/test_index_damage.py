@@ -73,11 +73,16 @@ def _check_whole(index: VectorIndex, wanted: dict[Kind, dict[str, str]], within:
 
 
 @pytest.mark.parametrize(
-    ("open_", "wanted"), [(_chroma, FEW), (_chroma, MANY), (_faiss, FEW), (_lists, FEW)], ids=["few", "many", "log", "lists"]
+    ("open_", "wanted"),
+    [(_chroma, FEW), (_chroma, MANY), (_faiss, FEW), (_lists, FEW)],
+    ids=["few", "many", "log", "lists"],
 )
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_any_damaged_file_is_noticed_and_made_good(
-    tmp_path: Path, open_: Callable[[Path], VectorIndex], wanted: dict[Kind, dict[str, str]], damage: Callable[[Path], None]
+    tmp_path: Path,
+    open_: Callable[[Path], VectorIndex],
+    wanted: dict[Kind, dict[str, str]],
+    damage: Callable[[Path], None],
 ) -> None:
     whole = tmp_path / "whole"
     first = open_(whole)
@@ -213,9 +218,7 @@ def test_single_vectors_that_a_server_lost_are_filled_in(server: object) -> None
 
 
 @pytest.mark.parametrize("step", ["lists", "names", "log", "card"])
-def test_files_that_are_half_written_change_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
+def test_files_that_are_half_written_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     from habilis.memory.index import _seal, faiss_ivf
 
     first = _lists(tmp_path)
@@ -380,7 +383,9 @@ def test_recall_of_the_lists_is_what_is_promised(tmp_path: Path) -> None:
     """Ten nearest of 6,000 vectors in 60 clusters, for queries as far from a vector as a paraphrase is."""
     draw = np.random.default_rng(3)
 
-    def unit(rows: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    def unit(
+        rows: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
     centres = draw.normal(size=(60, 64))
@@ -399,4 +404,3 @@ def test_recall_of_the_lists_is_what_is_promised(tmp_path: Path) -> None:
         index.close()
         index = FaissIndex(tmp_path, "x", 64, train_from=2000, spill=500)
     index.close()
-

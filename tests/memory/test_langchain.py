@@ -51,7 +51,7 @@ def test_a_store_finds_replaces_and_deletes(tmp_path: Path, back_end: str) -> No
 
 def test_the_rest_of_the_interface() -> None:
     store = _store()
-    assert [d.id for d in store.similarity_search("fire", k=2, filter=lambda d: d.metadata["n"] > 1)][0] == "id4"
+    assert store.similarity_search("fire", k=2, filter=lambda d: d.metadata["n"] > 1)[0].id == "id4"
     assert len(store.similarity_search("fire", k=9)) == 5
     vector = EMBEDDER.embed(["sleep in a bed"])[0].tolist()
     assert store.similarity_search_by_vector(vector, k=1)[0].id == "id3"
@@ -99,7 +99,9 @@ def test_a_store_in_memory_conforms_as_an_index() -> None:
 
 
 def test_langchain_chroma_conforms_as_an_index(tmp_path: Path) -> None:
-    chroma = pytest.importorskip("langchain_chroma", reason="langchain-chroma is not installed (pip install habilis[bench])")
+    chroma = pytest.importorskip(
+        "langchain_chroma", reason="langchain-chroma is not installed (pip install habilis[bench])"
+    )
 
     def make(kind: Kind, embeddings: Embeddings) -> VectorStore:
         store: VectorStore = chroma.Chroma(f"mine-{kind.value}", embeddings, persist_directory=str(tmp_path))

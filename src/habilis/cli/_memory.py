@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from habilis.cli._home import HomeOption
+from habilis.cli._home import HomeOption, IndexOption
 
 skills = typer.Typer(help="The skill library.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -42,19 +42,23 @@ def search(
     text: Annotated[str, typer.Argument(help="what it should do")],
     home: HomeOption = None,
     k: Annotated[int, typer.Option("-k", min=1, help="how many")] = 5,
+    index: IndexOption = "chroma",
     as_json: JsonOption = False,
 ) -> None:
     """Find skills by meaning and by words."""
     from habilis.cli._output import show
     from habilis.core import InputError
     from habilis.memory.embedding import open_embedder
+    from habilis.memory.index import open_index
     from habilis.memory.library import SkillLibrary
 
     if not text.strip():
         raise InputError("the search is empty; say what the skill should do")
     with _home(home) as opened:
         embedder = open_embedder(opened.embedder or "auto")
-        with SkillLibrary.open(opened, embedder=embedder) as library:
+        # A run may own the home: its folder is left alone, and a server's vectors are read only.
+        vectors = open_index(index, opened.path, embedder.fingerprint, embedder.dim, read_only=True)
+        with SkillLibrary.open(opened, embedder=embedder, index=vectors) as library:
             rows = [{**_row(h.skill), "score": round(h.score, 3), "why": h.why} for h in library.search(text, k=k)]
     show(rows, ("name", "score", "goal", "why"), as_json=as_json, empty="nothing fits; habilis skills list shows all")
 
@@ -108,9 +112,10 @@ def retire(
     reason: Annotated[str, typer.Option("--reason")] = "retired by hand",
     world: WorldOption = None,
     home: HomeOption = None,
+    index: IndexOption = "chroma",
 ) -> None:
     """Take a skill, and what calls it, out of use; it is kept."""
-    with _library(home, name, world) as library:
+    with _library(home, name, world, index) as library:
         for one in library.retire(name, reason):
             print(f"retired {one}")
 
@@ -121,9 +126,10 @@ def restore(
     reason: Annotated[str, typer.Option("--reason")] = "restored by hand",
     world: WorldOption = None,
     home: HomeOption = None,
+    index: IndexOption = "chroma",
 ) -> None:
     """Put a retired skill back into use."""
-    with _library(home, name, world) as library:
+    with _library(home, name, world, index) as library:
         if name in library.active():
             print(f"{name} is in use already")
             return
@@ -140,7 +146,7 @@ def _home(home: Path | None) -> Any:
     return Home.open(home or default_home(), create=False, read_only=True)
 
 
-def _library(home: Path | None, name: str, world: str | None) -> Any:
+def _library(home: Path | None, name: str, world: str | None, index: str) -> Any:
     """The library of the world whose skill this is."""
     import contextlib
     from collections.abc import Iterator
@@ -148,6 +154,7 @@ def _library(home: Path | None, name: str, world: str | None) -> Any:
     from habilis.core import InputError, NotFoundError
     from habilis.memory.embedding import open_embedder
     from habilis.memory.home import Home, default_home
+    from habilis.memory.index import open_index
     from habilis.memory.library import SkillLibrary
 
     @contextlib.contextmanager
@@ -163,7 +170,9 @@ def _library(home: Path | None, name: str, world: str | None) -> Any:
                 several = ", ".join(f"{w} ({f})" for f, w in sorted(worlds.items()))
                 raise InputError(f"several worlds have a skill {name}: {several}; say which: --world NAME")
             embedder = open_embedder(owned.embedder or "auto")
-            with SkillLibrary.open(owned, embedder=embedder, fingerprint=next(iter(worlds), None)) as library:
+            vectors = open_index(index, owned.path, embedder.fingerprint, embedder.dim)
+            fingerprint = next(iter(worlds), None)
+            with SkillLibrary.open(owned, embedder=embedder, index=vectors, fingerprint=fingerprint) as library:
                 yield library
 
     return opened()

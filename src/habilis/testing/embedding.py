@@ -14,6 +14,7 @@ import json
 import random
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,22 +25,45 @@ from habilis.memory.library._lexical import Lexicon
 __all__ = ["HashEmbedder", "Retrieval", "check_embedder", "measure_retrieval"]
 
 
-def check_embedder(embedder: Embedder) -> None:
-    """The conformance suite of an embedder. Raises `AssertionError` saying what is wrong."""
+def check_embedder(embedder: Embedder, *, meaning: bool = True) -> None:
+    """The conformance suite of an embedder. ``meaning=False``: it need not know that a paraphrase is nearer than
+    something else. Raises `AssertionError` saying what is wrong."""
     import numpy as np
 
-    texts = ["get four sticks", "", "get four sticks", "a" * 20_000, "räuber \N{GRINNING FACE}", "\n"]
+    texts = [
+        "get four sticks",
+        "",
+        "get four sticks",
+        "a" * 20_000,
+        "räuber \N{GRINNING FACE}",
+        "\n",
+        "half a character: \ud800",
+        "\udc00",
+        "\0",
+        "<|endoftext|> [CLS]",
+    ]
     rows = embedder.embed(texts)
     assert rows.shape == (len(texts), embedder.dim), f"shape {rows.shape}, expected {(len(texts), embedder.dim)}"
     assert rows.dtype == np.float32, f"dtype {rows.dtype}, expected float32"
     assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-4), "rows must have length 1, also for an empty text"
     assert embedder.embed([]).shape == (0, embedder.dim), "no text must give no row"
+    assert np.array_equal(embedder.embed(tuple(texts[:2])), rows[:2]), "any sequence of texts will do"
     for text, row in zip(texts, rows, strict=True):
         assert np.array_equal(embedder.embed([text])[0], row), f"the vector of {text[:20]!r} depends on its batch"
+    kept = rows[0].copy()
+    rows[0] = 0
+    assert np.array_equal(embedder.embed(texts[:1])[0], kept), "what is handed out may be changed without harm"
+    many = [f"thing number {i}" for i in range(300)]
+    alone = embedder.embed(many)
+    assert np.array_equal(embedder.embed(many[::-1])[::-1], alone), "rows come in the order of the texts"
+    with ThreadPoolExecutor(4) as threads:
+        parts = list(threads.map(embedder.embed, [many[i : i + 30] for i in range(0, 300, 30)]))
+    assert np.array_equal(np.concatenate(parts), alone), "several threads may use it at once"
     assert embedder.fingerprint, "a fingerprint names model and weights"
-    near, far = "collect wood from a tree", "the invoice was paid in march"
-    query = embedder.embed(["gather wood from trees"])[0]
-    assert embedder.embed([near])[0] @ query > embedder.embed([far])[0] @ query, "a paraphrase must be nearer"
+    if meaning:
+        near, far = "collect wood from a tree", "the invoice was paid in march"
+        query = embedder.embed(["gather wood from trees"])[0]
+        assert embedder.embed([near])[0] @ query > embedder.embed([far])[0] @ query, "a paraphrase must be nearer"
 
 
 class Retrieval(NamedTuple):

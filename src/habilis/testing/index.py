@@ -1,11 +1,11 @@
 """The conformance suite of indexes: fixed cases, whatever order things come in, and what is there after reopening.
 
-    check_index(lambda: MyIndex(new_folder(), dim=8))
-    check_reopening(lambda: MyIndex(folder, dim=8))
+check_index(lambda: MyIndex(new_folder(), dim=8))
+check_reopening(lambda: MyIndex(folder, dim=8))
 
-    @given(operations())
-    def test_mine_is_a_dictionary_of_vectors(ops):
-        check_operations(lambda: MyIndex(new_folder(), dim=8), ops)
+@given(operations())
+def test_mine_is_a_dictionary_of_vectors(ops):
+    check_operations(lambda: MyIndex(new_folder(), dim=8), ops)
 """
 
 from __future__ import annotations
@@ -152,7 +152,10 @@ def operations(*, reopen: bool = False, most: int = 12) -> Any:
         lambda k, ids: Operation("delete", (k,), tuple(ids)), kind, st.lists(st.sampled_from(IDS), max_size=4)
     )
     query = st.builds(
-        lambda kinds, s, k: Operation("query", tuple(sorted(kinds)), (), (s,), k), st.sets(kind), seed, st.integers(0, 30)
+        lambda kinds, s, k: Operation("query", tuple(sorted(kinds)), (), (s,), k),
+        st.sets(kind),
+        seed,
+        st.integers(0, 30),
     )
     every = [upsert, upsert, delete, query, *([st.just(Operation("reopen"))] if reopen else [])]
     return st.lists(st.one_of(every), max_size=most)
@@ -191,7 +194,9 @@ def check_operations(
                 index.close()
                 index = again()
             for kind in (Kind.SKILL, Kind.TOOL):
-                assert index.ids(kind) == set(held[kind]), f"after {step}: lists {index.ids(kind)}, has {set(held[kind])}"
+                assert index.ids(kind) == set(held[kind]), (
+                    f"after {step}: lists {index.ids(kind)}, has {set(held[kind])}"
+                )
         everything = Operation("query", (Kind.SKILL, Kind.TOOL), (), (0,), 100)
         query = unit_vectors([0], dim)[0]
         _compare(index.query(set(everything.kinds), query, 100), held, everything, query, exact, within)
