@@ -39,10 +39,10 @@ class EndpointEmbedder:
     """Texts to unit vectors through a server.
 
     ``model``, ``base_url``: default ``OPENAI_BASE_URL``, else OpenAI's. ``api_key``: default ``OPENAI_API_KEY``; a
-    server on this machine needs none and is sent none that was not given here. ``dim``: asked of the server (``dimensions``)
-    and checked; None takes what it gives, found out with one request now. ``price``: USD per million tokens, default
-    ``HABILIS_EMBEDDING_PRICE``, else the list of the package ``genai-prices``. ``ledger``: what requests are paid from,
-    or a function that gives it; None only counts, in an account of its own.
+    server on this machine needs none and is sent none that was not given here. ``dim``: asked of the server
+    (``dimensions``) and checked; None takes what it gives, found out with one request now. ``price``: USD per million
+    tokens, default ``HABILIS_EMBEDDING_PRICE``, else the list of the package ``genai-prices``. ``ledger``: what
+    requests are paid from, or a function that gives it; None only counts, in an account of its own.
 
     ``max_texts`` and ``max_chars`` of one request (OpenAI takes 2,048 and some 300,000 tokens; a server of one's own
     rarely gains beyond 64). ``text_chars``: of one text, what lies beyond is not seen; 8,000 fit 8,192 tokens in any
@@ -199,7 +199,8 @@ class EndpointEmbedder:
                     "do not mix. Serve the same model again, or make a new home"
                 )
         block = np.stack(rows)
-        norms = np.linalg.norm(block, axis=1, keepdims=True)
+        with np.errstate(over="ignore"):
+            norms = np.linalg.norm(block, axis=1, keepdims=True)
         if not np.isfinite(norms).all() or not norms.all():
             raise ModelError(
                 f"{self.name} gave a vector of numbers that are not finite, or all 0; see what serves there"

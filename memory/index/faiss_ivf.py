@@ -30,7 +30,7 @@ class FaissIndex:
     """Vectors in a folder of faiss files, one set per kind; inner product of unit rows.
 
     Up to ``train_from`` vectors of a kind are compared one by one. From then on they lie in inverted lists, a byte a
-    number, trained anew whenever there are four times as many; ``nprobe`` is chosen so that at least 95 of 100 nearest
+    number, trained anew whenever there are twice as many; ``nprobe`` is chosen so that at least 95 of 100 nearest
     neighbours are found (docs/embedding.md). What was added last, up to ``spill`` vectors, is compared one by one as
     well, and kept in a log. So a write is cheap, but for the ones after which the files are written anew: when a
     quarter has changed, and at `close`.
@@ -235,7 +235,7 @@ class _Shelf:
         main = self.main
         if not stale or main is None:
             return
-        grown = len(main) >= 4 * main.trained_on or 2 * len(main) < len(main.names)
+        grown = len(main) >= 2 * main.trained_on or 2 * len(main) < len(main.names)
         if len(main) < self._train_from // 2:  # so much was deleted that lists are of no use
             self._start_over()
             return

@@ -20,6 +20,11 @@ from habilis.core import HomeError, VectorIndex
 from habilis.memory.index import ChromaIndex, ChromaServerIndex, FaissIndex, MemoryIndex
 
 
+def chroma_program() -> str | None:
+    """The program ``chroma``, which lies beside this interpreter or on the path."""
+    return shutil.which("chroma", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+
+
 @dataclass
 class ChromaServer:
     """A ``chroma run`` of our own."""
@@ -33,7 +38,7 @@ class ChromaServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        binary = shutil.which("chroma", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+        binary = chroma_program()
         assert binary is not None
         self.process = subprocess.Popen(
             [binary, "run", "--path", str(self.folder), "--host", "127.0.0.1", "--port", str(self.port)],
@@ -58,7 +63,7 @@ class ChromaServer:
 @pytest.fixture(scope="session")
 def new_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], ChromaServer]]:
     """Starts servers, and ends them."""
-    if shutil.which("chroma", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])) is None:
+    if chroma_program() is None:
         pytest.skip("the program chroma, which comes with chromadb, is not there")
     started: list[ChromaServer] = []
 
