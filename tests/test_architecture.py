@@ -18,7 +18,17 @@ import habilis.core.errors
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("core", "worlds", "memory", "tools", "agent", "trainer")
-HEAVY = ("torch", "chromadb", "transformers", "openai", "langchain", "langchain_core", "onnxruntime", "numpy")
+HEAVY = (
+    "torch",
+    "chromadb",
+    "faiss",
+    "transformers",
+    "openai",
+    "langchain",
+    "langchain_core",
+    "onnxruntime",
+    "numpy",
+)
 ROOF = "the roof"
 MAY_IMPORT = {
     "core": set(),

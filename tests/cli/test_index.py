@@ -1,4 +1,4 @@
-"""``--index`` and ``--embedder``: another place for the vectors, another maker of them, and what is wrong with a name."""
+"""``--index`` and ``--embedder``: where vectors are kept and what makes them, and what is wrong with a name."""
 
 from __future__ import annotations
 
