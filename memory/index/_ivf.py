@@ -62,7 +62,7 @@ class Ivf:
 
     def retrained(self) -> Ivf:
         """The living rows in lists trained anew, for as many as there are now. They are decoded from their bytes: that
-        moves a vector by about half a degree, and a score by less than .001."""
+        moves a vector by about half a degree, and a score mostly by less than .001."""
         import numpy as np
 
         chosen = np.random.default_rng(0).random(len(self.names)) < min(1.0, _sample(len(self)) / max(1, len(self)))

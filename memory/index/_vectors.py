@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+# Rows up to which one thread is as quick: a product of more wakes BLAS's threads, which then spin for milliseconds, and
+# take the processor from whoever comes next.
+_ONE_THREAD = 10_000
+
 
 def checked(ids: Sequence[str], vectors: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
     import numpy as np
@@ -100,7 +104,10 @@ class Rows:
 
         if k <= 0 or not self._names:
             return []
-        scores = self.block @ query
+        if len(self) <= _ONE_THREAD:
+            scores = np.einsum("ij,j->i", self.block, query)
+        else:
+            scores = self.block @ query
         where: NDArray[np.intp] = np.arange(len(scores))
         if k < len(scores):
             where = np.flatnonzero(scores >= np.partition(scores, -k)[-k])
