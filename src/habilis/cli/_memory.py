@@ -1,4 +1,4 @@
-"""``habilis skills``: list, search, show, retire, restore."""
+"""``habilis skills``: list, search, show."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def list_(
 
     if status not in _STATUSES:
         raise NotFoundError.of("status", status, _STATUSES)
-    with _home(home) as opened:
+    with read_home(home) as opened:
         rows = [_row(s) for s in opened.journal.skills(None if status == "all" else status)]
     status_too = ("status",) if status == "all" else ()
     columns = ("name", "version", *status_too, "goal", "cases", "calls", "evidence", "cost")
@@ -57,7 +57,7 @@ def search(
 
     if not text.strip():
         raise InputError("the search is empty; say what the skill should do")
-    with _home(home) as opened:
+    with read_home(home) as opened:
         embedder = open_embedder(opened.embedder or "auto")
         with SkillLibrary.open(opened, embedder=embedder) as library:
             rows = [{**_row(h.skill), "score": round(h.score, 3), "why": h.why} for h in library.search(text, k=k)]
@@ -76,7 +76,7 @@ def show(
     from habilis.cli._output import say_json
     from habilis.core import NotFoundError, dump
 
-    with _home(home) as opened:
+    with read_home(home) as opened:
         try:
             skill = opened.journal.skill(name, version)
         except NotFoundError:
@@ -98,45 +98,14 @@ def show(
         print(f"  version {move['version']}: {move['from'] or 'new'} -> {move['to']}: {plain(str(move['reason']))}")
 
 
-@skills.command()
-def retire(
-    name: Annotated[str, typer.Argument()],
-    reason: Annotated[str, typer.Option("--reason")] = "retired by hand",
-    world: WorldOption = None,
-    home: HomeOption = None,
-) -> None:
-    """Take a skill, and what calls it, out of use; it is kept."""
-    with _library(home, name, world) as library:
-        for one in library.retire(name, reason):
-            print(f"retired {one}")
-
-
-@skills.command()
-def restore(
-    name: Annotated[str, typer.Argument()],
-    reason: Annotated[str, typer.Option("--reason")] = "restored by hand",
-    world: WorldOption = None,
-    home: HomeOption = None,
-) -> None:
-    """Put a retired skill back into use."""
-    with _library(home, name, world) as library:
-        if name in library.active():
-            print(f"{name} is in use already")
-            return
-        skill = library.restore(name, reason)
-        print(f"restored {skill.name} version {skill.version}")
-        for one in library.home.journal.skills("quarantined"):
-            if name in one.program.calls and one.fingerprint == skill.fingerprint:
-                print(f"{one.name} calls it and is still out of use; habilis skills restore {one.name}")
-
-
-def _home(home: Path | None) -> Any:
+def read_home(home: Path | None) -> Any:
+    """The home, for reading only."""
     from habilis.memory.home import Home, default_home
 
     return Home.open(home or default_home(), create=False, read_only=True)
 
 
-def _library(home: Path | None, name: str, world: str | None) -> Any:
+def library_of(home: Path | None, name: str, world: str | None, *, read_only: bool = False) -> Any:
     """The library of the world whose skill this is."""
     import contextlib
     from collections.abc import Iterator
@@ -148,7 +117,7 @@ def _library(home: Path | None, name: str, world: str | None) -> Any:
 
     @contextlib.contextmanager
     def opened() -> Iterator[SkillLibrary]:
-        with Home.open(home or default_home(), create=False) as owned:
+        with Home.open(home or default_home(), create=False, read_only=read_only) as owned:
             worlds = {s.fingerprint: s.world for s in owned.journal.skills(None, name)}
             if world is not None:
                 kept = {f: w for f, w in worlds.items() if world in (f, w)}
@@ -178,7 +147,7 @@ def _told(skill: Skill) -> list[str]:
     ]
     for p in skill.program.parameters:
         default = "" if p.required else f" = {p.default!r}"
-        lines.append(f"  takes     {p.name}: {p.type}{plain(default)}{plain(_range(p))}")
+        lines.append("  takes     " + plain(f"{p.name}: {p.type}{default}{_range(p)}"))
     for clause in skill.contract:
         amount = f" by {number(clause.amount)} a run" if clause.amount else ""
         counts = f"{clause.seen} for, {clause.against} against"
