@@ -9,7 +9,7 @@ from habilis.memory.embedding import fetch_embedder, open_embedder
 from habilis.memory.home import Home, default_home
 from habilis.memory.index import ChromaIndex, MemoryIndex, sync_index, text_id
 from habilis.memory.journal import Journal, ModelRecord, RunRecord, Transition, UseRecord
-from habilis.memory.library import Hit, SkillLibrary, normalised_source, shingle_jaccard, skill_text
+from habilis.memory.library import Hit, SkillLibrary, normalised_source, shingle_jaccard, skill_of, skill_text
 from habilis.memory.wheels import cache_dir, fetch_wheel
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "normalised_source",
     "open_embedder",
     "shingle_jaccard",
+    "skill_of",
     "skill_text",
     "sync_index",
     "text_id",

@@ -13,6 +13,7 @@ from habilis.memory.library.recall import skill_text, skill_texts
 from habilis.memory.library.settings import LibrarySettings
 from habilis.memory.library.similarity import normalised_source, shingle_jaccard
 from habilis.memory.library.skill_library import Hit, SkillLibrary
+from habilis.memory.library.writing import skill_of
 
 __all__ = [
     "IN_USE",
@@ -31,6 +32,7 @@ __all__ = [
     "normalised_source",
     "prove",
     "shingle_jaccard",
+    "skill_of",
     "skill_text",
     "skill_texts",
 ]
