@@ -11,18 +11,15 @@ opened next, should the process die between the two.
 
 from __future__ import annotations
 
-import statistics
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from habilis.core import (
-    Atom,
     Embedder,
     EvidenceLevel,
-    GoalSyntaxError,
     HomeError,
     InputError,
     Kind,
@@ -34,33 +31,13 @@ from habilis.core import (
 )
 from habilis.memory.home import Home
 from habilis.memory.index import ChromaIndex, MemoryIndex, Synced, sync_index
-from habilis.memory.library._lexical import Lexicon
+from habilis.memory.library._texts import index_texts, skill_text
+from habilis.memory.library.recall import Hit, Recall, Search
 from habilis.memory.library.similarity import normalise
 
 __all__ = ["Hit", "SkillLibrary", "skill_text"]
 
-_DENSE_SHARE = 0.7  # best of the shares tried on tool and code retrieval; an embedder may ask for another
-_POOL = 200
 _LEVELS = (EvidenceLevel.MODEL_JUDGED, EvidenceLevel.OBSERVED, EvidenceLevel.VERIFIED)
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A skill that was found. ``dense``: cosine similarity; ``lexical``: BM25 (0: no word in common); ``score``: both,
-    z-scored over the candidates and weighted .7 / .3 (.3 / .7 for an embedder that sees spelling only). ``ready``: what
-    it needs holds in the given state."""
-
-    skill: Skill
-    score: float
-    dense: float
-    lexical: float
-    why: str
-    ready: bool = True
-
-
-def skill_text(skill: Skill) -> str:
-    """What is embedded of a skill: its name in words, what it does, its goal."""
-    return f"{skill.name.replace('_', ' ')}: {skill.doc}\n{skill.goal_template}"
 
 
 class SkillLibrary:
@@ -73,9 +50,8 @@ class SkillLibrary:
     def __init__(self, home: Home, embedder: Embedder, index: VectorIndex, *, fingerprint: str | None = None) -> None:
         self.home, self.embedder, self.index, self.fingerprint = home, embedder, index, fingerprint
         self._lock = threading.RLock()
-        self._lexicon = Lexicon()
+        self._recall = Recall(embedder, index)
         self._skills: dict[str, Skill] = {}  # active, by their id in the index
-        self._indexed = 0
         self._keys: dict[tuple[object, ...], str] = {}  # what a skill does, to the id of who does it
         self._key_of: dict[str, tuple[object, ...]] = {}
 
@@ -120,19 +96,14 @@ class SkillLibrary:
     def refresh(self) -> Synced:
         """Read the active skills from the journal again and make vectors and words agree with them."""
         with self._lock:
-            before = self._skills
             everyone = self.home.journal.skills()
             self._skills = {_id(s): s for s in everyone if self._ours(s)}
             self._keys = {}
             for id, skill in self._skills.items():
                 self._keys.setdefault(self._known_key(skill), id)
-            for id in before.keys() - self._skills.keys():
-                self._lexicon.delete(id)
-            for id, skill in self._skills.items():
-                if id not in before:
-                    self._lexicon.put(id, skill_text(skill))
-            self._indexed = len(everyone)  # the index is the home's: other worlds' vectors stay in it
-            return sync_index(self.index, {Kind.SKILL: {_id(s): skill_text(s) for s in everyone}}, self.embedder)
+            self._recall.hold(self._skills)
+            texts = {id: text for s in everyone for id, text in index_texts(s, _id(s)).items()}
+            return sync_index(self.index, {Kind.SKILL: texts}, self.embedder)  # the home's: other worlds' stay in it
 
     def active(self) -> dict[str, Skill]:
         """The active version of each skill by name, in the order in which they were stored. Of skills of several
@@ -167,36 +138,31 @@ class SkillLibrary:
         state: Snapshot | None = None,
         fingerprint: str | None = None,
         floor: float = 0.1,
+        unready: str = "last",
+        abstain: bool = False,
+        diversity: float = 0.0,
+        tokens: int | None = None,
     ) -> list[Hit]:
-        """The ``k`` active skills that fit a text best; with a state, those whose needs hold in it come first.
+        """The ``k`` active skills that fit a text best (`habilis.memory.library.recall` tells how); with a state, those
+        whose needs hold in it come first, or alone (``unready="drop"``).
 
         ``fingerprint``: only skills of this world. A skill with a cosine similarity below ``floor`` and no word in
-        common is no hit, so the list may be shorter than ``k`` or empty.
+        common is no hit, so the list may be shorter than ``k`` or empty. ``abstain``: empty too where the best hit is
+        more likely wrong than right. ``diversity``: from 0 to 1, how much the hits should differ. ``tokens``: how long
+        the sources of the hits, with all that they call, may be together. Raises `InputError`.
         """
+        wanted = Search(
+            k=k,
+            state=state,
+            fingerprint=fingerprint,
+            floor=floor,
+            unready=unready,
+            abstain=abstain,
+            diversity=diversity,
+            tokens=tokens,
+        )
         with self._lock:
-            ids = {i: s for i, s in self._skills.items() if fingerprint is None or s.fingerprint == fingerprint}
-            if not ids or k <= 0 or not text.strip():
-                return []
-            reach = self._indexed if len(ids) < self._indexed else min(len(ids), max(_POOL, 10 * k))
-            vector = self.embedder.embed([text])[0]
-            near = {n.id: n.score for n in self.index.query({Kind.SKILL}, vector, reach) if n.id in ids}
-            words = {i: s for i, s in self._lexicon.search(text).items() if i in ids}
-        pool = [i for i in ids if i in near or i in words]
-        # What the vectors did not reach is at most as near as the farthest that they did.
-        farthest = min(near.values(), default=0.0)
-        dense = {i: near.get(i, farthest) for i in pool}
-        lexical = {i: words.get(i, 0.0) for i in pool}
-        zd, zl = _z_scores(dense), _z_scores(lexical)
-        share = float(getattr(self.embedder, "dense_share", _DENSE_SHARE))
-        hits = []
-        for id in pool:
-            if dense[id] < floor and id not in words:
-                continue
-            lacks = [] if state is None else [n for n in ids[id].needs if not _holds(n, ids[id], state)]
-            why = f"meaning {dense[id]:.2f}, words {lexical[id]:.2f}" + (f"; lacks {', '.join(lacks)}" if lacks else "")
-            score = share * zd[id] + (1 - share) * zl[id]
-            hits.append(Hit(ids[id], score, dense[id], lexical[id], why, not lacks))
-        return sorted(hits, key=lambda h: (not h.ready, -h.score, h.skill.name))[:k]
+            return self._recall.search(text, self._skills, wanted)
 
     def closure(self, names: Iterable[str]) -> list[Skill]:
         """These active skills and all that they call, what is called first. Raises `NotFoundError` naming who calls
@@ -294,7 +260,7 @@ class SkillLibrary:
         """Close the index; the home stays open."""
         with self._lock:
             self.index.close()
-            self._lexicon.close()
+            self._recall.close()
 
     def __enter__(self) -> Self:
         return self
@@ -374,18 +340,3 @@ def _closure(names: Iterable[str], skills: Mapping[str, Skill]) -> list[Skill]:
     for name in names:
         visit(name, ())
     return list(done.values())
-
-
-def _holds(need: str, skill: Skill, state: Snapshot) -> bool:
-    for parameter in skill.program.parameters:
-        need = need.replace("{" + parameter.name + "}", str(parameter.default))
-    try:
-        return state.holds(Atom.parse(need))
-    except GoalSyntaxError:
-        return False
-
-
-def _z_scores(values: Mapping[str, float]) -> dict[str, float]:
-    mean = statistics.fmean(values.values()) if values else 0.0
-    spread = statistics.pstdev(values.values()) if values else 0.0
-    return {k: (v - mean) / spread if spread > 1e-12 else 0.0 for k, v in values.items()}
