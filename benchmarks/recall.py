@@ -39,7 +39,7 @@ AIMS = {
     "p50_ms_100k": "<= 5",
     "p50_ms_1m": "<= 10",
 }
-FAMILIES = ("log", "planks", "wool", "dye", "slab", "boat", "mushroom", "nugget", "ingot", "torch")
+FAMILIES = ("log", "planks", "wool", "dye", "slab", "boat", "mushroom", "nugget", "ingot")
 DIVERSITY = 0.3
 
 
