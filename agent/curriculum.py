@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from habilis.agent.meter import SearchMeter
-from habilis.agent.regression import Regression, Wanted, brings_about, direction, skills_by_fact
+from habilis.agent.regression import Known, Regression, Wanted, brings_about, direction, skills_by_fact
 from habilis.agent.words import goal_to_words
 from habilis.core import (
     Action,
@@ -170,7 +170,7 @@ class Curriculum:
             yield task, reach, f"its effect is unknown, reach {reach:.2f}"
 
     def _wants(
-        self, snapshot: Snapshot, goals: Sequence[Goal], mastered: dict[Wanted, Skill], regression: Regression
+        self, snapshot: Snapshot, goals: Sequence[Goal], mastered: dict[Wanted, Known], regression: Regression
     ) -> list[tuple[Task, float, str]]:
         offered = list(dict.fromkeys([*self.wishes, *goals]))
         known = {(g.atoms[0].fact, direction(g.atoms[0])) for g in offered if len(g.atoms) == 1}

@@ -15,6 +15,7 @@ from habilis.agent.parts import Help, LoopSettings, Parts
 from habilis.agent.probing import probe
 from habilis.agent.tape import LeftOver, TaskTape, left_over
 from habilis.agent.threads import in_thread
+from habilis.agent.upkeep import Kept, keep_up
 from habilis.agent.working import Work, describe
 from habilis.core import (
     Checkpointed,
@@ -27,6 +28,7 @@ from habilis.core import (
     Skill,
     Task,
     dump,
+    load,
 )
 
 __all__ = ["Help", "Loop", "LoopSettings", "Parts", "describe"]
@@ -40,6 +42,8 @@ class Loop:
         self.run_id = run_id
         self.settings = settings or LoopSettings()
         self.iteration = 0
+        self._kept_up = -1  # the iteration before which the library was kept up, and what that has cost
+        self._upkeep = Cost()
         self._left: LeftOver | None = None
         self._known: dict[str, Json] = {}  # the curriculum's state as it was read, with what a newer version put there
 
@@ -57,6 +61,8 @@ class Loop:
         if state is None:
             return False
         self._known = state["curriculum"]
+        self._kept_up = int(state.get("kept_up", -1))
+        self._upkeep = load(Cost, state.get("upkeep", {}))
         p.curriculum.load(self._known)
         if isinstance(p.world, Checkpointed) and state.get("world") is not None:
             p.world.load(state["world"])
@@ -77,6 +83,8 @@ class Loop:
         can_save = isinstance(p.world, Checkpointed) and "checkpoint" in p.world.spec.capabilities
         return {
             "iteration": self.iteration,
+            "kept_up": self._kept_up,
+            "upkeep": dump(self._upkeep),
             "book_version": p.book.version,
             "curriculum": {**self._known, **p.curriculum.save()},
             "world": p.world.save() if can_save else None,  # type: ignore[attr-defined]
@@ -87,6 +95,7 @@ class Loop:
     async def step(self) -> Episode | None:
         """One iteration: propose, or take up what was cut short; work, record. None when nothing is left to try."""
         p = self.parts
+        await self._keep_up()
         if not self.settings.keep_contracts:
             p.book.forget()
         choosing = p.ledger.child()  # bounded by the run alone: a large library must not use up the task's own limit
@@ -110,10 +119,11 @@ class Loop:
         else:
             task, why = proposal.task, proposal.why
         self._propose(task, why)
-        return await self.work(task, choosing.spent)
+        return await self.work(task, choosing.spent + (self._upkeep if self._kept_up == self.iteration else Cost()))
 
     async def work(self, task: Task, chosen: Cost | None = None) -> Episode:
-        """Work on one task to its verdict, and record the episode. ``chosen``: what choosing it has cost."""
+        """Work on one task to its verdict, and record the episode. ``chosen``: what choosing it has
+        cost, and keeping up the library before."""
         p = self.parts
         ledger = p.ledger.child(self.settings.task_budget, of="task")
         before = self._left if self._left is not None and self._left.same(task) else LeftOver(task)
@@ -140,7 +150,7 @@ class Loop:
             if self.settings.keep_skills:
                 for skill in worked.skills:
                     try:
-                        kept.append(p.library.admit(skill, f"solved {task.text!r}"))
+                        kept.append(p.library.admit(skill, f"solved {task.text!r}", ledger=ledger))
                     except (InputError, NotFoundError) as error:  # a circle of calls, or a callee retired since
                         episode = replace(episode, reason=f"{skill.name} cannot be kept: {error}")
             if p.help is not None:
@@ -180,6 +190,32 @@ class Loop:
     def cut_short(self) -> bool:
         """Whether the task in hand was left before its end."""
         return self._left is not None
+
+    # ------------------------------------------------------------------ between two tasks
+
+    async def _keep_up(self) -> None:
+        """Every so many iterations the library is kept up, in one transaction with what is learned on the way."""
+        p, mine = self.parts, self.settings
+        wanted = mine.upkeep_every and mine.keep_skills and mine.keep_contracts
+        if not wanted or not self.iteration or self.iteration % mine.upkeep_every or self._kept_up == self.iteration:
+            return
+        kept = await in_thread("the upkeep of the library", self._kept)
+        for skill in kept.promoted:
+            p.events.emit(
+                "skill_promoted", self.iteration, name=skill.name, version=skill.version, goal=skill.goal_template
+            )
+        for status, names in (("quarantined", kept.quarantined), ("retired", kept.retired)):
+            if names:
+                p.events.emit("skills_left", self.iteration, names=list(names), status=status)
+
+    def _kept(self) -> Kept:
+        p = self.parts
+        ledger = p.ledger.child(self.settings.task_budget, of="upkeep")
+        with p.journal.transaction():
+            kept = keep_up(p, ledger, self.iteration)
+            self._kept_up, self._upkeep = self.iteration, ledger.spent
+            self.store()
+        return kept
 
     # ------------------------------------------------------------------ inside
 

@@ -5,10 +5,10 @@ Nothing is recorded here but what was spent; the loop does that once the work is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from habilis.agent.admission import Verified, affordable, candidate, misstated, observed, verify
+from habilis.agent.admission import affordable, candidate, misstated, observed
 from habilis.agent.calls import called_tools, needed
 from habilis.agent.drafting import Drafting
 from habilis.agent.parts import LoopSettings, Parts
@@ -29,6 +29,7 @@ from habilis.core import (
     Feedback,
     Goal,
     InputError,
+    Json,
     Kind,
     Ledger,
     ModelError,
@@ -41,6 +42,7 @@ from habilis.core import (
     WorldError,
     WriterError,
 )
+from habilis.memory.library import Proof, narrowed, prove
 
 _ASKED = "asked to stop; run again to continue"
 _EFFECTS = 4  # how many effects of a tried action are lifted to skills at once
@@ -72,6 +74,7 @@ class Work:
         self.parts, self.settings, self.run_id, self.index = parts, settings, run_id, index
         self.task, self.ledger, self.tape = task, ledger, tape
         self.attempts: list[Attempt] = []
+        self._refuted: dict[str, Proof] = {}  # by program and arguments
 
     async def done(self) -> Worked:
         """The task brought to its verdict."""
@@ -214,7 +217,7 @@ class Work:
                 p.events.emit("skill_rejected", self.index, name=draft.program.name, reason=reason)
                 continue
             new = candidate(draft, task, context.spec, self.index, called_tools(draft.program, p.skills(self.settings)))
-            result = await in_thread("the proof of a program in fresh worlds", self._verify, new, task)
+            result = await in_thread("the proof of a program in fresh worlds", self._prove, new, draft.args)
             for trajectory in result.trajectories:
                 p.book.learn(trajectory)
             if result.skill is not None:
@@ -265,17 +268,31 @@ class Work:
             return Verdict(done, (), "" if done else "the action did not succeed")
         return self.parts.judge.judge(task.goal, trajectory, self.ledger)
 
-    def _verify(self, skill: Skill, task: Task) -> Verified:
+    def _prove(self, skill: Skill, args: Mapping[str, Json]) -> Proof:
+        """The proof; of a program that was refuted already, within a smaller range, where that is what it needs."""
+        key = f"{skill.program.source}\0{sorted(args.items())!r}"
+        known = self._refuted.get(key)
+        smaller = narrowed(skill, known) if known is not None else None
+        if known is not None and smaller is None:
+            return replace(known, trajectories=())  # as before, for the worlds are the same
+        proof = self._run_proof(smaller or skill, args)
+        if proof.skill is None and proof.feedback is not None and not proof.feedback.trajectory.inconclusive:
+            self._refuted[key] = proof
+        return proof
+
+    def _run_proof(self, skill: Skill, args: Mapping[str, Json]) -> Proof:
         p = self.parts
         assert p.verifier is not None
-        return verify(
+        return prove(
             skill,
             p.verifier,
             needed(skill.program, p.skills(self.settings)),
             self.ledger,
-            seed=task.seed,
-            settings=self.settings.admission,
+            seed=self.task.seed,
+            settings=p.library.settings.admission,
+            args=args,
             tools=lambda: p.help.replay(skill.tools, self.tape, self.ledger) if p.help is not None else None,
+            ignored=p.library.passing,
         )
 
     def _seen(self, draft: Draft, task: Task, attempt: Attempt, verdict: Verdict) -> tuple[str, str, Skill | None]:
@@ -289,7 +306,7 @@ class Work:
             return reason, writer, None
         tools = called_tools(draft.program, self.parts.skills(self.settings))
         new = candidate(draft, task, spec, self.index, tools)
-        return "", writer, observed(new, attempt.args, task, attempt.trajectory, verdict.judge)
+        return "", writer, observed(new, attempt.args, task, attempt.trajectory, verdict.judge, spec)
 
     def _stopped(self) -> bool:
         """Whether a user's task is to end here: it has no other end to wait for, and goes on when it is asked again."""

@@ -29,8 +29,7 @@ from benchmarks.retrieval import EMBEDDERS, answered
 from habilis.core import Case, Embedder, InputError, Kind, Parameter, Skill
 from habilis.memory.embedding import RememberingEmbedder, open_embedder
 from habilis.memory.index import MemoryIndex, sync_index
-from habilis.memory.library import Hit, Recall, Search, skill_text
-from habilis.memory.library._texts import index_texts
+from habilis.memory.library import Hit, Recall, Search, skill_text, skill_texts
 
 AIMS = {
     "top1": ">= 0.80",
@@ -171,9 +170,7 @@ def _searched(embedder: Embedder, skills: Mapping[str, Skill], text: str, wanted
     key = (embedder.fingerprint, tuple(skills))
     if key not in _held:
         index = MemoryIndex(embedder.dim)
-        sync_index(
-            index, {Kind.SKILL: {i: t for id, s in skills.items() for i, t in index_texts(s, id).items()}}, embedder
-        )
+        sync_index(index, {Kind.SKILL: {i: t for s in skills.values() for i, t in skill_texts(s).items()}}, embedder)
         _held[key] = Recall(embedder, index)
         _held[key].hold(skills)
     return _held[key].search(text, skills, wanted)

@@ -99,7 +99,8 @@ class Case:
     """One setting of a skill's choices (parameters that take one of a few values), which is proven by itself.
 
     ``cost``: mean world steps per unit; ``needs``, ``sources``: as of a `Skill`; ``material``: the one thing that it
-    uses up, where that is just one; ``record``: its verification runs.
+    uses up, where that is just one; ``record``: its verification runs; ``successor``: the skill that does this better
+    by now (who calls it still may), or "".
     """
 
     args: Mapping[str, Json] = field(default_factory=dict)
@@ -108,6 +109,7 @@ class Case:
     sources: tuple[str, ...] = ()
     material: str | None = None
     record: Record = field(default_factory=Record)
+    successor: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class Skill:
     ``needs``: atoms (text) that must hold at the start, beyond what the program can bring about itself; ``cost``: mean
     world steps per unit; ``sources``: what the program must find in the world (used to choose between alternatives).
     ``cases``: where the program has choices, what is proven of each (`settings` gives the one case of all others);
-    ``contract``: what its runs were seen to require and to change.
+    ``contract``: what its runs were seen to require and to change; ``due``: why it is to be verified again, or "".
     ``status``: "active", "quarantined", "superseded" or "retired".
     """
 
@@ -140,6 +142,13 @@ class Skill:
     meta: Mapping[str, Json] = field(default_factory=dict)
     cases: tuple[Case, ...] = ()
     contract: tuple[Clause, ...] = ()
+    due: str = ""
+
+    @property
+    def posterior(self) -> float:
+        """The mean of the posterior of success over all contexts: verification and use."""
+        runs = self.evidence.contexts.values() or [Record(self.evidence.successes, self.evidence.failures)]
+        return Record(sum(r.successes for r in runs), sum(r.failures for r in runs)).mean
 
     @property
     def settings(self) -> tuple[Case, ...]:
@@ -149,6 +158,10 @@ class Skill:
         material = self.meta.get("material")
         record = Record(self.evidence.successes, self.evidence.failures)
         return (Case({}, self.cost, self.needs, self.sources, material, record),)
+
+    def goals(self) -> list[Goal]:
+        """The goal of each case, with the parameters' defaults. Raises `GoalSyntaxError` where one has no default."""
+        return [self.goal_for(case.args) for case in self.settings]
 
     def goal_for(self, args: Mapping[str, Json]) -> Goal:
         """The goal with the arguments (and the parameters' defaults) filled in."""

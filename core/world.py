@@ -161,6 +161,11 @@ class WorldSpec:
         """The names of the context predicates."""
         return frozenset(p.name for p in self.predicates if p.context)
 
+    @cached_property
+    def passing(self) -> frozenset[str]:
+        """The predicates that pass as the agent moves on: what is in reach, and where it stands."""
+        return self.sought | self.contexts
+
     def present(self, fact: Fact) -> Atom:
         """The atom that asks for a fact: at least 1 where its predicate is a number, else that it is true."""
         predicate = self.predicate(fact.predicate)

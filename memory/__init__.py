@@ -1,5 +1,6 @@
 """What the agent remembers, a room for each: `journal`, `contracts`, `library` (the skills), `index` (vectors),
-`embedding` (texts to vectors); beside them the home, fetched model files, and the wording of prompts.
+`embedding` (texts to vectors), `exchange` (skills from and for others); beside them the home, fetched model files, and
+the wording of prompts.
 
 May import `habilis.core` only. The journal is the only source of truth; the index is derived from it.
 """

@@ -205,7 +205,8 @@ def _from_goals(
     facts = {e.fact for c in contracts for e in c.effects if e.amount > 0 or e.value is True}
     for skill in skills:
         try:
-            goals.setdefault(str(skill.goal_for({})), skill.goal_for({}))
+            for goal in skill.goals():
+                goals.setdefault(str(goal), goal)
         except ValueError:
             continue  # a parameter without a default: there is no one goal to name
     for fact in sorted(facts, key=str):

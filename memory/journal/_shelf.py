@@ -14,9 +14,8 @@ from habilis.memory.journal._records import ModelRecord, Transition, carry_unkno
 SKILL_STATUSES = ("active", "quarantined", "superseded", "retired")
 
 
-_GROWING = frozenset(
-    {"status", "evidence", "meta", "cases", "contract", "cost"}
-)  # what is learned of a version later on
+# What is learned of a version later on; everything else of it never changes.
+_GROWING = frozenset({"status", "evidence", "meta", "cases", "contract", "cost", "needs", "due"})
 
 
 class Shelf(Database):
@@ -78,6 +77,15 @@ class Shelf(Database):
             changed = replace(skill, evidence=evidence)
             self._rewrite(changed, old, to_data(changed))
         return changed
+
+    def rewrite_skill(self, skill: Skill, note: str = "") -> Skill:
+        """Store what is known of a version by now; ``note``: for its history. Raises as `put_skill` does."""
+        with self.transaction():
+            before = self._skill_data(skill.name, skill.version).get("status")
+            self.put_skill(skill, note)
+            if note and before == skill.status:
+                self._transition(skill.name, skill.version, skill.status, skill.status, note)
+        return skill
 
     def skills(self, status: str | None = "active", name: str | None = None) -> list[Skill]:
         """Skills in the order they were first stored; ``status=None``: whatever their status."""

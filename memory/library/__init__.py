@@ -1,17 +1,33 @@
-"""The skill library."""
+"""The skill library: what is admitted, how it is proven, merged and found again, and how long it lasts.
 
-from habilis.memory.library._texts import skill_text
-from habilis.memory.library.recall import Hit, Recall, Search, estimate_tokens
+Follow a skill from `proving` to `merging`, `duel`, `skill_library` and `recall`.
+"""
+
+from habilis.memory.library._keeping import IN_USE, Checked, Lifted
+from habilis.memory.library.clauses import learn as learn_contract
+from habilis.memory.library.proving import AdmissionSettings, Proof, narrowed, prove
+from habilis.memory.library.recall import Hit, Recall, Search, estimate_tokens, skill_text, skill_texts
+from habilis.memory.library.settings import LibrarySettings
 from habilis.memory.library.similarity import normalised_source, shingle_jaccard
 from habilis.memory.library.skill_library import SkillLibrary
 
 __all__ = [
+    "IN_USE",
+    "AdmissionSettings",
+    "Checked",
     "Hit",
+    "LibrarySettings",
+    "Lifted",
+    "Proof",
     "Recall",
     "Search",
     "SkillLibrary",
     "estimate_tokens",
+    "learn_contract",
+    "narrowed",
     "normalised_source",
+    "prove",
     "shingle_jaccard",
     "skill_text",
+    "skill_texts",
 ]

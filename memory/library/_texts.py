@@ -27,32 +27,39 @@ def skill_text(skill: Skill, args: Mapping[str, Json] | None = None) -> str:
     """What is embedded of a skill, or of one case of it: its name in words, what it does, and the names in its goal
     that neither of the two says. The goal itself, a formula, would only blur the meaning."""
     values: dict[str, Json] = {p.name: p.default for p in skill.program.parameters} | dict(args or {})
+    said = {name: _plain(str(value)) for name, value in values.items()}
     does = skill.doc
-    for parameter in skill.program.parameters:  # what is said of the default is said of this case
+    for parameter in skill.program.parameters:
+        if parameter.name not in (args or {}) and parameter.choices:  # the skill as a whole: any of them
+            said[parameter.name] = ", ".join(_plain(str(c)) for c in parameter.choices[:_LISTED])
         old, new = parameter.default, values[parameter.name]
         if isinstance(old, str) and old and isinstance(new, str) and old != new:
-            # A function, so that no backslash in a name is read as a reference.
+            # What is said of the default is said of this case; put by a function, which reads no backslash.
             does = re.sub(rf"\b{re.escape(_plain(old))}\b", partial(_always, _plain(new)), does)
-    text = f"{_plain(skill.name)}: {does}"
+    text = f"{_plain(skill.name)}: {_HOLE.sub(lambda m: said.get(m[1], m[0]), does)}"
     try:
         goal = fill(skill.goal_template, values)
     except InputError:
         goal = skill.goal_template
-    said = set(words(text))
+    known = set(words(text))
     chosen = " ".join(str(v) for v in (args or {}).values())
-    more = dict.fromkeys(w for w in words(" ".join([*_QUOTED.findall(goal), chosen])) if w not in said)
+    more = dict.fromkeys(w for w in words(" ".join([*_QUOTED.findall(goal), chosen])) if w not in known)
     return f"{text}; {' '.join(more)}" if more else text
 
 
 def entries(skill: Skill, id: str) -> list[Entry]:
-    """The entries of a skill that is known by ``id``: one for each case, or one for the whole of it."""
+    """The entries of a skill that is known by ``id``: one for each case that nothing does better by now, or one for the
+    whole of it."""
     if not skill.cases:
         return [Entry(id, id, skill_text(skill))]
-    return [Entry(f"{id}#{_named(case.args)}", id, skill_text(skill, case.args), case.args) for case in skill.cases]
+    cases = [case for case in skill.cases if not case.successor]
+    return [Entry(f"{id}#{_named(case.args)}", id, skill_text(skill, case.args), case.args) for case in cases]
 
 
-def index_texts(skill: Skill, id: str) -> dict[str, str]:
-    """What the index holds of a skill: its entries, and the whole of it under its own id, for who knows no cases."""
+def skill_texts(skill: Skill) -> dict[str, str]:
+    """What is embedded of a version, by the id of the vector: its entries, and the whole of it under ``name@version``,
+    for who knows no cases."""
+    id = f"{skill.name}@{skill.version}"
     return {id: skill_text(skill)} | {e.id: e.text for e in entries(skill, id)}
 
 
@@ -69,3 +76,5 @@ def _plain(name: str) -> str:
 
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_HOLE = re.compile(r"\{(\w+)\}")
+_LISTED = 12  # choices that the text of a whole skill names

@@ -1,7 +1,7 @@
 """Recall: which skills fit what someone says, best first, with the reasons.
 
     recall = Recall(embedder, index)
-    recall.hold(skills)                      # id -> skill; vectors are the library's business (`index_texts`)
+    recall.hold(skills)                      # id -> skill; the index holds their `skill_texts`
     for hit in recall.search("get four sticks", skills, Search(k=3, state=snapshot)):
         print(hit.skill.name, hit.args, hit.why)
 
@@ -40,13 +40,13 @@ from habilis.core import (
 )
 from habilis.memory.library._calibration import TRUST, chance_of, share_of
 from habilis.memory.library._lexical import Lexicon
-from habilis.memory.library._texts import Entry, entries, skill_text
+from habilis.memory.library._texts import Entry, entries, skill_text, skill_texts
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Hit", "Recall", "Search", "estimate_tokens"]
+__all__ = ["Hit", "Recall", "Search", "estimate_tokens", "skill_text", "skill_texts"]
 
 _POOL = 200  # candidates by vector: more changes the first few hits no longer
 _WORDS = 1_000  # candidates by words

@@ -77,8 +77,6 @@ def compose(
         opened = Home.open(home if home is not None else default_home())
         stack.callback(opened.close)
         embedder = home_embedder(opened, settings.embedder)
-        library = SkillLibrary.open(opened, embedder=embedder, fingerprint=world.spec.fingerprint)
-        stack.callback(library.close)
         runner = ConfinedRunner(
             isolation=settings.isolation,
             unsafe_no_isolation=settings.unsafe_no_isolation,
@@ -91,6 +89,15 @@ def compose(
         book = ContractBook(world.spec, journal.contracts(world.spec.fingerprint))
         chat = _chat(model, base_url, prices) if model is not None else None
         judge = GoalJudge(_chat_judge(chat) if chat is not None else None)
+        library = SkillLibrary.open(
+            opened,
+            embedder=embedder,
+            fingerprint=world.spec.fingerprint,
+            verifier=WorldVerifier(fresh, runner, judge) if fresh is not None else None,
+            passing=world.spec.passing,
+            warn=lambda message: events.emit("warning", None, message=message),
+        )
+        stack.callback(library.close)
         registry = ToolRegistry(approve=approve)
         for one in [*world_tools(given), *tools]:
             registry.add_all(one)
@@ -119,7 +126,6 @@ def compose(
             journal=journal,
             runner=runner,
             judge=judge,
-            verifier=WorldVerifier(fresh, runner, judge) if fresh is not None else None,
             writer=_writer(writer, book, runner, chat, minds),
             curriculum=Curriculum(
                 world.spec, book, CurriculumSettings(strategy=settings.curriculum), seed=settings.seed

@@ -83,8 +83,10 @@ def test_it_learns_a_toy_world_to_the_end(tmp_path: Path, runner: ConfinedRunner
         else:
             raise AssertionError("it never came to an end")
         skills = life.library.active()
-        made = {"ash", "oak", "stone", "plank", "stick", "bench", "axe", "stone_axe", "any_wood"}
-        assert {f"have_{name}" for name in made} | {"be_near_bench"} == set(skills)
+        made = {"ash", "oak", "stone", "plank", "stick", "bench", "axe", "stone_axe", "#wood"}
+        goals = [str(goal) for skill in skills.values() for goal in skill.goals()]
+        assert sorted(goals) == sorted([*(f'count("{name}") >= 1' for name in made), 'near("bench")'])
+        assert len(skills) < len(goals)  # what differs in constants only has become one
         assert any(s.program.calls for s in skills.values())
         for skill in skills.values():
             assert skill.evidence.level is EvidenceLevel.VERIFIED
@@ -94,7 +96,7 @@ def test_it_learns_a_toy_world_to_the_end(tmp_path: Path, runner: ConfinedRunner
         costs = Cost()
         for episode in episodes:
             costs += episode.cost
-        assert costs.world_steps == life.ledger.spent.world_steps
+        assert costs.world_steps <= life.ledger.spent.world_steps  # nor is the upkeep after the last one
         assert costs.search_steps <= life.ledger.spent.search_steps  # choosing that came to nothing is on no episode
         kinds = [e.kind for e in life.seen]
         assert kinds.count("task_ended") == kinds.count("task_proposed") == len(episodes)
@@ -264,7 +266,7 @@ def test_a_twin_is_not_kept_twice(tmp_path: Path, runner: ConfinedRunner) -> Non
     with written(tmp_path, runner, Scripted(twin)) as life:
         assert work(life, FIG, seed=6, origin="curriculum").skill == "have_fig"
         assert list(life.library.active()) == ["have_fig"]
-        assert life.library.get("have_fig").evidence.successes == 6
+        assert life.library.get("have_fig").evidence.successes == 8
 
 
 def test_a_skill_that_cannot_be_kept_does_not_end_the_run(tmp_path: Path, runner: ConfinedRunner) -> None:

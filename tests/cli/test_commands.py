@@ -89,7 +89,7 @@ def test_a_run_says_what_it_learned(cli: Any, learned: Path) -> None:
     skills = cli("skills", "list", "--home", learned, "--json").json
     assert (run["status"], run["world"], run["episodes"]) == ("finished", "craft", 16)
     assert run["spent"]["world_steps"] > 0
-    assert len(skills) >= 5
+    assert sum(max(1, s["cases"]) for s in skills) >= 5
     assert all(s["evidence"].startswith("verified ") and "{n}" in s["goal"] for s in skills)
 
 
@@ -113,10 +113,10 @@ def test_a_skill_is_found_and_shown(cli: Any, learned: Path) -> None:
     assert "enough for 0.50" in told
     shown = cli("skills", "show", name, "--home", learned)
     assert f"def {name}(" in shown.out
-    assert "3 of 3 trials" in shown.out
+    assert " trials, posterior " in shown.out
     data = cli("skills", "show", name, "--home", learned, "--json").json
     assert data["program"]["source"] in shown.out
-    assert data["evidence"]["successes"] == 3
+    assert data["evidence"]["successes"] >= 4
     assert data["history"][0]["to"] == "active"
 
 

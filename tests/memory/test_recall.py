@@ -13,10 +13,17 @@ from hypothesis import strategies as st
 from habilis.core import Case, Fact, InputError, Kind, Parameter, Skill, Snapshot
 from habilis.memory.home import Home
 from habilis.memory.index import MemoryIndex, sync_index
-from habilis.memory.library import Recall, Search, SkillLibrary, estimate_tokens, skill_text
+from habilis.memory.library import (
+    LibrarySettings,
+    Recall,
+    Search,
+    SkillLibrary,
+    estimate_tokens,
+    skill_text,
+    skill_texts,
+)
 from habilis.memory.library._calibration import TRUST, chance_of
 from habilis.memory.library._lexical import Lexicon
-from habilis.memory.library._texts import index_texts
 from habilis.testing.embedding import HashEmbedder
 from habilis.testing.journal import example_skill
 
@@ -29,7 +36,9 @@ WOODS = ("oak", "birch", "dark_oak")
 def library(tmp_path: Path) -> Iterator[SkillLibrary]:
     with (
         Home.open(tmp_path / "home") as home,
-        SkillLibrary.open(home, embedder=KNOWN, index=MemoryIndex(KNOWN.dim)) as opened,
+        SkillLibrary.open(
+            home, embedder=KNOWN, index=MemoryIndex(KNOWN.dim), settings=LibrarySettings(merge=False)
+        ) as opened,
     ):
         yield opened
 
@@ -49,7 +58,7 @@ def planks(**changes: object) -> Skill:
 
 def recalling(skills: dict[str, Skill], embedder: HashEmbedder = KNOWN) -> Recall:
     index = MemoryIndex(embedder.dim)
-    sync_index(index, {Kind.SKILL: {i: t for id, s in skills.items() for i, t in index_texts(s, id).items()}}, embedder)
+    sync_index(index, {Kind.SKILL: {i: t for s in skills.values() for i, t in skill_texts(s).items()}}, embedder)
     recall = Recall(embedder, index)
     recall.hold(skills)
     return recall
@@ -199,7 +208,7 @@ def test_other_worlds_in_the_index_do_not_crowd_out_this_one() -> None:
     index = MemoryIndex(KNOWN.dim)
     skills = {f"stick@{i}": example_skill("stick", version=i, fingerprint="f2") for i in range(300)}
     mine = {"pole@1": example_skill("pole", doc="nothing alike")}
-    texts = {i: t for id, s in (skills | mine).items() for i, t in index_texts(s, id).items()}
+    texts = {i: t for s in (skills | mine).values() for i, t in skill_texts(s).items()}
     sync_index(index, {Kind.SKILL: texts}, KNOWN)
     recall = Recall(KNOWN, index)
     recall.hold(mine)
@@ -238,7 +247,7 @@ def test_what_every_search_keeps_to(
     needs = ('near("fire")',)
     skills = {
         f"s{i}@1": example_skill(f"s{i}", doc=doc, needs=needs if i % 2 else ()) for i, doc in enumerate(docs)
-    } | {"planks@1": planks()}
+    } | {"have_planks@1": planks()}
     recall = recalling(skills)
     state = Snapshot({Fact("near", ("fire",)): held})
     wanted = Search(k=k, state=state, diversity=diversity, abstain=abstain, tokens=tokens, floor=-1)

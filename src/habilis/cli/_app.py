@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from habilis.cli import _memory, _models, _tools
+from habilis.cli import _exchange, _models, _tools
 from habilis.cli._home import HomeOption
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(_memory.skills, name="skills")
+app.add_typer(_exchange.skills, name="skills")  # those of _memory, and its own
 app.add_typer(_tools.tools, name="tools")
 app.add_typer(_models.models, name="models")
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from habilis.cli._home import HomeOption
 
+if TYPE_CHECKING:
+    from habilis.core import Parameter, Skill
+
 skills = typer.Typer(help="The skill library.", no_args_is_help=True, rich_markup_mode=None)
 
 WorldOption = Annotated[str | None, typer.Option("--world", help="whose skill, where several worlds have one")]
+_TRIALS = 12  # of the latest that are shown
 _STATUSES = ("active", "quarantined", "superseded", "retired", "all")
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
@@ -32,7 +36,8 @@ def list_(
         raise NotFoundError.of("status", status, _STATUSES)
     with _home(home) as opened:
         rows = [_row(s) for s in opened.journal.skills(None if status == "all" else status)]
-    columns = ("name", "version", *(("status",) if status == "all" else ()), "goal", "calls", "evidence", "cost")
+    status_too = ("status",) if status == "all" else ()
+    columns = ("name", "version", *status_too, "goal", "cases", "calls", "evidence", "cost")
     learn = "no skill yet; habilis run learns some"
     show(rows, columns, as_json=as_json, empty=learn if status in ("active", "all") else f"no skill is {status}")
 
@@ -119,16 +124,7 @@ def show(
     if as_json:
         say_json({**dump(skill), "history": moves})
         return
-    e = skill.evidence
-    print(f"{skill.name}  version {skill.version}, {skill.status}, by {skill.origin}, world {skill.world}")
-    print(f"  {plain(skill.doc)}")
-    print(f"  goal      {plain(skill.goal_template)}")
-    print(f"  evidence  {e.level.value}: {e.successes} of {e.successes + e.failures} trials, mean {e.mean:.2f}")
-    for trial in e.trials:
-        verdict = "ok" if trial.ok else plain(trial.why)
-        print(f"            seed {trial.seed} {dict(trial.args)}: {verdict}, {trial.world_steps} world steps")
-    print(f"  cost      {skill.cost:.1f} world steps a unit")
-    print(f"  calls     {', '.join(skill.program.calls) or 'no other skill'}")
+    print("\n".join(_told(skill)))
     print()
     print(plain(skill.program.source, 100_000, lines=True))
     for move in moves:
@@ -202,6 +198,58 @@ def _library(home: Path | None, name: str, world: str | None) -> Any:
     return opened()
 
 
+def _told(skill: Skill) -> list[str]:
+    """What there is to know of a skill, line by line."""
+    from habilis._text import number, plain
+
+    e = skill.evidence
+    lines = [
+        f"{skill.name}  version {skill.version}, {skill.status}, by {skill.origin or 'someone'}, world {skill.world} "
+        f"({skill.fingerprint})",
+        f"  {plain(skill.doc)}",
+        f"  goal      {plain(skill.goal_template)}",
+    ]
+    for p in skill.program.parameters:
+        default = "" if p.required else f" = {p.default!r}"
+        lines.append(f"  takes     {p.name}: {p.type}{plain(default)}{plain(_range(p))}")
+    for clause in skill.contract:
+        amount = f" by {number(clause.amount)} a run" if clause.amount else ""
+        counts = f"{clause.seen} for, {clause.against} against"
+        lines.append(f"  {clause.kind.value:9} {plain(clause.fact)}{amount} ({counts})")
+    lines.append(
+        f"  evidence  {e.level.value}: {e.successes} of {e.successes + e.failures} trials, posterior "
+        f"{skill.posterior:.2f}"
+    )
+    for name, record in sorted(e.contexts.items()):
+        lines.append(f"            {name}: {record.successes} of {record.runs}, posterior {record.mean:.2f}")
+    for trial in e.trials[-_TRIALS:]:
+        verdict = f"{'ok' if trial.ok else plain(trial.why)}, {trial.world_steps} world steps"
+        lines.append(
+            f"            seed {trial.seed} {plain(dict(trial.args))}: {verdict}, {trial.world_steps} world steps"
+        )
+    lines.append(f"  cost      {skill.cost:.1f} world steps a unit")
+    for case in skill.cases:
+        told = ", ".join(f"{name}={value!r}" for name, value in case.args.items())
+        by = f"; {case.successor} does it better by now" if case.successor else ""
+        needs = f"; needs {', '.join(case.needs)}" if case.needs else ""
+        record = f"{case.record.successes} of {case.record.runs} trials"
+        lines.append(
+            f"  case      {plain(told)}: {record}, {case.cost:.1f} world steps a unit{plain(needs)}{plain(by)}"
+        )
+    lines.append(f"  calls     {', '.join(skill.program.calls) or 'no other skill'}")
+    if skill.due:
+        lines.append(f"  due       to be verified again: {plain(skill.due)}")
+    return lines
+
+
+def _range(parameter: Parameter) -> str:
+    if parameter.choices:
+        return f", one of {', '.join(map(str, parameter.choices))}"
+    low, high = parameter.low, parameter.high
+    bounds = [f"from {low:g}" if low is not None else "", f"up to {high:g}" if high is not None else ""]
+    return "".join(f", {bound}" for bound in bounds if bound)
+
+
 def _row(skill: Any) -> dict[str, Any]:
     e = skill.evidence
     return {
@@ -209,6 +257,7 @@ def _row(skill: Any) -> dict[str, Any]:
         "version": skill.version,
         "status": skill.status,
         "goal": skill.goal_template,
+        "cases": len(skill.cases),
         "calls": list(skill.program.calls),
         "evidence": f"{e.level.value} {e.successes}/{e.successes + e.failures}",
         "cost": skill.cost,
