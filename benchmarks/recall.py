@@ -132,6 +132,7 @@ def merged(skills: Iterable[Skill]) -> tuple[dict[str, Skill], dict[tuple[str, s
         some[f"{name}@1"] = replace(
             members[0],
             name=name,
+            doc="have 1 {kind}",
             program=replace(members[0].program, name=name, parameters=(kind, *members[0].program.parameters)),
             goal_template='count("{kind}") >= {n}',
             cases=tuple(Case({"kind": k}, needs=m.needs) for k, m in zip(kinds, members, strict=True)),

@@ -40,7 +40,7 @@ class Lexicon:
             return {}
         with self._lock:
             rows = self._db.execute(
-                "SELECT id, -bm25(texts) FROM texts WHERE texts MATCH ? ORDER BY bm25(texts), rowid LIMIT ?",
+                "SELECT id, -rank FROM texts WHERE texts MATCH ? ORDER BY rank LIMIT ?",
                 (_sound(query), limit),
             ).fetchall()
         return {str(id): float(score) for id, score in sorted(rows)}

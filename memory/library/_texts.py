@@ -15,11 +15,13 @@ from habilis.memory.embedding._words import words
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One text that stands for a skill, or for a case of it (``args``). ``skill``: the skill's id."""
+    """One text that stands for a skill, or for a case of it (``args``). ``skill``: the skill's id; ``words``: what is
+    searched by words, which is the text with the skill's name."""
 
     id: str
     skill: str
     text: str
+    words: str
     args: Mapping[str, Json] = field(default_factory=dict)
 
 
@@ -36,7 +38,10 @@ def skill_text(skill: Skill, args: Mapping[str, Json] | None = None) -> str:
         if isinstance(old, str) and old and isinstance(new, str) and old != new:
             # What is said of the default is said of this case; put by a function, which reads no backslash.
             does = re.sub(rf"\b{re.escape(_plain(old))}\b", partial(_always, _plain(new)), does)
-    text = f"{_plain(skill.name)}: {_HOLE.sub(lambda m: said.get(m[1], m[0]), does)}"
+    does = _TWICE.sub(r"\1", _HOLE.sub(lambda m: said.get(m[1], m[0]), does))  # "{kind} planks" of birch planks
+    # Of a case that the text names, the name of a skill for many things ("have by gather") says nothing more.
+    named = any(name in (args or {}) for name in _HOLE.findall(skill.doc))
+    text = does if named else f"{_plain(skill.name)}: {does}"
     try:
         goal = fill(skill.goal_template, values)
     except InputError:
@@ -51,9 +56,14 @@ def entries(skill: Skill, id: str) -> list[Entry]:
     """The entries of a skill that is known by ``id``: one for each case that nothing does better by now, or one for the
     whole of it."""
     if not skill.cases:
-        return [Entry(id, id, skill_text(skill))]
-    cases = [case for case in skill.cases if not case.successor]
-    return [Entry(f"{id}#{_named(case.args)}", id, skill_text(skill, case.args), case.args) for case in cases]
+        return [Entry(id, id, skill_text(skill), skill_text(skill))]
+    found = []
+    for case in skill.cases:
+        if not case.successor:
+            text, name = skill_text(skill, case.args), _plain(skill.name)
+            whole = text if text.startswith(name) else f"{name}: {text}"
+            found.append(Entry(f"{id}#{_named(case.args)}", id, text, whole, case.args))
+    return found
 
 
 def skill_texts(skill: Skill) -> dict[str, str]:
@@ -77,4 +87,5 @@ def _plain(name: str) -> str:
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _HOLE = re.compile(r"\{(\w+)\}")
+_TWICE = re.compile(r"\b(\w+(?: \w+)*)(?: \1\b)+")
 _LISTED = 12  # choices that the text of a whole skill names

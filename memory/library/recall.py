@@ -10,7 +10,7 @@ The story, in order:
 1. *Candidates*: the nearest by vector, and all that share a telling word. A skill with choices is a candidate once per
    case, so that "birch planks" finds ``have_planks`` with ``kind="birch_planks"``.
 2. *Fusion*: cosine and BM25, each z-scored over the candidates, weighted (`SHARES`). A skill is listed once, by its
-   best case; where the words tell no case from another, one whose needs hold goes before one whose needs do not.
+   best case; where the words fit all of them alike ("planks"), a case whose needs hold is taken.
 3. *Contract*: against a state, what each case needs and whether its goal holds already.
 4. *Abstention*: the chance that a hit serves, fitted on labelled requests (`_calibration`); below `TRUST`, no answer.
 5. *Diversity*: maximal marginal relevance, so that k hits are not k near-copies. The first stays first.
@@ -48,8 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Hit", "Recall", "Search", "estimate_tokens", "skill_text", "skill_texts"]
 
-_POOL = 200  # candidates by vector: more changes the first few hits no longer
-_WORDS = 1_000  # candidates by words
+_POOL = 200  # candidates by vector, and as many by words: more changes the first few hits no longer
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Hit:
     docs/embedding.md), to be held against ``threshold``. ``lacks``: what it needs and the given state does not have;
     ``ready``: nothing lacks; ``done``: its goal, with these arguments, holds already. ``closure``: all that it calls,
     what is called first, and itself last; ``tokens``: the estimated length of their sources. ``entry``: its id in the
-    index. ``why``: all this in plain words.
+    index; ``also``: other cases of the skill that are among the ``k`` best texts. ``why``: all this in plain words.
     """
 
     skill: Skill
@@ -84,6 +83,7 @@ class Hit:
     closure: tuple[Skill, ...] = ()
     tokens: int = 0
     entry: str = ""
+    also: tuple[Mapping[str, Json], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +144,7 @@ class Recall:
                 self._lexicon.delete(id)
             for id, entry in wanted.items():
                 if self._entries.get(id) != entry:
-                    self._lexicon.put(id, entry.text)
+                    self._lexicon.put(id, entry.words)
             self._entries = wanted
             self._named = {(s.fingerprint, s.name): id for id, s in skills.items()}
 
@@ -155,10 +155,8 @@ class Recall:
             return []
         with self._lock:
             scored = self._scored(text, skills, wanted)
-            hits = [
-                self._hit(s, skills[s.entry.skill], wanted.state) for s in self._one_each(text, scored, skills, wanted)
-            ]
-            hits = [hit for hit in _with_margins(hits) if hit.ready or wanted.unready == "last"]
+            hits = self._one_each(text, scored, skills, wanted)
+            hits = [hit for hit in hits if hit.ready or wanted.unready == "last"]
             if wanted.abstain and hits:
                 best = self._told(text, max(hits, key=lambda h: h.score), wanted.state)
                 if best.chance < best.threshold:
@@ -182,17 +180,18 @@ class Recall:
                 return False
             return wanted.fingerprint in (None, skills[entry.skill].fingerprint)
 
-        near = self._near(self.embedder.embed([text])[0], max(_POOL, 10 * wanted.k), asked)
-        words = {id: score for id, score in self._lexicon.search(text, _WORDS).items() if asked(id)}
-        pool = sorted(near.keys() | words.keys())
+        pool = max(_POOL, 10 * wanted.k)
+        near = self._near(self.embedder.embed([text])[0], pool, asked)
+        words = {id: score for id, score in self._lexicon.search(text, pool).items() if asked(id)}
+        candidates = sorted(near.keys() | words.keys())
         # What the vectors did not reach is at most as near as the farthest that they did.
         farthest = min(near.values(), default=0.0)
-        dense = {id: near.get(id, farthest) for id in pool}
-        lexical = {id: words.get(id, 0.0) for id in pool}
+        dense = {id: near.get(id, farthest) for id in candidates}
+        lexical = {id: words.get(id, 0.0) for id in candidates}
         score, zd, zl = fused(dense, lexical, share_of(self.embedder))
         return [
             _Scored(self._entries[id], dense[id], lexical[id], zd[id], zl[id], score[id])
-            for id in pool
+            for id in candidates
             if dense[id] >= wanted.floor or id in words
         ]
 
@@ -207,40 +206,26 @@ class Recall:
                 return dict(list(kept.items())[:pool])
             reach *= 4
 
-    def _one_each(
-        self, text: str, scored: Sequence[_Scored], skills: Mapping[str, Skill], wanted: Search
-    ) -> list[_Scored]:
-        """The best entry of each skill, best first. Where the words tell no case from another, the state does."""
+    def _one_each(self, text: str, scored: Sequence[_Scored], skills: Mapping[str, Skill], wanted: Search) -> list[Hit]:
+        """Each skill once, by its best case. Where the words fit all cases alike, one whose needs hold is taken."""
+        ranked = sorted(scored, key=lambda s: (-s.score, s.entry.id))
+        near = {s.entry.id for s in ranked[: wanted.k]}
         cases: dict[str, list[_Scored]] = {}
-        for one in sorted(scored, key=lambda s: (-s.score, s.entry.id)):
+        for one in ranked:
             cases.setdefault(one.entry.skill, []).append(one)
-        best = []
+        leads = [found[0].score for found in cases.values()][:2]  # of the best skill, and of the next
+        hits: list[Hit] = []
         for id, found in cases.items():
             first = found[0]
             if wanted.state is not None and len(found) > 1:
                 common = {self._lexicon.share(text, c.entry.id) for c in found}
-                if len(common) == 1:
+                if len(common) == 1 and min(common) > 0:
                     able = (c for c in found if not _lacks(skills[id], c.entry.args, wanted.state))
                     first = next(able, first)
-            best.append(first)
-        return best
-
-    def _hit(self, scored: _Scored, skill: Skill, state: Snapshot | None) -> Hit:
-        args = dict(scored.entry.args)
-        lacks = () if state is None else _lacks(skill, args, state)
-        return Hit(
-            skill,
-            scored.score,
-            scored.dense,
-            scored.lexical,
-            ready=not lacks,
-            args=args,
-            entry=scored.entry.id,
-            z_dense=scored.z_dense,
-            z_lexical=scored.z_lexical,
-            lacks=lacks,
-            done=state is not None and _done(skill, args, state),
-        )
+            also = tuple(c.entry.args for c in found if c is not first and c.entry.id in near)
+            best_other = leads[0] if hits else leads[-1]
+            hits.append(_hit(first, skills[id], wanted.state, first.score - best_other, also))
+        return hits
 
     def _told(self, text: str, hit: Hit, state: Snapshot | None) -> Hit:
         """The hit with its chance and its reasons."""
@@ -313,13 +298,26 @@ def estimate_tokens(text: str) -> int:
     return -(-len(text.encode("utf-8", "replace")) // 3)
 
 
-def _with_margins(hits: Sequence[Hit]) -> list[Hit]:
-    """Each with its lead over the best other skill, the best first."""
-    found = sorted(hits, key=lambda h: -h.score)
-    if len(found) < 2:
-        return found
-    first, second = found[0].score, found[1].score
-    return [replace(h, margin=h.score - (first if i else second)) for i, h in enumerate(found)]
+def _hit(
+    scored: _Scored, skill: Skill, state: Snapshot | None, margin: float, also: tuple[Mapping[str, Json], ...]
+) -> Hit:
+    args = dict(scored.entry.args)
+    lacks = () if state is None else _lacks(skill, args, state)
+    return Hit(
+        skill,
+        scored.score,
+        scored.dense,
+        scored.lexical,
+        ready=not lacks,
+        args=args,
+        z_dense=scored.z_dense,
+        z_lexical=scored.z_lexical,
+        margin=margin,
+        lacks=lacks,
+        done=state is not None and _done(skill, args, state),
+        entry=scored.entry.id,
+        also=also,
+    )
 
 
 def _lacks(skill: Skill, args: Mapping[str, Json], state: Snapshot) -> tuple[str, ...]:
@@ -349,7 +347,7 @@ def _done(skill: Skill, args: Mapping[str, Json], state: Snapshot) -> bool:
 def _why(hit: Hit, state: Snapshot | None) -> str:
     said = []
     if hit.args:
-        said.append("with " + ", ".join(f"{k}={v}" for k, v in sorted(hit.args.items())))
+        said.append(f"with {_said(hit.args)}" + "".join(f", or {_said(a)}" for a in hit.also))
     said.append(f"meaning {hit.dense:.2f} ({hit.z_dense:+.1f} sd)")
     said.append(f"words {hit.lexical:.2f} ({hit.z_lexical:+.1f} sd)" if hit.lexical > 0 else "no word in common")
     verdict = "enough" if hit.chance >= hit.threshold else "too little"
@@ -361,6 +359,10 @@ def _why(hit: Hit, state: Snapshot | None) -> str:
     if hit.done:
         said.append("its goal holds already")
     return "; ".join(said)
+
+
+def _said(args: Mapping[str, Json]) -> str:
+    return ", ".join(f"{name}={args[name]}" for name in sorted(args))
 
 
 def _z_scores(values: Mapping[str, float]) -> dict[str, float]:

@@ -104,8 +104,14 @@ def test_the_report_shows_every_skill(cli: Any, learned: Path, tmp_path: Path) -
             assert skill["name"] in text
 
 
+def _plain(cli: Any, home: Path) -> str:
+    """The name of a skill without choices."""
+    rows = cli("skills", "list", "--home", home, "--json").json
+    return str(next(r["name"] for r in reversed(rows) if "{kind" not in r["goal"]))
+
+
 def test_a_skill_is_found_and_shown(cli: Any, learned: Path) -> None:
-    name = cli("skills", "list", "--home", learned, "--json").json[-1]["name"]
+    name = _plain(cli, learned)
     wanted = name.removeprefix("have_").replace("_", " ")
     assert cli("skills", "search", wanted, "--home", learned, "--json").json[0]["name"] == name
     assert len(cli("skills", "search", "have", "-k", "2", "--home", learned, "--json").json) <= 2
@@ -121,29 +127,20 @@ def test_a_skill_is_found_and_shown(cli: Any, learned: Path) -> None:
 
 
 def test_a_search_that_nothing_answers_says_so(cli: Any, learned: Path) -> None:
-    told = cli("skills", "search", "translate a report on dirt into Spanish", "--home", learned, "--why")
+    search = ("skills", "search", "translate a report on dirt into Spanish", "-k", "1", "--home", learned)
+    told = cli(*search, "--why")
     assert told.code == 0
     assert "nothing is likely to serve. The nearest, " in told.out
     assert "0.50 is asked for (meaning" in told.out
-    silent = cli("skills", "search", "translate a report on dirt into Spanish", "--home", learned, "--json")
+    silent = cli(*search, "--json")
     assert silent.json == []
     assert "--anyway lists it" in silent.err
-    (row,) = cli(
-        "skills",
-        "search",
-        "translate a report on dirt into Spanish",
-        "-k",
-        "1",
-        "--anyway",
-        "--home",
-        learned,
-        "--json",
-    ).json
+    (row,) = cli(*search, "--anyway", "--json").json
     assert row["chance"] < row["threshold"]
 
 
 def test_a_search_can_look_at_what_holds_and_at_what_it_costs(cli: Any, learned: Path) -> None:
-    name = cli("skills", "list", "--home", learned, "--json").json[-1]["name"]
+    name = _plain(cli, learned)
     found = ["skills", "search", name.removeprefix("have_"), "-k", "1", "--home", learned]
     (row,) = cli(*found, "--json").json
     assert row["closure"][-1] == name
