@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from habilis.agent._names import skill_name
-from habilis.agent.calls import needed
+from habilis.agent.calls import called_tools, needed
 from habilis.agent.meter import SearchMeter
 from habilis.agent.regression import skills_by_fact
 from habilis.core import (
@@ -113,7 +113,8 @@ class BlindSearch:
             first = {action: i for i, action in enumerate(ordered)}
         wanted = {a for atom in task.goal.atoms for a in atom.fact.args}
         queue: deque[tuple[Cloneable, tuple[_Move, ...]]] = deque([(root, ())])
-        macros = [m for s in sorted(context.skills.values(), key=lambda s: s.name) for m in _macros(s)]
+        imaginable = [s for s in context.skills.values() if not called_tools(s.program, context.skills)]
+        macros = [m for s in sorted(imaginable, key=lambda s: s.name) for m in _macros(s)]
         while queue:
             world, path = queue.popleft()
             actions = world.affordances() if isinstance(world, Affording) else context.affordances

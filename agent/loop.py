@@ -24,14 +24,18 @@ from habilis.core import (
     GoalGiving,
     InputError,
     Json,
+    ModelError,
     NotFoundError,
     Skill,
     Task,
+    WriterError,
     dump,
     load,
 )
 
 __all__ = ["Help", "Loop", "LoopSettings", "Parts", "describe"]
+
+_WRITER_FAILURES = 3  # tasks in a row that a writer may fail in the same way: one may be odd, three show a mistake
 
 
 class Loop:
@@ -45,6 +49,7 @@ class Loop:
         self._kept_up = -1  # the iteration before which the library was kept up, and what that has cost
         self._upkeep = Cost()
         self._left: LeftOver | None = None
+        self._failing: tuple[type | None, int] = (None, 0)  # how the writer fails, in so many tasks in a row
         self._known: dict[str, Json] = {}  # the curriculum's state as it was read, with what a newer version put there
 
     # ------------------------------------------------------------------ state that outlives a kill
@@ -139,7 +144,8 @@ class Loop:
         if task.origin == "user":  # nobody else could tell what it was, should it be cut short
             tape.taken()
         try:
-            worked = await Work(p, self.settings, self.run_id, self.iteration, task, ledger, tape).done()
+            work = Work(p, self.settings, self.run_id, self.iteration, task, ledger, tape, before.came_true)
+            worked = await work.done()
         finally:
             self._left = replace(self._left, calls=tuple(tape.calls))
         episode = replace(worked.episode, cost=ledger.spent + (chosen or Cost()))
@@ -153,7 +159,7 @@ class Loop:
                         kept.append(p.library.admit(skill, f"solved {task.text!r}", ledger=ledger))
                     except (InputError, NotFoundError) as error:  # a circle of calls, or a callee retired since
                         episode = replace(episode, reason=f"{skill.name} cannot be kept: {error}")
-            if p.help is not None:
+            if p.help is not None and episode.status != "stopped":  # which is credited once, at its real end
                 used = {name for a in episode.attempts[-1:] for name in needed(a.program, p.skills(self.settings))}
                 p.help.record(task, worked.picked, tape.calls, used, episode.solved)
             if kept:
@@ -161,7 +167,8 @@ class Loop:
             p.journal.append_episode(self.run_id, episode)
             # What a limit of the run cut short is taken up again when the run goes on.
             if episode.status == "stopped":
-                self._left = replace(self._left, episode=episode)
+                came_true = before.came_true or any(a.ok for a in episode.attempts)
+                self._left = replace(self._left, episode=episode, came_true=came_true)
             else:
                 self._left = None
             if episode.status != "stopped" or task.origin == "user":
@@ -171,7 +178,7 @@ class Loop:
         for skill in kept:
             self._announce(skill, episode.index)
         if p.help is not None:
-            p.help.learned(kept)
+            p.help.know(p.library.active().values())
         p.events.emit(
             "task_ended",
             episode.index,
@@ -182,7 +189,8 @@ class Loop:
             cost=episode.cost.nonzero(),
         )
         p.events.emit("budget", episode.index, spent=dump(p.ledger.spent), limit=dump(p.ledger.limit))
-        if worked.raised is not None:
+        self._count_failure(worked.raised, task)
+        if isinstance(worked.raised, ModelError):
             raise worked.raised
         return episode
 
@@ -200,6 +208,8 @@ class Loop:
         if not wanted or not self.iteration or self.iteration % mine.upkeep_every or self._kept_up == self.iteration:
             return
         kept = await in_thread("the upkeep of the library", self._kept)
+        if p.help is not None:
+            p.help.know(p.library.active().values())
         for skill in kept.promoted:
             p.events.emit(
                 "skill_promoted", self.iteration, name=skill.name, version=skill.version, goal=skill.goal_template
@@ -218,6 +228,16 @@ class Loop:
         return kept
 
     # ------------------------------------------------------------------ inside
+
+    def _count_failure(self, raised: ModelError | WriterError | None, task: Task) -> None:
+        """A writer's mistake costs the task; raises it once it keeps coming back. Whoever asked for a task has the
+        mistake in its episode. Counted anew when a run goes on, for by then the writer may be mended."""
+        way, times = self._failing
+        new = type(raised.__cause__) if isinstance(raised, WriterError) and task.origin != "user" else None
+        self._failing = (new, times + 1 if new is way else 1)
+        if raised is not None and new is not None and self._failing[1] >= _WRITER_FAILURES:
+            told = f"{raised}; so it did in {self._failing[1]} tasks in a row. Mend it, and run again to continue"
+            raise WriterError(told) from raised.__cause__
 
     def _propose(self, task: Task, why: str) -> None:
         self.parts.events.emit(

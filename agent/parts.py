@@ -37,13 +37,14 @@ from habilis.memory.library import SkillLibrary
 @dataclass(frozen=True)
 class LoopSettings:
     """``task_budget``: the most one task may cost, verification included (search and world steps are counts, so that
-    runs repeat). ``limits``: of one run of a program. ``rounds``: drafts run or verified per task. ``upkeep_every``:
-    iterations after which the library is kept up (`habilis.agent.upkeep`), at a task's budget; 0: never."""
+    runs repeat). ``limits``: of one run of a program; the verifier's should be the same. ``rounds``: drafts run or
+    verified per task. ``upkeep_every``: iterations after which the library is kept up (`habilis.agent.upkeep`), at a
+    task's budget; 0: never."""
 
     task_budget: Budget = field(
         default_factory=lambda: Budget(usd=None, search_steps=12_000, world_steps=60_000, calls=None)
     )
-    limits: RunLimits = field(default_factory=lambda: RunLimits(world_steps=2_500))
+    limits: RunLimits = field(default_factory=RunLimits)
     rounds: int = 24
     upkeep_every: int = 10
     keep_skills: bool = True
@@ -53,7 +54,7 @@ class LoopSettings:
 class Help(Protocol):
     """What can help with a task: picks augmentations, and lets programs call the picked tools."""
 
-    def learned(self, skills: Iterable[Skill]) -> None: ...
+    def know(self, skills: Iterable[Skill]) -> None: ...
     def pick(self, task: Task, ledger: Ledger) -> tuple[Augmentation, ...]: ...
     def caller(self, names: Sequence[str], ledger: Ledger, tape: TaskTape) -> ToolCaller | None: ...
     def replay(self, names: Sequence[str], tape: TaskTape, ledger: Ledger) -> ToolCaller | None: ...
@@ -100,7 +101,7 @@ class Parts:
     ) -> Context:
         """What a writer may use in the world as it stands."""
         world = self.world
-        self.book.spec = world.spec  # a world of functions learns its predicates as it goes
+        self.book.look_at(world.spec)
         self.declare()
         capabilities = world.spec.capabilities
         affordances: tuple[Action, ...] = ()

@@ -301,7 +301,7 @@ class Regression:
         return sorted(known, key=lambda c: self._rank.get(c.action.name, len(self._rank)))
 
     def _producers(self, wanted: Wanted) -> list[Contract]:
-        """As `ContractBook.producers` with the affordances for candidates, which are looked through only once."""
+        """The actions known to bring a fact about, and what is afforded and predicted to, looked through only once."""
         if self._afforded is None:
             self._afforded = {}
             for action in sorted(set(self.affordances), key=str):

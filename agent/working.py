@@ -55,11 +55,12 @@ class Worked:
     episode: Episode
     skills: Sequence[Skill]
     picked: tuple[Augmentation, ...]
-    raised: ModelError | WriterError | None = None  # ends the run, once the episode is recorded
+    raised: ModelError | WriterError | None = None  # may end the run, once the episode is recorded
 
 
 class Work:
-    """One task, worked on once. ``index``: of its episode; ``tape``: its tool calls; ``ledger``: its own."""
+    """One task, worked on once. ``index``: of its episode; ``tape``: its tool calls; ``ledger``: its own;
+    ``came_true``: it did already, before the task was cut short, and no program was proven yet."""
 
     def __init__(
         self,
@@ -70,16 +71,18 @@ class Work:
         task: Task,
         ledger: Ledger,
         tape: TaskTape,
+        came_true: bool = False,
     ) -> None:
         self.parts, self.settings, self.run_id, self.index = parts, settings, run_id, index
-        self.task, self.ledger, self.tape = task, ledger, tape
+        self.task, self.ledger, self.tape, self.came_true = task, ledger, tape, came_true
         self.attempts: list[Attempt] = []
         self._refuted: dict[str, Proof] = {}  # by program and arguments
 
     async def done(self) -> Worked:
         """The task brought to its verdict."""
         p, task, ledger, attempts = self.parts, self.task, self.ledger, self.attempts
-        if task.origin == "user" and task.goal.atoms and not task.goal.unmet(p.world.observe()):
+        unproven = self.came_true and p.verifier is not None
+        if task.origin == "user" and not unproven and task.goal.atoms and not task.goal.unmet(p.world.observe()):
             done = Episode(self.index, task, "solved", reason="it was already true; nothing was done")
             return Worked(done, (), ())
         picked = p.help.pick(task, ledger) if p.help is not None else ()
@@ -102,8 +105,10 @@ class Work:
                 await self._lift_effects(skills)
         except BudgetExceeded as error:
             solved = any(a.ok for a in attempts)
-            status = "solved" if solved else "failed" if affordable(error, p.ledger) else "stopped"
-            reason = str(error)
+            reason, goes_on = str(error), affordable(error, p.ledger)
+            status = "solved" if solved else "failed" if goes_on else "stopped"
+            if not goes_on and (solved or self.came_true) and p.verifier is not None and not skills:
+                status, reason = "stopped", f"it came true, and no program is proven yet: {error}"
             writer = attempts[-1].program.writer if attempts else ""
         except (DefinitionError, InputError, ModelError, ToolError, WorldError, WriterError) as error:
             # What was spent and done until here is recorded all the same; the next task may fare better.
@@ -113,6 +118,8 @@ class Work:
             writer = attempts[-1].program.writer if attempts else ""
         finally:
             await self._close(drafts)
+        if status == "failed" and self.came_true:
+            status = "solved"
         episode = Episode(
             self.index,
             task,

@@ -340,4 +340,4 @@ def have(item: str) -> Goal:
 
 
 def _task(spec: Any, goal: Goal, seed: int) -> Task:
-    return Task(goal, spec.name, seed, goal_to_words(goal, spec), origin="user")
+    return Task(goal, spec.name, seed, goal_to_words(goal, spec), origin="user", fingerprint=spec.fingerprint)

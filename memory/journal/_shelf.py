@@ -11,6 +11,7 @@ from habilis.core.errors import DuplicateNameError
 from habilis.memory.journal._database import Database
 from habilis.memory.journal._records import ModelRecord, Transition, carry_unknown, from_text, read, to_data, to_text
 
+_STATE_VERSION = 1
 SKILL_STATUSES = ("active", "quarantined", "superseded", "retired")
 
 
@@ -96,6 +97,11 @@ class Shelf(Database):
         )
         return [read(Skill, from_text(data, _where(n, v)), _where(n, v)) for n, v, data in rows]
 
+    def count_skills(self, fingerprint: str) -> int:
+        """How many versions of skills a world has, whatever their status."""
+        sql = "SELECT count(*) FROM skills WHERE json_extract(data, '$.fingerprint') = ?"
+        return int(self._one(sql, (fingerprint,))[0])
+
     def skill(self, name: str, version: int | None = None) -> Skill:
         """A version of a skill; by default its active one, else its newest. Raises `NotFoundError`."""
         if version is None:
@@ -153,14 +159,17 @@ class Shelf(Database):
     def put_state(self, key: str, data: Json) -> None:
         self._write("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, to_text(data)))
 
-    def put_versioned_state(self, key: str, data: Mapping[str, Json], version: int = 1) -> None:
+    def put_versioned_state(self, key: str, data: Mapping[str, Json]) -> None:
         """`put_state` for a mapping: with its ``schema_version``, and with the keys that only a newer version knows."""
         with self.transaction():
             known = self.get_state(key)
-            self.put_state(key, {**(known if isinstance(known, dict) else {}), **data, "schema_version": version})
+            self.put_state(
+                key, {**(known if isinstance(known, dict) else {}), **data, "schema_version": _STATE_VERSION}
+            )
 
     def put_model(self, model: ModelRecord) -> None:
-        """Store a model's record, in place of an earlier one of that name. ``adopted=True`` makes it the only one."""
+        """Store a model's record, in place of an earlier one of that name. ``adopted=True`` makes it the only one of
+        its world."""
         with self.transaction():
             if not model.created:
                 model = replace(model, created=self.clock())
@@ -168,12 +177,15 @@ class Shelf(Database):
             row = self._one("SELECT data FROM models WHERE name = ?", (model.name,))
             if row is None:
                 self._write(
-                    "INSERT INTO models (name, adopted, data, at) VALUES (?, 0, ?, ?)",
-                    (model.name, to_text(data), self.clock()),
+                    "INSERT INTO models (name, adopted, fingerprint, data, at) VALUES (?, 0, ?, ?, ?)",
+                    (model.name, model.fingerprint, to_text(data), self.clock()),
                 )
             else:
                 data = carry_unknown(model, from_text(row[0], f"the model {model.name}"), data)
-                self._write("UPDATE models SET adopted = 0, data = ? WHERE name = ?", (to_text(data), model.name))
+                self._write(
+                    "UPDATE models SET adopted = 0, fingerprint = ?, data = ? WHERE name = ?",
+                    (model.fingerprint, to_text(data), model.name),
+                )
             if model.adopted:
                 self.adopt_model(model.name)
 
@@ -181,19 +193,26 @@ class Shelf(Database):
         """All models, oldest first."""
         return [_model(*row) for row in self._rows("SELECT name, adopted, data FROM models ORDER BY seq")]
 
-    def adopted_model(self) -> ModelRecord | None:
-        row = self._one("SELECT name, adopted, data FROM models WHERE adopted = 1")
+    def adopted_model(self, fingerprint: str = "") -> ModelRecord | None:
+        """The model adopted for this world, else the one for all that have none of their own."""
+        row = self._one(
+            "SELECT name, adopted, data FROM models WHERE adopted = 1 AND fingerprint IN (?, '') "
+            "ORDER BY fingerprint = '' LIMIT 1",
+            (fingerprint,),
+        )
         return None if row is None else _model(*row)
 
     def adopt_model(self, name: str | None) -> None:
-        """Make this model the adopted one; None: none is. Raises `NotFoundError`."""
+        """Make this model the adopted one of its world; None: no world has one. Raises `NotFoundError`."""
         with self.transaction():
-            names = [str(row[0]) for row in self._rows("SELECT name FROM models")]
-            if name is not None and name not in names:
-                raise NotFoundError.of("model", name, names)
-            self._write("UPDATE models SET adopted = 0 WHERE adopted = 1")
-            if name is not None:
-                self._write("UPDATE models SET adopted = 1 WHERE name = ?", (name,))
+            known = {str(n): str(f) for n, f in self._rows("SELECT name, fingerprint FROM models")}
+            if name is None:
+                self._write("UPDATE models SET adopted = 0 WHERE adopted = 1")
+                return
+            if name not in known:
+                raise NotFoundError.of("model", name, known)
+            self._write("UPDATE models SET adopted = 0 WHERE adopted = 1 AND fingerprint = ?", (known[name],))
+            self._write("UPDATE models SET adopted = 1 WHERE name = ?", (name,))
 
     def _rewrite(self, skill: Skill, old: Any, data: Any) -> None:
         self._write(

@@ -63,21 +63,19 @@ def test_affordable_tells_a_tasks_limit_from_the_runs() -> None:
 @settings(max_examples=200, deadline=None)
 @given(
     limit=st.none() | st.integers(0, 700),
-    block=st.integers(1, 300),
     steps=st.lists(st.integers(0, 90), max_size=30),
     before=st.integers(0, 100),
 )
-def test_the_meter_charges_exactly_and_never_over(limit: int | None, block: int, steps: list[int], before: int) -> None:
+def test_the_meter_charges_exactly_and_never_over(limit: int | None, steps: list[int], before: int) -> None:
     ledger = Ledger(Budget(search_steps=limit))
     before = min(before, limit) if limit is not None else before
     ledger.spend(Cost(search_steps=before))
     taken, refused = 0, False
     try:
-        with SearchMeter(ledger, block) as meter:
+        with SearchMeter(ledger) as meter:
             for n in steps:
                 meter(n)
                 taken += n
-                assert meter.total == taken
                 held = ledger.spent.search_steps + ledger.reserved.search_steps
                 assert limit is None or held <= limit
     except BudgetExceeded:

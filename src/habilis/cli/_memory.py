@@ -224,18 +224,14 @@ def _told(skill: Skill) -> list[str]:
         lines.append(f"            {name}: {record.successes} of {record.runs}, posterior {record.mean:.2f}")
     for trial in e.trials[-_TRIALS:]:
         verdict = f"{'ok' if trial.ok else plain(trial.why)}, {trial.world_steps} world steps"
-        lines.append(
-            f"            seed {trial.seed} {plain(dict(trial.args))}: {verdict}, {trial.world_steps} world steps"
-        )
+        lines.append(f"            seed {trial.seed} {plain(dict(trial.args))}: {verdict}")
     lines.append(f"  cost      {skill.cost:.1f} world steps a unit")
     for case in skill.cases:
         told = ", ".join(f"{name}={value!r}" for name, value in case.args.items())
         by = f"; {case.successor} does it better by now" if case.successor else ""
         needs = f"; needs {', '.join(case.needs)}" if case.needs else ""
-        record = f"{case.record.successes} of {case.record.runs} trials"
-        lines.append(
-            f"  case      {plain(told)}: {record}, {case.cost:.1f} world steps a unit{plain(needs)}{plain(by)}"
-        )
+        proven = f"{case.record.successes} of {case.record.runs} trials"
+        lines.append(f"  case      {plain(told)}: {proven}, {case.cost:.1f} world steps a unit{plain(needs + by)}")
     lines.append(f"  calls     {', '.join(skill.program.calls) or 'no other skill'}")
     if skill.due:
         lines.append(f"  due       to be verified again: {plain(skill.due)}")
