@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from habilis.agent.calls import needed
+from habilis.agent.calls import blamed_skill, needed
 from habilis.agent.parts import Help, LoopSettings, Parts
 from habilis.agent.probing import probe
 from habilis.agent.tape import LeftOver, TaskTape, left_over
 from habilis.agent.threads import in_thread
 from habilis.agent.upkeep import Kept, keep_up
-from habilis.agent.working import Work, describe
+from habilis.agent.working import Work, Worked, describe
 from habilis.core import (
     Checkpointed,
     Cost,
@@ -159,9 +159,8 @@ class Loop:
                         kept.append(p.library.admit(skill, f"solved {task.text!r}", ledger=ledger))
                     except (InputError, NotFoundError) as error:  # a circle of calls, or a callee retired since
                         episode = replace(episode, reason=f"{skill.name} cannot be kept: {error}")
-            if p.help is not None and episode.status != "stopped":  # which is credited once, at its real end
-                used = {name for a in episode.attempts[-1:] for name in needed(a.program, p.skills(self.settings))}
-                p.help.record(task, worked.picked, tape.calls, used, episode.solved)
+            if episode.status != "stopped":  # which is credited once, at its real end
+                self._credit(worked, episode, tape)
             if kept:
                 episode = replace(episode, skill=kept[0].name, skills=tuple(s.name for s in kept))
             p.journal.append_episode(self.run_id, episode)
@@ -205,12 +204,12 @@ class Loop:
         """Every so many iterations the library is kept up, in one transaction with what is learned on the way."""
         p, mine = self.parts, self.settings
         wanted = mine.upkeep_every and mine.keep_skills and mine.keep_contracts
-        if not wanted or not self.iteration or self.iteration % mine.upkeep_every or self._kept_up == self.iteration:
+        if not wanted or self.iteration % mine.upkeep_every or self._kept_up == self.iteration:
             return
         kept = await in_thread("the upkeep of the library", self._kept)
         if p.help is not None:
             p.help.know(p.library.active().values())
-        for skill in kept.promoted:
+        for skill in (*kept.carried, *kept.promoted):
             p.events.emit(
                 "skill_promoted", self.iteration, name=skill.name, version=skill.version, goal=skill.goal_template
             )
@@ -228,6 +227,21 @@ class Loop:
         return kept
 
     # ------------------------------------------------------------------ inside
+
+    def _credit(self, worked: Worked, episode: Episode, tape: TaskTape) -> None:
+        """Count what was used and offered, and how that went."""
+        p, skills = self.parts, self.parts.skills(self.settings)
+        last = episode.attempts[-1] if episode.attempts else None
+        used = set(needed(last.program, skills)) if last is not None else set()
+        if p.help is not None:
+            p.help.record(episode.task, worked.picked, tape.calls, used, episode.solved)
+        p.library.settle(worked.offer, episode.solved)
+        if last is not None and last.ok:
+            for name in sorted(used):
+                p.library.used(name, True)
+        blamed = {one for a in episode.attempts if (one := blamed_skill(a.trajectory)) is not None}
+        for name in sorted(blamed & skills.keys()):
+            p.library.used(name, False)
 
     def _count_failure(self, raised: ModelError | WriterError | None, task: Task) -> None:
         """A writer's mistake costs the task; raises it once it keeps coming back. Whoever asked for a task has the

@@ -1,5 +1,6 @@
 """Keeping the library up between two tasks: what is due is verified again, old skills are written anew from today's
-contracts and promoted where they do better, and what is of least use is retired.
+contracts and promoted where they do better, and what is of least use is retired. At the beginning of a life, what was
+learned of the same world under other rules is taken along as far as it still holds.
 
 A skill found early was made of what was known then. Frozen, such choices cost every later task that rests on them.
 """
@@ -32,21 +33,30 @@ class SearchLifter:
 
 @dataclass(frozen=True)
 class Kept:
-    """What was done: the skills that were verified again (and passed), promoted, quarantined, retired."""
+    """What was done: the skills that were verified again (and passed), promoted, quarantined, retired; and taken along
+    from a world of the same name with other rules."""
 
     verified: tuple[str, ...] = ()
     promoted: tuple[Skill, ...] = ()
     quarantined: tuple[str, ...] = ()
     retired: tuple[str, ...] = ()
+    carried: tuple[Skill, ...] = ()
 
 
 def keep_up(parts: Parts, ledger: Ledger, seed: int) -> Kept:
-    """One round, within what the ledger can pay. What the runs show is learned from."""
+    """One round, within what the ledger can pay. ``seed``: of its runs; 0 at the beginning. What the runs show is
+    learned from."""
     library, book = parts.library, parts.book
     verified: list[str] = []
     quarantined: list[str] = []
     promoted: tuple[Skill, ...] = ()
+    carried: tuple[Skill, ...] = ()
     if library.verifier is not None:
+        if not seed and library.fingerprint is not None:  # at the beginning of a life
+            moved = library.carry_over(parts.world.spec.name, ledger=ledger)
+            carried = moved.skills
+            for trajectory in moved.trajectories:
+                book.learn(trajectory)
         try:
             for skill in [s for s in library.due() if not s.tools][:_VERIFIED]:
                 if skill.name not in library.active():
@@ -65,4 +75,4 @@ def keep_up(parts: Parts, ledger: Ledger, seed: int) -> Kept:
                     book.learn(trajectory)
         except BudgetExceeded:
             pass  # the next round goes on
-    return Kept(tuple(verified), promoted, tuple(quarantined), library.prune())
+    return Kept(tuple(verified), promoted, tuple(quarantined), library.prune(), carried)

@@ -6,7 +6,7 @@ Nothing is recorded here but what was spent; the loop does that once the work is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from habilis.agent.admission import affordable, candidate, misstated, observed
 from habilis.agent.calls import called_tools, needed
@@ -42,7 +42,7 @@ from habilis.core import (
     WorldError,
     WriterError,
 )
-from habilis.memory.library import Proof, narrowed, prove
+from habilis.memory.library import Offer, Proof, narrowed, prove
 
 _ASKED = "asked to stop; run again to continue"
 _EFFECTS = 4  # how many effects of a tried action are lifted to skills at once
@@ -55,6 +55,7 @@ class Worked:
     episode: Episode
     skills: Sequence[Skill]
     picked: tuple[Augmentation, ...]
+    offer: Offer = field(default_factory=Offer)  # of skills: what may have been held back
     raised: ModelError | WriterError | None = None  # may end the run, once the episode is recorded
 
 
@@ -91,6 +92,10 @@ class Work:
         names = [a.name for a in picked if a.kind is Kind.TOOL]
         caller = p.help.caller(names, ledger, self.tape) if p.help is not None else None
         context = p.context(self.settings, picked, caller)
+        offer = self._offer()
+        if offer.withheld:
+            p.events.emit("skill_withheld", self.index, name=offer.withheld)
+            context = replace(context, skills={n: s for n, s in context.skills.items() if n != offer.withheld})
         drafts: Drafting | None = None
         skills: list[Skill] = []
         raised: ModelError | WriterError | None = None
@@ -134,7 +139,15 @@ class Work:
         last = attempts[-1] if attempts else None
         if solved and not skills and last is not None and last.trajectory.error is None and self._already(last.program):
             episode = replace(episode, skill=last.program.name)
-        return Worked(episode, skills, picked, raised)
+        return Worked(episode, skills, picked, offer, raised)
+
+    def _offer(self) -> Offer:
+        """The skills that the task calls up. A user's task gets all there is; of the curriculum's, one may be held back
+        to learn what it is worth."""
+        library, task = self.parts.library, self.task
+        if task.origin != "curriculum" or not self.settings.keep_skills or not library.settings.withhold:
+            return Offer()
+        return library.offer([hit.skill.name for hit in library.search(task.text)], f"{task.seed}:{self.index}")
 
     async def _close(self, drafts: Drafting | None) -> None:
         trouble = await drafts.close() if drafts is not None else ""

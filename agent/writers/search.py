@@ -8,13 +8,12 @@ affords on the simulator, and searches blindly (`habilis.agent.blind`) where the
 from __future__ import annotations
 
 import random
-import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 
 from habilis.agent.blind import BlindSearch, Prior
-from habilis.agent.calls import called_tools, needed
+from habilis.agent.calls import blamed_skill, called_tools, needed
 from habilis.agent.lifting import lift, lift_action
 from habilis.agent.meter import SearchMeter
 from habilis.agent.regression import Regression, direction, skills_by_fact
@@ -43,7 +42,6 @@ from habilis.core import (
 from habilis.memory.contracts import ContractBook
 
 _SEARCH = "the writer search"
-_IN_SKILL = re.compile(r"in the skill (\w+), line")
 
 
 @dataclass(frozen=True)
@@ -184,9 +182,7 @@ class SearchWriter:
     def _blame(self, trajectory: Trajectory, context: Context) -> None:
         """A skill that failed inside a program is left aside for this task: today's contracts may do better. Not one
         that uses tools, which contracts know nothing of: they may have been out of reach."""
-        error = trajectory.error
-        within = _IN_SKILL.match(error.where) if error is not None and not trajectory.inconclusive else None
-        skill = context.skills.get(within[1]) if within is not None else None
+        skill = context.skills.get(blamed_skill(trajectory) or "")
         if skill is not None and not called_tools(skill.program, context.skills):
             self._avoided.add(skill.name)
 

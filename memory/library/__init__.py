@@ -3,7 +3,10 @@
 Follow a skill from `proving` to `merging`, `duel`, `skill_library` and `recall`.
 """
 
-from habilis.memory.library._keeping import IN_USE, Checked, Lifted
+from habilis.memory.library._carrying import Carried
+from habilis.memory.library._crediting import IN_USE, Credit, Offer
+from habilis.memory.library._keeping import Checked
+from habilis.memory.library._relifting import Lifted
 from habilis.memory.library.clauses import learn as learn_contract
 from habilis.memory.library.proving import AdmissionSettings, Proof, narrowed, prove
 from habilis.memory.library.recall import Hit, Recall, Search, estimate_tokens, skill_text, skill_texts
@@ -14,10 +17,13 @@ from habilis.memory.library.skill_library import SkillLibrary
 __all__ = [
     "IN_USE",
     "AdmissionSettings",
+    "Carried",
     "Checked",
+    "Credit",
     "Hit",
     "LibrarySettings",
     "Lifted",
+    "Offer",
     "Proof",
     "Recall",
     "Search",

@@ -18,14 +18,14 @@ from typing import Self
 from habilis.core import Embedder, HomeError, InputError, Snapshot, VectorIndex, Verifier
 from habilis.memory.home import Home
 from habilis.memory.index import ChromaIndex, MemoryIndex
-from habilis.memory.library._keeping import Keeping
+from habilis.memory.library._crediting import Crediting
 from habilis.memory.library.recall import Hit, Search
 from habilis.memory.library.settings import LibrarySettings
 
 __all__ = ["Hit", "SkillLibrary"]
 
 
-class SkillLibrary(Keeping):
+class SkillLibrary(Crediting):
     """The skills of a home, or of one world in it. Use `SkillLibrary.open`. Safe under threads.
 
     Skills of different worlds may share a name: each is known, called and superseded within its own world, though

@@ -265,7 +265,7 @@ class Watching:
     def __init__(self) -> None:
         self.ok: list[bool] = []
 
-    def learned(self, *_: Any) -> None: ...
+    def know(self, *_: Any) -> None: ...
     def pick(self, *_: Any) -> tuple[()]:
         return ()
 
