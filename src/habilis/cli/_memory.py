@@ -46,10 +46,26 @@ def list_(
 def search(
     text: Annotated[str, typer.Argument(help="what it should do")],
     home: HomeOption = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="how many")] = 5,
+    k: Annotated[int, typer.Option("-k", "--k", min=1, help="how many")] = 5,
+    why: Annotated[bool, typer.Option("--why", help="say why each was found")] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="list the nearest even where none is likely to serve")
+    ] = False,
+    diverse: Annotated[bool, typer.Option("--diverse", help="skip near-copies of what is listed already")] = False,
+    tokens: Annotated[
+        int | None, typer.Option("--tokens", min=0, help="how many tokens the programs, with what they call, may take")
+    ] = None,
+    state: Annotated[
+        str | None,
+        typer.Option("--state", help="what holds now, written as a goal; skills whose needs hold then come first"),
+    ] = None,
+    ready: Annotated[bool, typer.Option("--ready", help="with --state: only skills whose needs hold")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Find skills by meaning and by words."""
+    """Find skills by meaning and by words. Says so where nothing is likely to serve."""
+    import sys
+
+    from habilis._text import plain
     from habilis.cli._output import show
     from habilis.core import InputError
     from habilis.memory.embedding import open_embedder
@@ -57,11 +73,31 @@ def search(
 
     if not text.strip():
         raise InputError("the search is empty; say what the skill should do")
-    with read_home(home) as opened:
-        embedder = open_embedder(opened.embedder or "auto")
-        with SkillLibrary.open(opened, embedder=embedder) as library:
-            rows = [{**_row(h.skill), "score": round(h.score, 3), "why": h.why} for h in library.search(text, k=k)]
-    show(rows, ("name", "score", "goal", "why"), as_json=as_json, empty="nothing fits; habilis skills list shows all")
+    if ready and state is None:
+        raise InputError("--ready needs to know what holds now; add --state, such as --state 'count(\"stick\") >= 2'")
+    needs: dict[str, Any] = {
+        "state": None if state is None else _stated(state),
+        "unready": "drop" if ready else "last",
+    }
+    empty = "nothing fits; habilis skills list shows all"
+    with (
+        read_home(home) as opened,
+        SkillLibrary.open(opened, embedder=open_embedder(opened.embedder or "auto")) as library,
+    ):
+        hits = library.search(text, k=k, abstain=not anyway, diversity=0.3 if diverse else 0.0, tokens=tokens, **needs)
+        nearest = [] if hits else library.search(text, k=1, **needs)
+    for hit in nearest:
+        if hit.chance < hit.threshold and not anyway:
+            empty = (
+                f"nothing is likely to serve. The nearest, {hit.skill.name}, has a chance of {hit.chance:.2f}, and "
+                f"{hit.threshold:.2f} is asked for" + (f" ({plain(hit.why)})" if why else "") + "; --anyway lists it"
+            )
+        else:
+            empty = f"{hit.skill.name} fits, and takes {hit.tokens} tokens with what it calls; raise --tokens {tokens}"
+    if as_json and not hits:
+        print(empty, file=sys.stderr)
+    columns = ("name", "chance", *(("tokens",) if tokens is not None else ()), "goal", *(("why",) if why else ()))
+    show([_found(h) for h in hits], columns, as_json=as_json, empty=empty)
 
 
 @skills.command()
@@ -196,3 +232,47 @@ def _row(skill: Any) -> dict[str, Any]:
         "world": skill.world,
         "origin": skill.origin,
     }
+
+
+def _found(hit: Any) -> dict[str, Any]:
+    from habilis.core import InputError, fill
+
+    row = _row(hit.skill)
+    try:
+        row["goal"] = fill(hit.skill.goal_template, hit.args)
+    except InputError:
+        pass
+    numbers = ("chance", "threshold", "score", "margin", "dense", "z_dense", "lexical", "z_lexical", "common")
+    return {
+        **row,
+        "args": dict(hit.args),
+        **{name: round(getattr(hit, name), 3) for name in numbers},
+        "ready": hit.ready,
+        "lacks": list(hit.lacks),
+        "done": hit.done,
+        "closure": [s.name for s in hit.closure],
+        "tokens": hit.tokens,
+        "why": hit.why,
+    }
+
+
+def _stated(text: str) -> Any:
+    """A goal read as what holds: each fact just so that its atom does."""
+    from habilis.core import Fact, Goal, InputError, Snapshot
+
+    goal = Goal.parse(text)
+    if goal.judged is not None:
+        raise InputError('--state takes facts, such as count("stick") >= 2 and near("furnace"), and no judged goal')
+    facts: dict[Fact, Any] = {}
+    tags: dict[str, frozenset[str]] = {}
+    for atom in goal.atoms:
+        value = atom.value
+        if atom.op in (">", "<") and not isinstance(value, bool):
+            value += 1 if atom.op == ">" else -1
+        elif atom.op == "!=":
+            value = (not value) if isinstance(value, bool) else value + 1
+        # Of a tag nobody says which member is meant; one that is called like the tag stands for all.
+        args = tuple(a[1:] if isinstance(a, str) and a.startswith("#") else a for a in atom.fact.args)
+        tags |= {str(a): frozenset((str(a)[1:],)) for a in atom.fact.args if str(a).startswith("#")}
+        facts[Fact(atom.fact.predicate, args)] = value
+    return Snapshot(facts, tags)
