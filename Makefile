@@ -3,7 +3,7 @@
 PYTHON ?= python3
 TEST_JOBS ?= 2
 FUZZ_SECONDS ?= 600
-EXTRAS ?= train,dev
+EXTRAS ?= train,mcp,dev
 # An index to take torch from. Where pip finds no CPU build by itself, this saves several GB on a machine without a GPU:
 #   make install TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=

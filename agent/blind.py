@@ -11,11 +11,11 @@ from __future__ import annotations
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 from habilis.agent._names import skill_name
-from habilis.agent.calls import needed
+from habilis.agent.calls import called_tools, needed
 from habilis.agent.meter import SearchMeter
 from habilis.agent.regression import skills_by_fact
 from habilis.core import (
@@ -29,6 +29,7 @@ from habilis.core import (
     Draft,
     Fact,
     Goal,
+    Json,
     Ledger,
     Program,
     RunLimits,
@@ -53,19 +54,15 @@ Prior = Callable[[Goal, Snapshot, Sequence[Action]], Sequence[Action]]  # the ac
 
 @dataclass(frozen=True)
 class _Move:
-    """One step of a plan: an action of the world, or a skill, for ``n`` of what it makes where it takes an amount."""
+    """One step of a plan: an action of the world, or a skill with its arguments."""
 
     action: Action | None = None
     skill: Skill | None = None
-    n: int | None = None
-
-    @property
-    def args(self) -> dict[str, int]:
-        return {} if self.n is None else {"n": self.n}
+    args: Mapping[str, Json] = field(default_factory=dict)
 
     def text(self) -> str:
         if self.skill is not None:
-            return f"skills.{self.skill.name}({'' if self.n is None else self.n})"
+            return f"skills.{self.skill.name}({', '.join(f'{name}={v!r}' for name, v in self.args.items())})"
         assert self.action is not None
         return f"world.{self.action}"
 
@@ -116,7 +113,8 @@ class BlindSearch:
             first = {action: i for i, action in enumerate(ordered)}
         wanted = {a for atom in task.goal.atoms for a in atom.fact.args}
         queue: deque[tuple[Cloneable, tuple[_Move, ...]]] = deque([(root, ())])
-        macros = [m for s in sorted(context.skills.values(), key=lambda s: s.name) for m in _macros(s)]
+        imaginable = [s for s in context.skills.values() if not called_tools(s.program, context.skills)]
+        macros = [m for s in sorted(imaginable, key=lambda s: s.name) for m in _macros(s)]
         while queue:
             world, path = queue.popleft()
             actions = world.affordances() if isinstance(world, Affording) else context.affordances
@@ -256,6 +254,13 @@ def _useful(move: _Move, world: World) -> bool:
 
 
 def _macros(skill: Skill) -> list[_Move]:
-    """A skill as steps of a plan: for each of some amounts where it takes one."""
+    """A skill as steps of a plan: in each of its cases, for each of some amounts where it takes one."""
     names = {p.name for p in skill.program.parameters}
-    return [_Move(skill=skill, n=n) for n in _AMOUNTS] if names == {"n"} else [_Move(skill=skill)] if not names else []
+    found = []
+    for case in skill.settings:
+        open_ = names - case.args.keys()
+        if not open_:
+            found.append(_Move(skill=skill, args=case.args))
+        elif open_ == {"n"}:
+            found += [_Move(skill=skill, args={"n": n, **case.args}) for n in _AMOUNTS]
+    return found

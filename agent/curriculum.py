@@ -13,10 +13,10 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from habilis.agent.meter import SearchMeter
-from habilis.agent.regression import Regression, Wanted, brings_about, direction, skills_by_fact
+from habilis.agent.regression import Known, Regression, Wanted, brings_about, direction, skills_by_fact
 from habilis.agent.words import goal_to_words
 from habilis.core import (
     Action,
@@ -36,6 +36,7 @@ from habilis.core import (
 from habilis.memory.contracts import ContractBook
 
 _TRY = "try "  # begins the key of a task that finds out what an action does
+_STALE = 4  # versions of the contracts: what was learned in fewer since a failure will hardly change its outcome
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,15 @@ class Curriculum:
     ended: dict[str, None] = field(default_factory=dict)  # what was worked on, the latest last
 
     def record(self, episode: Episode) -> None:
-        """Take in how a task ended."""
+        """Take in how a task ended. What the clock ended counts against nothing."""
         key = _key(episode.task)
         self.ended.pop(key, None)
         self.ended[key] = None
         if episode.solved:
             self.solved.add(key)
-        if not episode.solved or (episode.task.kind == "achieve" and episode.skill is None):
+        inconclusive = any(a.trajectory.inconclusive for a in episode.attempts[-1:])
+        failed = not episode.solved or (episode.task.kind == "achieve" and episode.skill is None)
+        if failed and not inconclusive:
             self.failures[key] += 1
             self.failed_at[key] = self.book.version
 
@@ -131,7 +134,7 @@ class Curriculum:
             return None
         demand = self._demand(context.snapshot)
         kin = Counter(_kin(fact) for fact, _ in mastered)
-        best: tuple[float, str, Task, str] | None = None
+        weighed: list[tuple[float, str, Task, str]] = []
         for task, weight, why in candidates:
             if self.settings.strategy == "random":
                 weight = 1.0
@@ -139,11 +142,8 @@ class Curriculum:
                 weight, why = self._weighed(task, weight, why, demand, kin)
             weight *= self._progress(task)
             weight *= 1 + self.settings.jitter * rng.random() if self.settings.strategy != "random" else rng.random()
-            if best is None or (weight, _key(task)) > best[:2]:
-                best = (weight, _key(task), task, why)
-        if best is None:
-            return None
-        weight, _, task, why = best
+            weighed.append((weight, _key(task), task, why))
+        weight, _, task, why = max(weighed, key=lambda one: one[:2])
         return Proposal(_seeded(task, self.seed, iteration), weight, why)
 
     # ------------------------------------------------------------------ inside
@@ -164,13 +164,14 @@ class Curriculum:
             contract = self.book.contract(action)
             if contract.effects and action in self.book:
                 continue
-            task = Task(Goal(), self.spec.name, 0, f"find out what {action} does", "try", str(action))
+            text = f"find out what {action} does"
+            task = Task(Goal(), self.spec.name, 0, text, "try", str(action), fingerprint=self.spec.fingerprint)
             needs = regression.conditions(contract)
             reach = 0.05 if needs is None else _reach(sum(way.cost for _, way in needs))
             yield task, reach, f"its effect is unknown, reach {reach:.2f}"
 
     def _wants(
-        self, snapshot: Snapshot, goals: Sequence[Goal], mastered: dict[Wanted, Skill], regression: Regression
+        self, snapshot: Snapshot, goals: Sequence[Goal], mastered: dict[Wanted, Known], regression: Regression
     ) -> list[tuple[Task, float, str]]:
         offered = list(dict.fromkeys([*self.wishes, *goals]))
         known = {(g.atoms[0].fact, direction(g.atoms[0])) for g in offered if len(g.atoms) == 1}
@@ -182,7 +183,7 @@ class Curriculum:
                 offered.append(Goal((self.spec.present(fact),)))
         found: list[tuple[Task, float, str]] = []
         for goal in dict.fromkeys(offered):
-            task = Task(goal, self.spec.name, 0, goal_to_words(goal, self.spec))
+            task = Task(goal, self.spec.name, 0, goal_to_words(goal, self.spec), fingerprint=self.spec.fingerprint)
             solved = _key(task) in self.solved
             if goal.judged is not None:
                 if not solved:
@@ -260,7 +261,7 @@ class Curriculum:
         failed = self.failures[key]
         if not failed:
             return 1.0
-        stale = self.book.version - self.failed_at.get(key, 0) < 4
+        stale = self.book.version - self.failed_at.get(key, 0) < _STALE
         return (self.settings.backoff_stale if stale else self.settings.backoff) ** min(failed, 12)
 
     def _plain(self, fact: Fact) -> bool:
@@ -302,4 +303,4 @@ def _kin(fact: Fact) -> str:
 
 def _seeded(task: Task, seed: int, iteration: int) -> Task:
     number = random.Random(f"task:{seed}:{iteration}").getrandbits(31)
-    return Task(task.goal, task.world, number, task.text, task.kind, task.action, task.origin)
+    return replace(task, seed=number)

@@ -59,9 +59,12 @@ class Helping:
         self.catalogue.put(*(of_tool(t) for t in registry))
         self.catalogue.load_credits(self._credits())
 
-    def learned(self, skills: Iterable[Skill]) -> None:
-        """Take in skills that were kept."""
-        self.catalogue.put(*(of_skill(s) for s in skills))
+    def know(self, skills: Iterable[Skill]) -> None:
+        """Offer these skills from now on, and no others."""
+        offered = [of_skill(s) for s in skills]
+        mine = {one for one in self.catalogue.ids() if one.startswith(_SKILL)}
+        self.catalogue.remove(*sorted(mine - {one.id for one in offered}))
+        self.catalogue.put(*offered)
 
     def pick(self, task: Task, ledger: Ledger) -> tuple[Augmentation, ...]:
         """What to use for a task, within what is left.

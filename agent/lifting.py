@@ -18,8 +18,8 @@ import math
 from dataclasses import dataclass, field
 
 from habilis.agent._names import identifier, marked, skill_name
-from habilis.agent.regression import Regression, Way, direction
-from habilis.core import Action, Atom, Condition, Contract, Draft, Fact, Goal, Json, Parameter, Program
+from habilis.agent.regression import Known, Regression, Way, direction
+from habilis.core import Action, Atom, Condition, Contract, Draft, Fact, Goal, Parameter, Program, Skill
 
 _INDENT = "    "
 
@@ -47,17 +47,18 @@ def lift(regression: Regression, goal: Goal, *, writer: str = "search") -> Draft
         way = regression.solve(atom.fact, up)
         if way is None:
             return None
-        if way.skill is not None:
-            known = way.skill.program
-            args = {"n": _amount(atom)} if any(p.name == "n" for p in known.parameters) else {}
-            return Draft(known, args, way.skill.goal_template, way.skill.sources, way.skill.meta)
+        if way.known is not None:
+            known, case = way.known.skill, way.known.case
+            args = dict(case.args) | ({"n": _amount(atom)} if _counts(known) else {})
+            return Draft(known.program, args, known.goal_template, case.sources, case.needs, known.meta)
         name, body = writer_.function(way, atom)
         return Draft(
             Program(name, body, (_parameter(atom),) if atom.is_numeric else (), writer_.calls, writer),
             {"n": _amount(atom)} if atom.is_numeric else {},
             _template(atom),
             (str(way.source),) if way.source is not None else (),
-            writer_.meta(way.material),
+            writer_.needs,
+            {"material": way.material} if way.material else {},
         )
     return _conjunction(regression, writer_, goal, writer)
 
@@ -103,7 +104,7 @@ def _conjunction(regression: Regression, text: _Text, goal: Goal, writer: str) -
         lines += statements
     lines += [f"{_INDENT * 2}return"]
     program = Program(name, text.assemble(lines), tuple(parameters), text.calls, writer)
-    return Draft(program, args, " and ".join(template), (), text.meta())
+    return Draft(program, args, " and ".join(template), (), text.needs)
 
 
 @dataclass
@@ -121,9 +122,10 @@ class _Text:
     def calls(self) -> tuple[str, ...]:
         return tuple(sorted(self.called))
 
-    def meta(self, material: str | None = None) -> dict[str, Json]:
-        """What is kept with the skill: the one thing it uses up, and what must hold at the start."""
-        return ({"material": material} if material else {}) | ({"needs": sorted(self.given)} if self.given else {})
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What must hold at the start."""
+        return tuple(sorted(self.given))
 
     def function(self, way: Way, atom: Atom) -> tuple[str, str]:
         name = skill_name(self.regression.spec, *way.wanted)
@@ -150,10 +152,8 @@ class _Text:
     def achieve(self, way: Way, atom: Atom, amount: str) -> list[str]:
         """Statements that bring a fact about, up to an amount."""
         argument = amount if atom.is_numeric else ""
-        if way.kind == "skill" and way.skill is not None:
-            self.called.add(way.skill.name)
-            takes = any(p.name == "n" for p in way.skill.program.parameters)
-            return [f"skills.{way.skill.name}({argument if takes else ''})"]
+        if way.known is not None:
+            return [self.call(way.known, argument)]
         if way.kind == "seek" and way.fallback is None and way.seek is not None:
             return [_call(way.seek)]
         name = skill_name(self.regression.spec, *way.wanted)
@@ -175,9 +175,15 @@ class _Text:
             return [head, *self._seek(way, atom)]
         if way.kind == "act" and way.contract is not None:
             return [head, _INDENT + loop, *self._act(way, way.contract)]
-        assert way.skill is not None
-        self.called.add(way.skill.name)
-        return [head, f"{_INDENT}skills.{way.skill.name}({'n' if counted else ''})"]
+        assert way.known is not None
+        return [head, f"{_INDENT}{self.call(way.known, 'n' if counted else '')}"]
+
+    def call(self, known: Known, amount: str) -> str:
+        """The call of a skill, in the case that is meant."""
+        self.called.add(known.skill.name)
+        given = [amount] if amount and _counts(known.skill) else []
+        given += [f"{name}={_term(value)}" for name, value in sorted(known.case.args.items())]
+        return f"skills.{known.skill.name}({', '.join(given)})"
 
     def guards(self, needs: tuple[tuple[Condition, Way], ...], depth: int, times: str | None) -> list[str]:
         pad = _INDENT * depth
@@ -261,6 +267,10 @@ class _Text:
             lines += [f"{pad}{_INDENT}{s}" for s in self.achieve(option, atom, f"{member[id(option)]} + missing")]
             opened = "elif"
         return lines
+
+
+def _counts(skill: Skill) -> bool:
+    return any(p.name == "n" for p in skill.program.parameters)
 
 
 def _order(regression: Regression, condition: Condition, way: Way) -> tuple[int, int, str]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from habilis.agent.calls import needed
+from habilis.agent.calls import blamed_skill, needed
 from habilis.agent.parts import Help, LoopSettings, Parts
 from habilis.agent.probing import probe
 from habilis.agent.tape import LeftOver, TaskTape, left_over
 from habilis.agent.threads import in_thread
-from habilis.agent.working import Work, describe
+from habilis.agent.upkeep import Kept, keep_up
+from habilis.agent.working import Work, Worked, describe
 from habilis.core import (
     Checkpointed,
     Cost,
@@ -23,13 +24,18 @@ from habilis.core import (
     GoalGiving,
     InputError,
     Json,
+    ModelError,
     NotFoundError,
     Skill,
     Task,
+    WriterError,
     dump,
+    load,
 )
 
 __all__ = ["Help", "Loop", "LoopSettings", "Parts", "describe"]
+
+_WRITER_FAILURES = 3  # tasks in a row that a writer may fail in the same way: one may be odd, three show a mistake
 
 
 class Loop:
@@ -40,7 +46,10 @@ class Loop:
         self.run_id = run_id
         self.settings = settings or LoopSettings()
         self.iteration = 0
+        self._kept_up = -1  # the iteration before which the library was kept up, and what that has cost
+        self._upkeep = Cost()
         self._left: LeftOver | None = None
+        self._failing: tuple[type | None, int] = (None, 0)  # how the writer fails, in so many tasks in a row
         self._known: dict[str, Json] = {}  # the curriculum's state as it was read, with what a newer version put there
 
     # ------------------------------------------------------------------ state that outlives a kill
@@ -57,6 +66,8 @@ class Loop:
         if state is None:
             return False
         self._known = state["curriculum"]
+        self._kept_up = int(state.get("kept_up", -1))
+        self._upkeep = load(Cost, state.get("upkeep", {}))
         p.curriculum.load(self._known)
         if isinstance(p.world, Checkpointed) and state.get("world") is not None:
             p.world.load(state["world"])
@@ -77,6 +88,8 @@ class Loop:
         can_save = isinstance(p.world, Checkpointed) and "checkpoint" in p.world.spec.capabilities
         return {
             "iteration": self.iteration,
+            "kept_up": self._kept_up,
+            "upkeep": dump(self._upkeep),
             "book_version": p.book.version,
             "curriculum": {**self._known, **p.curriculum.save()},
             "world": p.world.save() if can_save else None,  # type: ignore[attr-defined]
@@ -87,6 +100,7 @@ class Loop:
     async def step(self) -> Episode | None:
         """One iteration: propose, or take up what was cut short; work, record. None when nothing is left to try."""
         p = self.parts
+        await self._keep_up()
         if not self.settings.keep_contracts:
             p.book.forget()
         choosing = p.ledger.child()  # bounded by the run alone: a large library must not use up the task's own limit
@@ -110,10 +124,11 @@ class Loop:
         else:
             task, why = proposal.task, proposal.why
         self._propose(task, why)
-        return await self.work(task, choosing.spent)
+        return await self.work(task, choosing.spent + (self._upkeep if self._kept_up == self.iteration else Cost()))
 
     async def work(self, task: Task, chosen: Cost | None = None) -> Episode:
-        """Work on one task to its verdict, and record the episode. ``chosen``: what choosing it has cost."""
+        """Work on one task to its verdict, and record the episode. ``chosen``: what choosing it has
+        cost, and keeping up the library before."""
         p = self.parts
         ledger = p.ledger.child(self.settings.task_budget, of="task")
         before = self._left if self._left is not None and self._left.same(task) else LeftOver(task)
@@ -129,7 +144,8 @@ class Loop:
         if task.origin == "user":  # nobody else could tell what it was, should it be cut short
             tape.taken()
         try:
-            worked = await Work(p, self.settings, self.run_id, self.iteration, task, ledger, tape).done()
+            work = Work(p, self.settings, self.run_id, self.iteration, task, ledger, tape, before.came_true)
+            worked = await work.done()
         finally:
             self._left = replace(self._left, calls=tuple(tape.calls))
         episode = replace(worked.episode, cost=ledger.spent + (chosen or Cost()))
@@ -140,18 +156,18 @@ class Loop:
             if self.settings.keep_skills:
                 for skill in worked.skills:
                     try:
-                        kept.append(p.library.admit(skill, f"solved {task.text!r}"))
+                        kept.append(p.library.admit(skill, f"solved {task.text!r}", ledger=ledger))
                     except (InputError, NotFoundError) as error:  # a circle of calls, or a callee retired since
                         episode = replace(episode, reason=f"{skill.name} cannot be kept: {error}")
-            if p.help is not None:
-                used = {name for a in episode.attempts[-1:] for name in needed(a.program, p.skills(self.settings))}
-                p.help.record(task, worked.picked, tape.calls, used, episode.solved)
+            if episode.status != "stopped":  # which is credited once, at its real end
+                self._credit(worked, episode, tape)
             if kept:
                 episode = replace(episode, skill=kept[0].name, skills=tuple(s.name for s in kept))
             p.journal.append_episode(self.run_id, episode)
             # What a limit of the run cut short is taken up again when the run goes on.
             if episode.status == "stopped":
-                self._left = replace(self._left, episode=episode)
+                came_true = before.came_true or any(a.ok for a in episode.attempts)
+                self._left = replace(self._left, episode=episode, came_true=came_true)
             else:
                 self._left = None
             if episode.status != "stopped" or task.origin == "user":
@@ -161,7 +177,7 @@ class Loop:
         for skill in kept:
             self._announce(skill, episode.index)
         if p.help is not None:
-            p.help.learned(kept)
+            p.help.know(p.library.active().values())
         p.events.emit(
             "task_ended",
             episode.index,
@@ -172,7 +188,8 @@ class Loop:
             cost=episode.cost.nonzero(),
         )
         p.events.emit("budget", episode.index, spent=dump(p.ledger.spent), limit=dump(p.ledger.limit))
-        if worked.raised is not None:
+        self._count_failure(worked.raised, task)
+        if isinstance(worked.raised, ModelError):
             raise worked.raised
         return episode
 
@@ -181,7 +198,60 @@ class Loop:
         """Whether the task in hand was left before its end."""
         return self._left is not None
 
+    # ------------------------------------------------------------------ between two tasks
+
+    async def _keep_up(self) -> None:
+        """Every so many iterations the library is kept up, in one transaction with what is learned on the way."""
+        p, mine = self.parts, self.settings
+        wanted = mine.upkeep_every and mine.keep_skills and mine.keep_contracts
+        if not wanted or self.iteration % mine.upkeep_every or self._kept_up == self.iteration:
+            return
+        kept = await in_thread("the upkeep of the library", self._kept)
+        if p.help is not None:
+            p.help.know(p.library.active().values())
+        for skill in (*kept.carried, *kept.promoted):
+            p.events.emit(
+                "skill_promoted", self.iteration, name=skill.name, version=skill.version, goal=skill.goal_template
+            )
+        for status, names in (("quarantined", kept.quarantined), ("retired", kept.retired)):
+            if names:
+                p.events.emit("skills_left", self.iteration, names=list(names), status=status)
+
+    def _kept(self) -> Kept:
+        p = self.parts
+        ledger = p.ledger.child(self.settings.task_budget, of="upkeep")
+        with p.journal.transaction():
+            kept = keep_up(p, ledger, self.iteration)
+            self._kept_up, self._upkeep = self.iteration, ledger.spent
+            self.store()
+        return kept
+
     # ------------------------------------------------------------------ inside
+
+    def _credit(self, worked: Worked, episode: Episode, tape: TaskTape) -> None:
+        """Count what was used and offered, and how that went."""
+        p, skills = self.parts, self.parts.skills(self.settings)
+        last = episode.attempts[-1] if episode.attempts else None
+        used = set(needed(last.program, skills)) if last is not None else set()
+        if p.help is not None:
+            p.help.record(episode.task, worked.picked, tape.calls, used, episode.solved)
+        p.library.settle(worked.offer, episode.solved)
+        if last is not None and last.ok:
+            for name in sorted(used):
+                p.library.used(name, True)
+        blamed = {one for a in episode.attempts if (one := blamed_skill(a.trajectory)) is not None}
+        for name in sorted(blamed & skills.keys()):
+            p.library.used(name, False)
+
+    def _count_failure(self, raised: ModelError | WriterError | None, task: Task) -> None:
+        """A writer's mistake costs the task; raises it once it keeps coming back. Whoever asked for a task has the
+        mistake in its episode. Counted anew when a run goes on, for by then the writer may be mended."""
+        way, times = self._failing
+        new = type(raised.__cause__) if isinstance(raised, WriterError) and task.origin != "user" else None
+        self._failing = (new, times + 1 if new is way else 1)
+        if raised is not None and new is not None and self._failing[1] >= _WRITER_FAILURES:
+            told = f"{raised}; so it did in {self._failing[1]} tasks in a row. Mend it, and run again to continue"
+            raise WriterError(told) from raised.__cause__
 
     def _propose(self, task: Task, why: str) -> None:
         self.parts.events.emit(

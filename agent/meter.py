@@ -7,6 +7,8 @@ from typing import Self
 
 from habilis.core import BudgetExceeded, Cost, Ledger, Reservation
 
+_BLOCK = 256  # steps reserved at once: asking the ledger takes longer than most steps
+
 
 class SearchMeter:
     """Counts search steps in blocks: a block is reserved before its first step and settled at the end.
@@ -14,19 +16,18 @@ class SearchMeter:
     ``BudgetExceeded`` is raised before a step that the ledger cannot pay. Use as a context manager.
     """
 
-    def __init__(self, ledger: Ledger, block: int = 256) -> None:
-        self._ledger, self._block = ledger, block
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
         self._held: Reservation | None = None
         self._free = 0
         self._used = 0
-        self.total = 0
 
     def __call__(self, steps: int = 1) -> None:
         """Take this many steps."""
         while steps > self._free:
             self._settle()
             left = self._ledger.remaining.search_steps
-            size = max(steps, self._block) if left is None else min(max(steps, self._block), max(left, steps))
+            size = max(steps, _BLOCK) if left is None else min(max(steps, _BLOCK), max(left, steps))
             try:
                 self._held = self._ledger.reserve(Cost(search_steps=size))
             except BudgetExceeded:
@@ -35,7 +36,6 @@ class SearchMeter:
             self._free = size
         self._free -= steps
         self._used += steps
-        self.total += steps
 
     def payable(self, steps: int) -> int:
         """As many of these steps as can be paid."""
@@ -46,7 +46,6 @@ class SearchMeter:
         """Of what was just taken, this many steps were not needed."""
         self._free += steps
         self._used -= steps
-        self.total -= steps
 
     def _settle(self) -> None:
         if self._held is not None:

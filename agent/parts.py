@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from habilis.agent.admission import AdmissionSettings
 from habilis.agent.curriculum import Curriculum
 from habilis.agent.tape import TaskTape
 from habilis.core import (
@@ -38,14 +37,16 @@ from habilis.memory.library import SkillLibrary
 @dataclass(frozen=True)
 class LoopSettings:
     """``task_budget``: the most one task may cost, verification included (search and world steps are counts, so that
-    runs repeat). ``limits``: of one run of a program. ``rounds``: drafts run or verified per task."""
+    runs repeat). ``limits``: of one run of a program; the verifier's should be the same. ``rounds``: drafts run or
+    verified per task. ``upkeep_every``: iterations after which the library is kept up (`habilis.agent.upkeep`), at a
+    task's budget; 0: never."""
 
     task_budget: Budget = field(
         default_factory=lambda: Budget(usd=None, search_steps=12_000, world_steps=60_000, calls=None)
     )
-    limits: RunLimits = field(default_factory=lambda: RunLimits(world_steps=2_500))
+    limits: RunLimits = field(default_factory=RunLimits)
     rounds: int = 24
-    admission: AdmissionSettings = field(default_factory=AdmissionSettings)
+    upkeep_every: int = 10
     keep_skills: bool = True
     keep_contracts: bool = True
 
@@ -53,7 +54,7 @@ class LoopSettings:
 class Help(Protocol):
     """What can help with a task: picks augmentations, and lets programs call the picked tools."""
 
-    def learned(self, skills: Iterable[Skill]) -> None: ...
+    def know(self, skills: Iterable[Skill]) -> None: ...
     def pick(self, task: Task, ledger: Ledger) -> tuple[Augmentation, ...]: ...
     def caller(self, names: Sequence[str], ledger: Ledger, tape: TaskTape) -> ToolCaller | None: ...
     def replay(self, names: Sequence[str], tape: TaskTape, ledger: Ledger) -> ToolCaller | None: ...
@@ -64,8 +65,8 @@ class Help(Protocol):
 
 @dataclass
 class Parts:
-    """What the roof hands to the loop. ``verifier`` is None where the world cannot be made afresh. ``stop``: whether
-    someone asked to stop, which ends a user's task between two programs (others are done to their end)."""
+    """What the roof hands to the loop. ``stop``: whether someone asked to stop, which ends a user's task between two
+    programs (others are done to their end)."""
 
     world: World
     book: ContractBook
@@ -73,13 +74,17 @@ class Parts:
     journal: Journal
     runner: Runner
     judge: Judge
-    verifier: Verifier | None
     writer: Writer
     curriculum: Curriculum
     ledger: Ledger
     events: EventStream
     help: Help | None = None
     stop: Callable[[], bool] = lambda: False
+
+    @property
+    def verifier(self) -> Verifier | None:
+        """The library's: None where the world cannot be made afresh."""
+        return self.library.verifier
 
     def skills(self, settings: LoopSettings) -> Mapping[str, Skill]:
         """The active skills by name."""
@@ -96,7 +101,7 @@ class Parts:
     ) -> Context:
         """What a writer may use in the world as it stands."""
         world = self.world
-        self.book.spec = world.spec  # a world of functions learns its predicates as it goes
+        self.book.look_at(world.spec)
         self.declare()
         capabilities = world.spec.capabilities
         affordances: tuple[Action, ...] = ()

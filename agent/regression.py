@@ -19,12 +19,15 @@ from dataclasses import dataclass, field, replace
 from habilis.core import (
     Action,
     Atom,
+    Case,
     Condition,
     Contract,
     Fact,
     Facts,
     Goal,
     GoalSyntaxError,
+    InputError,
+    Json,
     Primitive,
     Skill,
     Snapshot,
@@ -61,6 +64,14 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Known:
+    """A skill that brings a fact about, in one of its cases."""
+
+    skill: Skill
+    case: Case
+
+
+@dataclass(frozen=True)
 class Way:
     """How to bring one fact about. ``kind``: "skill", "act", "seek", "any" (a tag: one of ``options``), or "given"
     (nothing known brings it about, but it holds now).
@@ -73,7 +84,7 @@ class Way:
     kind: str
     cost: float
     height: int = 0
-    skill: Skill | None = None
+    known: Known | None = None
     contract: Contract | None = None
     seek: Action | None = None
     needs: tuple[tuple[Condition, Way], ...] = ()
@@ -108,7 +119,7 @@ class Regression:
 
     book: ContractBook
     spec: WorldSpec
-    skills: Mapping[Wanted, Skill] = field(default_factory=dict)
+    skills: Mapping[Wanted, Known] = field(default_factory=dict)
     affordances: Iterable[Action] = ()
     charge: Callable[[int], None] | None = None
     max_nodes: int = 30_000
@@ -290,7 +301,7 @@ class Regression:
         return sorted(known, key=lambda c: self._rank.get(c.action.name, len(self._rank)))
 
     def _producers(self, wanted: Wanted) -> list[Contract]:
-        """As `ContractBook.producers` with the affordances for candidates, which are looked through only once."""
+        """The actions known to bring a fact about, and what is afforded and predicted to, looked through only once."""
         if self._afforded is None:
             self._afforded = {}
             for action in sorted(set(self.affordances), key=str):
@@ -346,18 +357,11 @@ class Regression:
         """The best way to a node, as its circle now stands."""
         if isinstance(node, Action):
             return next((self._needs(node, steps) for _, steps in self._steps_of[node]), None)
-        skill = self.skills.get(node)
-        if skill is not None:
-            sources = skill.sources
-            way = Way(
-                node,
-                "skill",
-                skill.cost,
-                height=1,
-                skill=skill,
-                source=Source.parse(sources[0]) if sources else None,
-                material=skill.meta.get("material"),
-            )
+        known = self.skills.get(node)
+        if known is not None:
+            case = known.case
+            source = Source.parse(case.sources[0]) if case.sources else None
+            way = Way(node, "skill", case.cost, height=1, known=known, source=source, material=case.material)
             return _Found(way.cost, way)
         if node in self._members:
             return self._any(node)
@@ -528,19 +532,21 @@ def brings_about(contract: Contract, fact: Fact) -> bool:
     return effect is not None and bool(set(contract.action.args) & set(fact.args))
 
 
-def skills_by_fact(skills: Iterable[Skill]) -> dict[Wanted, Skill]:
-    """Skills whose goal is a single atom, by the fact they bring about; the cheapest where several do."""
-    found: dict[Wanted, Skill] = {}
-    for skill in sorted(skills, key=lambda s: (s.cost, s.name)):
-        if any(p.name != "n" for p in skill.program.parameters):
+def skills_by_fact(skills: Iterable[Skill]) -> dict[Wanted, Known]:
+    """Skills whose goal is a single atom, case by case, by the fact they bring about; the cheapest where several do."""
+    found: dict[Wanted, Known] = {}
+    known = [Known(s, case) for s in skills for case in s.settings if not case.successor]
+    for one in sorted(known, key=lambda k: (k.case.cost, k.skill.name)):
+        given: dict[str, Json] = {"n": 1, **one.case.args}
+        if any(p.name not in given for p in one.skill.program.parameters):
             continue
         try:
-            goal: Goal = skill.goal_for({p.name: 1 for p in skill.program.parameters})
-        except GoalSyntaxError:
+            goal: Goal = one.skill.goal_for(given)
+        except (GoalSyntaxError, InputError):
             continue
         if len(goal.atoms) != 1:
             continue
         up = direction(goal.atoms[0])
         if up is not None:
-            found.setdefault((goal.atoms[0].fact, up), skill)
+            found.setdefault((goal.atoms[0].fact, up), one)
     return found

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from habilis.core import Cost, Episode, Event, NotFoundError, Task, ToolCall, dump, load
 from habilis.memory.journal import Journal
@@ -80,11 +80,15 @@ class TaskTape:
 
 @dataclass(frozen=True)
 class LeftOver:
-    """A task that was cut short: its calls, and its episode so far, if a limit stopped it (a kill leaves none)."""
+    """A task that was cut short: its calls, and its episode so far, if a limit stopped it (a kill leaves none).
+
+    ``came_true``: an attempt brought the goal about, and the limit came before a program was proven.
+    """
 
     task: Task
     calls: tuple[ToolCall, ...] = ()
     episode: Episode | None = None
+    came_true: bool = False
 
     def same(self, task: Task) -> bool:
         """Whether this task is that one, asked for or proposed again."""
@@ -98,15 +102,12 @@ def left_over(journal: Journal, run_id: int, index: int) -> LeftOver | None:
     task, calls = _calls(events, index)
     stopped = _stopped(journal, run_id, index)
     if stopped is not None:
-        return LeftOver(stopped.task, calls, stopped)
-    if task is None:
-        before = _stopped(journal, run_id, index - 1)  # a user's goal, which got its episode when a limit stopped it
-        return None if before is None else LeftOver(before.task, _chain(journal, events, run_id, before))
-    left = LeftOver(task, calls)
-    before = _stopped(journal, run_id, index - 1)
-    if before is not None and left.same(before.task):
-        left = LeftOver(task, (*_chain(journal, events, run_id, before), *calls))
-    return left
+        return LeftOver(stopped.task, calls, stopped, any(a.ok for a in stopped.attempts))
+    before = _stopped(journal, run_id, index - 1)  # a user's goal, which got its episode when a limit stopped it
+    if before is not None and (task is None or LeftOver(task).same(before.task)):
+        earlier = _chain(journal, events, run_id, before)
+        return earlier if task is None else replace(earlier, task=task, calls=(*earlier.calls, *calls))
+    return None if task is None else LeftOver(task, calls)
 
 
 def calls_made(events: Iterable[Event]) -> Counter[str]:
@@ -114,12 +115,13 @@ def calls_made(events: Iterable[Event]) -> Counter[str]:
     return Counter(str(e.data["tool"]) for e in events if e.kind == "tool_began")
 
 
-def _chain(journal: Journal, events: Sequence[Event], run_id: int, last: Episode) -> tuple[ToolCall, ...]:
-    """The calls of an episode that was stopped, and of those before it that were stopped at the same goal."""
-    left, calls, index = LeftOver(last.task), _calls(events, last.index)[1], last.index - 1
-    while (before := _stopped(journal, run_id, index)) is not None and left.same(before.task):
-        calls, index = (*_calls(events, index)[1], *calls), index - 1
-    return calls
+def _chain(journal: Journal, events: Sequence[Event], run_id: int, last: Episode) -> LeftOver:
+    """What is left of an episode that was stopped, and of those before it that were stopped at the same goal."""
+    left, before = LeftOver(last.task), [last]
+    while (one := _stopped(journal, run_id, before[0].index - 1)) is not None and left.same(one.task):
+        before.insert(0, one)
+    calls = tuple(call for one in before for call in _calls(events, one.index)[1])
+    return replace(left, calls=calls, came_true=any(a.ok for one in before for a in one.attempts))
 
 
 def _stopped(journal: Journal, run_id: int, index: int) -> Episode | None:

@@ -5,10 +5,10 @@ Nothing is recorded here but what was spent; the loop does that once the work is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from habilis.agent.admission import Verified, affordable, candidate, misstated, observed, verify
+from habilis.agent.admission import affordable, candidate, misstated, observed
 from habilis.agent.calls import called_tools, needed
 from habilis.agent.drafting import Drafting
 from habilis.agent.parts import LoopSettings, Parts
@@ -29,6 +29,7 @@ from habilis.core import (
     Feedback,
     Goal,
     InputError,
+    Json,
     Kind,
     Ledger,
     ModelError,
@@ -41,6 +42,7 @@ from habilis.core import (
     WorldError,
     WriterError,
 )
+from habilis.memory.library import Offer, Proof, narrowed, prove
 
 _ASKED = "asked to stop; run again to continue"
 _EFFECTS = 4  # how many effects of a tried action are lifted to skills at once
@@ -53,11 +55,13 @@ class Worked:
     episode: Episode
     skills: Sequence[Skill]
     picked: tuple[Augmentation, ...]
-    raised: ModelError | WriterError | None = None  # ends the run, once the episode is recorded
+    offer: Offer = field(default_factory=Offer)  # of skills: what may have been held back
+    raised: ModelError | WriterError | None = None  # may end the run, once the episode is recorded
 
 
 class Work:
-    """One task, worked on once. ``index``: of its episode; ``tape``: its tool calls; ``ledger``: its own."""
+    """One task, worked on once. ``index``: of its episode; ``tape``: its tool calls; ``ledger``: its own;
+    ``came_true``: it did already, before the task was cut short, and no program was proven yet."""
 
     def __init__(
         self,
@@ -68,15 +72,18 @@ class Work:
         task: Task,
         ledger: Ledger,
         tape: TaskTape,
+        came_true: bool = False,
     ) -> None:
         self.parts, self.settings, self.run_id, self.index = parts, settings, run_id, index
-        self.task, self.ledger, self.tape = task, ledger, tape
+        self.task, self.ledger, self.tape, self.came_true = task, ledger, tape, came_true
         self.attempts: list[Attempt] = []
+        self._refuted: dict[str, Proof] = {}  # by program and arguments
 
     async def done(self) -> Worked:
         """The task brought to its verdict."""
         p, task, ledger, attempts = self.parts, self.task, self.ledger, self.attempts
-        if task.origin == "user" and task.goal.atoms and not task.goal.unmet(p.world.observe()):
+        unproven = self.came_true and p.verifier is not None
+        if task.origin == "user" and not unproven and task.goal.atoms and not task.goal.unmet(p.world.observe()):
             done = Episode(self.index, task, "solved", reason="it was already true; nothing was done")
             return Worked(done, (), ())
         picked = p.help.pick(task, ledger) if p.help is not None else ()
@@ -85,6 +92,10 @@ class Work:
         names = [a.name for a in picked if a.kind is Kind.TOOL]
         caller = p.help.caller(names, ledger, self.tape) if p.help is not None else None
         context = p.context(self.settings, picked, caller)
+        offer = self._offer()
+        if offer.withheld:
+            p.events.emit("skill_withheld", self.index, name=offer.withheld)
+            context = replace(context, skills={n: s for n, s in context.skills.items() if n != offer.withheld})
         drafts: Drafting | None = None
         skills: list[Skill] = []
         raised: ModelError | WriterError | None = None
@@ -99,8 +110,10 @@ class Work:
                 await self._lift_effects(skills)
         except BudgetExceeded as error:
             solved = any(a.ok for a in attempts)
-            status = "solved" if solved else "failed" if affordable(error, p.ledger) else "stopped"
-            reason = str(error)
+            reason, goes_on = str(error), affordable(error, p.ledger)
+            status = "solved" if solved else "failed" if goes_on else "stopped"
+            if not goes_on and (solved or self.came_true) and p.verifier is not None and not skills:
+                status, reason = "stopped", f"it came true, and no program is proven yet: {error}"
             writer = attempts[-1].program.writer if attempts else ""
         except (DefinitionError, InputError, ModelError, ToolError, WorldError, WriterError) as error:
             # What was spent and done until here is recorded all the same; the next task may fare better.
@@ -110,6 +123,8 @@ class Work:
             writer = attempts[-1].program.writer if attempts else ""
         finally:
             await self._close(drafts)
+        if status == "failed" and self.came_true:
+            status = "solved"
         episode = Episode(
             self.index,
             task,
@@ -124,7 +139,15 @@ class Work:
         last = attempts[-1] if attempts else None
         if solved and not skills and last is not None and last.trajectory.error is None and self._already(last.program):
             episode = replace(episode, skill=last.program.name)
-        return Worked(episode, skills, picked, raised)
+        return Worked(episode, skills, picked, offer, raised)
+
+    def _offer(self) -> Offer:
+        """The skills that the task calls up. A user's task gets all there is; of the curriculum's, one may be held back
+        to learn what it is worth."""
+        library, task = self.parts.library, self.task
+        if task.origin != "curriculum" or not self.settings.keep_skills or not library.settings.withhold:
+            return Offer()
+        return library.offer([hit.skill.name for hit in library.search(task.text)], f"{task.seed}:{self.index}")
 
     async def _close(self, drafts: Drafting | None) -> None:
         trouble = await drafts.close() if drafts is not None else ""
@@ -214,7 +237,7 @@ class Work:
                 p.events.emit("skill_rejected", self.index, name=draft.program.name, reason=reason)
                 continue
             new = candidate(draft, task, context.spec, self.index, called_tools(draft.program, p.skills(self.settings)))
-            result = await in_thread("the proof of a program in fresh worlds", self._verify, new, task)
+            result = await in_thread("the proof of a program in fresh worlds", self._prove, new, draft.args)
             for trajectory in result.trajectories:
                 p.book.learn(trajectory)
             if result.skill is not None:
@@ -265,17 +288,31 @@ class Work:
             return Verdict(done, (), "" if done else "the action did not succeed")
         return self.parts.judge.judge(task.goal, trajectory, self.ledger)
 
-    def _verify(self, skill: Skill, task: Task) -> Verified:
+    def _prove(self, skill: Skill, args: Mapping[str, Json]) -> Proof:
+        """The proof; of a program that was refuted already, within a smaller range, where that is what it needs."""
+        key = f"{skill.program.source}\0{sorted(args.items())!r}"
+        known = self._refuted.get(key)
+        smaller = narrowed(skill, known) if known is not None else None
+        if known is not None and smaller is None:
+            return replace(known, trajectories=())  # as before, for the worlds are the same
+        proof = self._run_proof(smaller or skill, args)
+        if proof.skill is None and proof.feedback is not None and not proof.feedback.trajectory.inconclusive:
+            self._refuted[key] = proof
+        return proof
+
+    def _run_proof(self, skill: Skill, args: Mapping[str, Json]) -> Proof:
         p = self.parts
         assert p.verifier is not None
-        return verify(
+        return prove(
             skill,
             p.verifier,
             needed(skill.program, p.skills(self.settings)),
             self.ledger,
-            seed=task.seed,
-            settings=self.settings.admission,
+            seed=self.task.seed,
+            settings=p.library.settings.admission,
+            args=args,
             tools=lambda: p.help.replay(skill.tools, self.tape, self.ledger) if p.help is not None else None,
+            ignored=p.library.passing,
         )
 
     def _seen(self, draft: Draft, task: Task, attempt: Attempt, verdict: Verdict) -> tuple[str, str, Skill | None]:
@@ -289,7 +326,7 @@ class Work:
             return reason, writer, None
         tools = called_tools(draft.program, self.parts.skills(self.settings))
         new = candidate(draft, task, spec, self.index, tools)
-        return "", writer, observed(new, attempt.args, task, attempt.trajectory, verdict.judge)
+        return "", writer, observed(new, attempt.args, task, attempt.trajectory, verdict.judge, spec)
 
     def _stopped(self) -> bool:
         """Whether a user's task is to end here: it has no other end to wait for, and goes on when it is asked again."""

@@ -46,7 +46,7 @@ from habilis.memory.contracts import ContractBook
 from habilis.memory.embedding import HashEmbedder
 from habilis.memory.home import Home
 from habilis.memory.index import MemoryIndex
-from habilis.memory.library import SkillLibrary
+from habilis.memory.library import LibrarySettings, SkillLibrary
 from habilis.worlds.craft import CraftWorld, item_class, rules
 from habilis.worlds.runner import ConfinedRunner
 from habilis.worlds.verify import GoalJudge, WorldVerifier
@@ -120,7 +120,7 @@ class Life:
 class Setting:
     """What a life differs in from the usual one. ``told``: every contract is known at the start. ``script``: these
     goals are worked on in turn instead of being chosen, the unsolved again after the others. ``until``: the life ends
-    when this item is held."""
+    when this item is held. ``library``: what the library does by itself."""
 
     options: Mapping[str, Any] = field(default_factory=dict)
     strategy: str = "demand"
@@ -130,6 +130,7 @@ class Setting:
     script: tuple[Goal, ...] = ()
     search_steps: int | None = None
     until: str | None = None
+    library: LibrarySettings = field(default_factory=LibrarySettings)
 
 
 @contextlib.contextmanager
@@ -141,10 +142,18 @@ def composed(setting: Setting, seed: int) -> Iterator[tuple[Loop, Parts]]:
         home = Home.open(Path(folder))
         stack.callback(home.close)
         embedder = HashEmbedder()
-        library = SkillLibrary.open(home, embedder=embedder, index=MemoryIndex(embedder.dim))
-        stack.callback(library.close)
         runner = stack.enter_context(ConfinedRunner())
         world, judge = CraftWorld(**options), GoalJudge()
+        library = SkillLibrary.open(
+            home,
+            embedder=embedder,
+            index=MemoryIndex(embedder.dim),
+            fingerprint=world.spec.fingerprint,
+            verifier=WorldVerifier(lambda: CraftWorld(**options), runner, judge),
+            settings=setting.library,
+            passing=world.spec.passing,
+        )
+        stack.callback(library.close)
         book = told(world) if setting.told else ContractBook(world.spec)
         chooses = CurriculumSettings(strategy=setting.strategy, exclude=setting.exclude)
         parts = Parts(
@@ -154,7 +163,6 @@ def composed(setting: Setting, seed: int) -> Iterator[tuple[Loop, Parts]]:
             journal=home.journal,
             runner=runner,
             judge=judge,
-            verifier=WorldVerifier(lambda: CraftWorld(**options), runner, judge),
             writer=SearchWriter(book, runner),
             curriculum=Curriculum(world.spec, book, chooses, seed=seed),
             ledger=Ledger(Budget(usd=None, search_steps=setting.search_steps)),
@@ -332,4 +340,4 @@ def have(item: str) -> Goal:
 
 
 def _task(spec: Any, goal: Goal, seed: int) -> Task:
-    return Task(goal, spec.name, seed, goal_to_words(goal, spec), origin="user")
+    return Task(goal, spec.name, seed, goal_to_words(goal, spec), origin="user", fingerprint=spec.fingerprint)

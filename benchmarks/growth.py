@@ -138,7 +138,7 @@ def cold(life: Life) -> list[Cell]:
     rows: list[Cell] = []
     facts = excluded()
     # An effect that was lifted in passing would make a held-out goal a known one.
-    skills = {n: s for n, s in life.skills.items() if not any(a.fact in facts for a in s.goal_for({}).atoms)}
+    skills = {n: s for n, s in life.skills.items() if not any(a.fact in facts for g in s.goals() for a in g.atoms)}
     if len(skills) != len(life.skills):
         raise RuntimeError(f"training saw held-out goals: {sorted(life.skills.keys() - skills.keys())}")
     with ConfinedRunner() as runner:

@@ -38,6 +38,7 @@ from habilis.core.protocols import (
     Embedder,
     Feedback,
     Judge,
+    Lifter,
     Mind,
     Neighbour,
     Selector,
@@ -47,7 +48,7 @@ from habilis.core.protocols import (
     Writer,
 )
 from habilis.core.serial import dump, load
-from habilis.core.skill import Evidence, EvidenceLevel, Skill, Trial, fill
+from habilis.core.skill import Case, Clause, ClauseKind, Evidence, EvidenceLevel, Record, Skill, Trial, fill
 from habilis.core.task import Attempt, Episode, Task
 from habilis.core.user_code import load_user_code, split_source
 from habilis.core.world import (
@@ -80,10 +81,13 @@ __all__ = [
     "Augmentation",
     "Budget",
     "BudgetExceeded",
+    "Case",
     "Change",
     "ChatModel",
     "Checkpointed",
     "Choice",
+    "Clause",
+    "ClauseKind",
     "Cloneable",
     "Condition",
     "Context",
@@ -117,6 +121,7 @@ __all__ = [
     "Judge",
     "Kind",
     "Ledger",
+    "Lifter",
     "Listener",
     "Mind",
     "MissingExtraError",
@@ -131,6 +136,7 @@ __all__ = [
     "Primitive",
     "Program",
     "ProgramError",
+    "Record",
     "Reservation",
     "RunLimits",
     "Runner",

@@ -17,7 +17,7 @@
     ├── ToolError (RuntimeError)             a tool failed; feedback for the writer, not a crash
     ├── SkillError (RuntimeError)            a skill was called and did not do what it promises
     ├── WorldError (RuntimeError)            a world raised while being driven
-    └── WriterError (RuntimeError)           a writer raised, or gave something else than a draft: names it
+    └── WriterError (RuntimeError)           a writer raised, or gave no draft: names it; costs the task
 
 Every class carries a stable ``code``. To add one: subclass here, give it a ``code``, list it above and in
 ``__all__`` of :mod:`habilis.core`; a test compares the three.

@@ -40,12 +40,14 @@ class Context:
 
 @dataclass(frozen=True)
 class Draft:
-    """A program to run now, with its arguments, and the goal it would achieve as a skill (``{n}`` for parameters)."""
+    """A program to run now, with its arguments, and the goal it would achieve as a skill (``{n}`` for parameters);
+    ``sources`` and ``needs`` as of a `Skill`."""
 
     program: Program
     args: Mapping[str, Json] = field(default_factory=dict)
     goal_template: str = ""
     sources: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     meta: Mapping[str, Json] = field(default_factory=dict)
 
 
@@ -98,6 +100,14 @@ class Verifier(Protocol):
         ledger: Ledger,
         tools: ToolCaller | None = None,
     ) -> tuple[Trial, Trajectory]: ...
+
+
+class Lifter(Protocol):
+    """Writes the program for a goal anew, from what is known today."""
+
+    def lift(self, goal: Goal, skills: Mapping[str, Skill], ledger: Ledger) -> Draft | None:
+        """A draft that may call these skills; None where nothing known leads to the goal. Raises `BudgetExceeded`."""
+        ...
 
 
 class Embedder(Protocol):

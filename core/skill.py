@@ -35,17 +35,81 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """How often something succeeded and failed. The posterior of success is Beta(1 + successes, 1 + failures)."""
+
+    successes: int = 0
+    failures: int = 0
+
+    @property
+    def runs(self) -> int:
+        return self.successes + self.failures
+
+    @property
+    def mean(self) -> float:
+        return (1 + self.successes) / (2 + self.runs)
+
+    def plus(self, ok: bool) -> Record:
+        return Record(self.successes + ok, self.failures + (not ok))
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
-    """All verification runs of one version. The posterior of success is Beta(1 + successes, 1 + failures)."""
+    """All verification runs of one version, and how it did in each context (``contexts``: "fresh worlds", "in use", …).
+
+    The posterior of success is Beta(1 + successes, 1 + failures), over the verification runs.
+    """
 
     level: EvidenceLevel
     trials: tuple[Trial, ...] = ()
     successes: int = 0
     failures: int = 0
+    contexts: Mapping[str, Record] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:
-        return (1 + self.successes) / (2 + self.successes + self.failures)
+        return Record(self.successes, self.failures).mean
+
+
+class ClauseKind(StrEnum):
+    """What a line of a skill's contract says of a fact."""
+
+    REQUIRES = "requires"  # it must hold at the start
+    KEEPS = "keeps"  # it is used and stays as it was
+    CONSUMES = "consumes"  # there is less of it afterwards
+    ADDS = "adds"  # there is more of it afterwards, or it has become true
+    DELETES = "deletes"  # it has become false
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A line of a skill's contract, learned from its runs. ``fact``: as text, with ``{parameter}`` where it follows a
+    parameter; ``amount``: mean change in a run (consumes, adds); ``seen`` and ``against``: runs in which it was so, and
+    was not."""
+
+    kind: ClauseKind
+    fact: str
+    amount: float = 0.0
+    seen: int = 0
+    against: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One setting of a skill's choices (parameters that take one of a few values), which is proven by itself.
+
+    ``cost``: mean world steps per unit; ``needs``, ``sources``: as of a `Skill`; ``material``: the one thing that it
+    uses up, where that is just one; ``record``: its verification runs; ``successor``: the skill that does this better
+    by now (who calls it still may), or "".
+    """
+
+    args: Mapping[str, Json] = field(default_factory=dict)
+    cost: float = 1.0
+    needs: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    material: str | None = None
+    record: Record = field(default_factory=Record)
+    successor: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +119,8 @@ class Skill:
     ``goal_template`` is the goal as text with ``{parameter}`` in place of values; ``goal_for(args)`` fills it in.
     ``needs``: atoms (text) that must hold at the start, beyond what the program can bring about itself; ``cost``: mean
     world steps per unit; ``sources``: what the program must find in the world (used to choose between alternatives).
+    ``cases``: where the program has choices, what is proven of each (`settings` gives the one case of all others);
+    ``contract``: what its runs were seen to require and to change; ``due``: why it is to be verified again, or "".
     ``status``: "active", "quarantined", "superseded" or "retired".
     """
 
@@ -74,6 +140,28 @@ class Skill:
     origin: str = ""
     created: int = 0
     meta: Mapping[str, Json] = field(default_factory=dict)
+    cases: tuple[Case, ...] = ()
+    contract: tuple[Clause, ...] = ()
+    due: str = ""
+
+    @property
+    def posterior(self) -> float:
+        """The mean of the posterior of success over all contexts: verification and use."""
+        runs = self.evidence.contexts.values() or [Record(self.evidence.successes, self.evidence.failures)]
+        return Record(sum(r.successes for r in runs), sum(r.failures for r in runs)).mean
+
+    @property
+    def settings(self) -> tuple[Case, ...]:
+        """What is proven: each case, or the skill as a whole where it has no choices."""
+        if self.cases:
+            return self.cases
+        material = self.meta.get("material")
+        record = Record(self.evidence.successes, self.evidence.failures)
+        return (Case({}, self.cost, self.needs, self.sources, material, record),)
+
+    def goals(self) -> list[Goal]:
+        """The goal of each case, with the parameters' defaults. Raises `GoalSyntaxError` where one has no default."""
+        return [self.goal_for(case.args) for case in self.settings]
 
     def goal_for(self, args: Mapping[str, Json]) -> Goal:
         """The goal with the arguments (and the parameters' defaults) filled in."""

@@ -16,7 +16,8 @@ class Task:
     """A goal in a world, with a seed and a text in plain language.
 
     ``kind``: "achieve" (make the goal true), "try" (find out what an action does; ``action`` names it).
-    ``origin``: "curriculum" (what a chat model proposes is handed on by it), or "user".
+    ``origin``: "curriculum" (what a chat model proposes is handed on by it), or "user". ``fingerprint``: of the world's
+    rules, "" where it is not known, as in old journals; worlds of one name may have different rules.
     """
 
     goal: Goal
@@ -26,6 +27,7 @@ class Task:
     kind: str = "achieve"
     action: str | None = None
     origin: str = "curriculum"
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)

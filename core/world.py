@@ -71,13 +71,20 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of a primitive, a skill or a tool. ``type``: "str", "int", "float", "bool" or "json"."""
+    """A parameter of a primitive, a skill or a tool. ``type``: "str", "int", "float", "bool" or "json".
+
+    Its range: ``low`` to ``high`` (numbers); or one of ``choices``, which are members of ``tag`` where that is named.
+    """
 
     name: str
     type: str = "str"
     default: Json = None
     required: bool = True
     doc: str = ""
+    choices: tuple[Json, ...] = ()
+    tag: str = ""
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +160,11 @@ class WorldSpec:
     def contexts(self) -> frozenset[str]:
         """The names of the context predicates."""
         return frozenset(p.name for p in self.predicates if p.context)
+
+    @cached_property
+    def passing(self) -> frozenset[str]:
+        """The predicates that pass as the agent moves on: what is in reach, and where it stands."""
+        return self.sought | self.contexts
 
     def present(self, fact: Fact) -> Atom:
         """The atom that asks for a fact: at least 1 where its predicate is a number, else that it is true."""

@@ -1,5 +1,6 @@
 """What the agent remembers, a room for each: `journal`, `contracts`, `library` (the skills), `index` (vectors),
-`embedding` (texts to vectors); beside them the home, fetched model files, and the wording of prompts.
+`embedding` (texts to vectors), `exchange` (skills from and for others); beside them the home, fetched model files, and
+the wording of prompts.
 
 May import `habilis.core` only. The journal is the only source of truth; the index is derived from it.
 """
@@ -16,7 +17,7 @@ from habilis.memory.index import (
     text_id,
 )
 from habilis.memory.journal import Journal, ModelRecord, RunRecord, Transition, UseRecord
-from habilis.memory.library import Hit, SkillLibrary, normalised_source, shingle_jaccard, skill_text
+from habilis.memory.library import Hit, SkillLibrary, normalised_source, shingle_jaccard, skill_of, skill_text
 from habilis.memory.wheels import cache_dir, fetch_wheel
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "open_embedder",
     "open_index",
     "shingle_jaccard",
+    "skill_of",
     "skill_text",
     "sync_index",
     "text_id",

@@ -27,6 +27,8 @@ from habilis.memory.journal import SCHEMA_VERSION, Hook, Journal
 
 __all__ = ["Home", "default_home", "is_owned"]
 
+_PATIENCE = 0.2  # seconds that a lock is waited for: who asks `is_owned` holds it for a moment
+
 
 def default_home() -> Path:
     """``HABILIS_HOME``, else ``~/.habilis``."""
@@ -199,26 +201,42 @@ class _Lock:
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         try:
-            import fcntl
+            import fcntl  # noqa: F401
         except ImportError as error:
             raise HomeError(
                 "this system has no flock, so a home cannot be guarded against a second process; run in WSL or Docker"
             ) from error
         self._fd: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.pread(self._fd, 4096, 0)
+            if not _taken(self._fd):
+                raise HomeLockedError(_owned(path, os.pread(self._fd, 4096, 0)))
+            facts = {"pid": os.getpid(), "command": " ".join(sys.argv)[:300], "since": clock()}
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, json.dumps(facts).encode(), 0)
+        except BaseException:
             self.release()
-            raise HomeLockedError(_owned(path, owner)) from None
-        facts = {"pid": os.getpid(), "command": " ".join(sys.argv)[:300], "since": clock()}
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, json.dumps(facts).encode(), 0)
+            raise
 
     def release(self) -> None:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def _taken(fd: int) -> bool:
+    """Whether the lock could be had, now or in a moment."""
+    import fcntl
+
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
 
 
 def _owned(path: Path, owner: bytes) -> str:

@@ -27,11 +27,13 @@ from habilis.core import (
     Program,
     SkillError,
     Task,
+    Trajectory,
     judged,
 )
 from habilis.memory import Home
 from habilis.testing.chat import Response, Server, serve_openai
 from habilis.worlds import FunctionWorld, action, from_functions
+from habilis.worlds.runner import ConfinedRunner
 
 ROOT = Path(__file__).parent.parent
 
@@ -941,12 +943,35 @@ class Wrong(Idle):
     [
         ("raises at once", "the writer 'wrong' raised KeyError: 'colour'"),
         ("raises later", "the writer 'wrong' raised KeyError: 'colour'"),
-        ("yields a text", "the writer 'wrong' yielded a str; yield a Draft"),
-        ("gives a list", "drafts of the writer 'wrong' gives a list"),
+        ("yields a text", "the writer 'wrong' yielded 'def p(): pass', which is no Draft; yield Draft("),
+        ("gives a list", "the writer 'wrong' gives list from drafts(), not an asynchronous generator"),
     ],
 )
 def test_a_writer_that_breaks_fails_the_task_and_is_named(tmp_path: Path, how: str, said: str) -> None:
     with Agent(lamp(), home=tmp_path / "home", writer=Wrong(how)) as agent:
         episode = agent.solve_now("lit()")
     assert episode.status == "failed"
-    assert said in episode.reason
+    assert episode.reason.startswith(f"WriterError: {said}")
+
+
+def test_all_runs_of_programs_have_the_same_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, run = [], ConfinedRunner.run
+
+    def watched(self: ConfinedRunner, *args: Any, **options: Any) -> Trajectory:
+        seen.append(options["limits"])
+        return run(self, *args, **options)
+
+    def orchard() -> FunctionWorld:
+        bag = {"fig": 0}
+
+        def pick() -> None:
+            """Pick a fig."""
+            bag["fig"] += 1
+
+        return from_functions([pick], observe=lambda: {"count": bag}, reset=lambda: bag.update(fig=0), name="orchard")
+
+    monkeypatch.setattr(ConfinedRunner, "run", watched)
+    with Agent(orchard(), fresh=orchard, home=tmp_path / "home") as agent:
+        agent.skill(agent.solve_now("have 2 fig").skill)(n=3)
+    assert len(seen) >= 5  # the task, three proofs, the call
+    assert all(limits is seen[0] for limits in seen)

@@ -8,13 +8,16 @@ import inspect
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import habilis.core
 import habilis.core.errors
+from habilis.memory.journal import RUN_STATUSES, SKILL_STATUSES
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("core", "worlds", "memory", "tools", "agent", "trainer")
@@ -104,6 +107,14 @@ def test_the_table_here_is_the_one_in_the_design() -> None:
     assert stated == MAY_IMPORT
 
 
+def test_the_design_tells_every_status() -> None:
+    text = (ROOT / "docs" / "design.md").read_text("utf-8")
+    for word, statuses in (("skill", SKILL_STATUSES), ("run", RUN_STATUSES)):
+        row = re.search(rf"^\| \*\*{word}\*\* \| (.*) \|$", text, flags=re.MULTILINE)
+        assert row is not None
+        assert [s for s in statuses if f"*{s}*" not in row[1]] == []
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_no_arrow_runs_back_up(folder: str) -> None:
     found = {str(p.relative_to(ROOT)): v for p in _sources(folder) if (v := _violations(p.read_text("utf-8"), folder))}
@@ -141,6 +152,77 @@ def test_the_runner_imports_no_world() -> None:
 )
 def test_a_forbidden_import_is_found(source: str, own: str) -> None:
     assert len(_violations(source, own)) == 1
+
+
+# What is imported for its type alone, under TYPE_CHECKING, and would close a circle. A part of the craft world that has
+# a file of its own is handed the whole, and a world may declare contracts, which are about its actions.
+FOR_ITS_TYPE = {
+    ("habilis.core.world", "habilis.core.contract"),
+    ("habilis.worlds.craft.checkpoint", "habilis.worlds.craft.world"),
+    ("habilis.worlds.craft.simulator", "habilis.worlds.craft.world"),
+    ("habilis.worlds.craft.tools", "habilis.worlds.craft.world"),
+}
+
+
+class _AtRuntime(ast.NodeTransformer):
+    """Leaves out what stands under TYPE_CHECKING."""
+
+    def visit_If(self, node: ast.If) -> Any:
+        if "TYPE_CHECKING" in ast.unparse(node.test):
+            return [self.visit(n) for n in node.orelse]
+        return self.generic_visit(node)
+
+
+def _modules() -> dict[str, str]:
+    """The source of each of our modules."""
+    found = {}
+    for folder in FOLDERS:
+        found.update({f"habilis.{'.'.join(p.relative_to(ROOT).parts)}": p for p in _sources(folder)})
+    found.update({".".join(p.relative_to(ROOT / "src").parts): p for p in _roof_sources()})
+    return {n.removesuffix(".py").removesuffix(".__init__"): p.read_text("utf-8") for n, p in found.items()}
+
+
+def _graph(modules: Mapping[str, str]) -> dict[str, set[str]]:
+    """Which module imports which, at the top or in a function."""
+    graph: dict[str, set[str]] = {}
+    for own, source in modules.items():
+        graph[own] = set()
+        for _, name in _imports(source):
+            while name and name not in modules:
+                name = name.rpartition(".")[0]
+            graph[own] |= {name} - {own, ""}
+    return graph
+
+
+def _circle(graph: Mapping[str, Set[str]]) -> list[str]:
+    """A circle of imports, or nothing."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    modules = _modules()
+    assert {"habilis.run", "habilis.cli", "habilis.core.goal", "habilis.trainer.regularisers"} <= modules.keys()
+    told = _graph(modules)
+    runtime = _graph({n: ast.unparse(_AtRuntime().visit(ast.parse(s))) for n, s in modules.items()})
+    assert _circle(runtime) == []
+    excepted = {own: {other for other in others if (own, other) not in FOR_ITS_TYPE} for own, others in told.items()}
+    assert _circle(excepted) == []
+    for own, other in FOR_ITS_TYPE:  # none is excepted that need not be
+        assert other in told[own] - runtime[own]
+        assert _circle({**excepted, own: excepted[own] | {other}})
+
+
+def test_a_circle_of_imports_is_found() -> None:
+    one = "if TYPE_CHECKING:\n    from habilis.b import B\nelse:\n    import habilis.c"
+    modules = {"habilis.a": one, "habilis.b": "def f():\n    from habilis import a", "habilis.c": "import habilis"}
+    assert sorted(set(_circle(_graph(modules)))) == ["habilis.a", "habilis.b"]
+    modules["habilis.a"] = ast.unparse(_AtRuntime().visit(ast.parse(one)))
+    assert _graph(modules)["habilis.a"] == {"habilis.c"}
+    assert _circle(_graph(modules)) == []
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
+from typing import Any
 
-from habilis import Agent, World
+import pytest
+
+from habilis import Agent, AgentSettings, World
 from habilis.core import Context, Draft, Feedback, Ledger, Parameter, Program, Task
+from habilis.memory.home import Home
+from habilis.trainer import DistilResult
 
 N = Parameter("n", "int", 1, required=False)
 
@@ -69,9 +74,47 @@ def test_a_skill_of_one_world_is_not_seen_in_another(tmp_path: Path) -> None:
 def test_the_same_name_with_other_rules_is_another_world(tmp_path: Path) -> None:
     with Agent(orchard(), home=tmp_path / "home", writer=HaveFig("pick")) as agent:
         assert agent.solve_now("have 2 fig").skill == "have_fig"
+        one = agent.world.spec
     with Agent(shop(name="orchard"), home=tmp_path / "home") as agent:
         assert dict(agent.skills) == {}
         assert agent.solve_now("have 2 fig").solved
+        other = agent.world.spec
+    with Home.open(tmp_path / "home", read_only=True) as home:
+        told = [(e.task.world, e.task.fingerprint) for e in home.journal.episodes()]
+    assert told == [(one.name, one.fingerprint), (one.name, other.fingerprint)]
+    assert one.fingerprint != other.fingerprint
+
+
+class Trainer:
+    """In place of training: adopts at once, and keeps what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __call__(self, *args: Any, out: Path, **_: Any) -> DistilResult:
+        self.asked.append(args[3].name)
+        return DistilResult(out, True, ("better",), {})
+
+
+def test_each_world_distils_and_uses_a_model_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer()
+    monkeypatch.setattr("habilis.trainer.distil", trainer)
+    monkeypatch.setattr("habilis._distil.can_train", lambda: True)
+    monkeypatch.setattr("habilis.agent.mind.open_mind", lambda info: info["name"])
+
+    def adopted(world: World) -> object:
+        with Agent(world, home=tmp_path / "home") as agent:
+            return agent._parts.minds.adopted()
+
+    # The second world's skill is its first: what was kept in the other one does not count.
+    for make, verb, distilled in ((orchard, "pick", ["orchard"]), (shop, "buy", ["orchard", "shop"])):
+        settings = AgentSettings(distil_every=1)
+        with Agent(make(), home=tmp_path / "home", writer=HaveFig(verb), settings=settings) as agent:
+            assert agent._parts.minds.adopted() is None
+            assert agent.run_now().skills == 1
+        assert trainer.asked == distilled
+    assert (adopted(orchard()), adopted(shop())) == ("smollm2-1", "smollm2-2")
+    assert adopted(shop("orchard")) is None
 
 
 def test_what_is_mastered_elsewhere_is_still_to_be_learned_here(tmp_path: Path) -> None:

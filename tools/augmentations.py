@@ -25,7 +25,6 @@ from habilis.core import (
     Task,
     VectorIndex,
 )
-from habilis.tools.registry import ToolStats
 from habilis.tools.selection import BudgetSelector
 from habilis.tools.tool import Tool
 
@@ -34,17 +33,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def of_tool(tool: Tool, stats: ToolStats | None = None) -> Augmentation:
-    """A tool. With ``stats`` its price and track record are the ones learned, not the ones declared."""
+def of_tool(tool: Tool) -> Augmentation:
+    """A tool, at the price that it declares."""
     about = " ".join(f"{p.name}: {p.doc}." for p in tool.parameters if p.doc)
     return Augmentation(
         Kind.TOOL,
         tool.name,
         f"{_words(tool.name)}: {tool.doc} {about}".strip(),
-        cost=tool.most if stats is None else stats.most,
+        cost=tool.most,
         provides=tool.provides,
-        successes=0 if stats is None else stats.calls - stats.failures,
-        uses=0 if stats is None else stats.calls,
         meta={"owner": tool.owner, "side_effects": tool.side_effects},
     )
 
@@ -73,12 +70,13 @@ def of_episode(episode: Episode) -> Augmentation:
     attempt = next((a for a in reversed(episode.attempts) if a.ok), None)
     if not episode.solved or attempt is None:
         raise InputError(f"episode {episode.index} was not solved ({episode.status}); only solved ones demonstrate")
+    told = {"fingerprint": episode.task.fingerprint} if episode.task.fingerprint else {}
     return Augmentation(
         Kind.DEMONSTRATION,
         str(episode.index),
         f"{episode.task.text} {episode.task.goal}".strip(),
         cost=Cost(tokens=most_tokens(episode.task.text + attempt.program.source)),
-        meta={"world": episode.task.world, "skill": episode.skill},
+        meta={"world": episode.task.world, "skill": episode.skill, **told},
     )
 
 

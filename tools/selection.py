@@ -29,12 +29,11 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 from habilis.core import Augmentation, Budget, Choice, Cost, Embedder, InputError, Selection, Task
+from habilis.core.budget import KINDS
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-_KINDS = ("usd", "tokens", "seconds", "world_steps", "search_steps", "calls")
 
 # What people ask for, and what unrelated things offer. No line of the second list helps with any line of the first.
 _ASKED = (
@@ -169,7 +168,7 @@ class BudgetSelector:
             if known.setdefault(one.id, one) != one:
                 raise InputError(f"two different augmentations have the id {one.id!r}; rename one")
         things = [known[i] for i in sorted(known)]
-        limits: tuple[float | None, ...] = tuple(getattr(limit, kind) for kind in _KINDS)
+        limits: tuple[float | None, ...] = tuple(getattr(limit, kind) for kind in KINDS)
         scores = self.relevance(task.text or str(task.goal), things)
         needs = _Needs(things)
         groups: dict[str, int] = {}
@@ -361,7 +360,7 @@ def _exchange(problem: _Problem, able: Sequence[int], wanted: int) -> int:
 
 
 def _too_much(problem: _Problem, taken: int, what: str) -> str:
-    for kind, limit in zip(_KINDS, problem.limit, strict=True):
+    for kind, limit in zip(KINDS, problem.limit, strict=True):
         total = math.fsum(getattr(problem.items[i].augmentation.cost, kind) for i in _bits(taken))
         if limit is not None and total > limit * (1 + 1e-12):
             return f"{what}it takes {kind}={total:g}, and {limit:g} is left"

@@ -77,12 +77,13 @@ def build_corpus(
     min_episodes: int = 8,
     min_groups: int = 6,
 ) -> Corpus:
-    """The corpus of a world, the same for the same input. Only solved episodes of ``spec.name`` teach plans.
+    """The corpus of a world, the same for the same input. Only its solved episodes teach plans: those of its
+    fingerprint, and old ones that tell none by its name.
 
     Raises `InputError` where there are fewer than ``min_episodes`` solved episodes or ``min_groups`` different goals:
     below that nothing can be held out.
     """
-    solved = [e for e in episodes if e.solved and e.task.world == spec.name and e.task.goal.atoms]
+    solved = [e for e in episodes if e.solved and e.task.goal.atoms and _of(e.task, spec)]
     groups = {group_of(e.task.goal) for e in solved}
     if len(solved) < min_episodes or len(groups) < min_groups:
         raise InputError(
@@ -111,6 +112,11 @@ def build_corpus(
     return Corpus(
         kept["train"], kept["validation"], kept["test"], plans, figures, hashlib.sha256(text.encode()).hexdigest()
     )
+
+
+def _of(task: Task, spec: WorldSpec) -> bool:
+    """Whether a task was in this world; another of its name may have other rules."""
+    return task.world == spec.name and task.fingerprint in ("", spec.fingerprint)
 
 
 def group_of(goal: Goal | Fact) -> str:
@@ -205,7 +211,8 @@ def _from_goals(
     facts = {e.fact for c in contracts for e in c.effects if e.amount > 0 or e.value is True}
     for skill in skills:
         try:
-            goals.setdefault(str(skill.goal_for({})), skill.goal_for({}))
+            for goal in skill.goals():
+                goals.setdefault(str(goal), goal)
         except ValueError:
             continue  # a parameter without a default: there is no one goal to name
     for fact in sorted(facts, key=str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
@@ -85,8 +86,9 @@ def distil(
 ) -> DistilResult:
     """Corpus, Fisher, training, evaluation, gate. What is judged is the model as written to disk.
 
-    ``out``: the folder that the result appears in; interrupted work lies beside it (``<out>.work``) and goes on when
-    called again. ``stop`` is asked at every step; where it says True the work ends there, with a `ModelError`.
+    ``out``: the folder that the result appears in; interrupted work lies beside it (``<out>.….work``) and goes on when
+    called again for the same world. ``stop`` is asked at every step; where it says True the work ends there, with a
+    `ModelError`.
     ``seconds``: for everything together (None: no limit); what evaluation and writing will take is measured on the base
     model and kept aside. ``runner`` executes plans for held-out goals; without one, plans are compared with the known
     ones. ``progress`` is called with (phase, step, steps, loss); phases: corpus, fisher, evaluate, train, gate.
@@ -126,7 +128,8 @@ def distil(
             f"model and {reserve:.0f} s are kept for judging the new one: nothing is left for training. Give it more "
             "time (--seconds, or --distil-seconds of a run), or prepare the base model beforehand: habilis models get"
         )
-    work = out.with_name(f"{out.name}.work")
+    # Tied to the world: what was interrupted in one must not go on in another that shares the home.
+    work = out.with_name(f"{out.name}.{hashlib.sha256(spec.fingerprint.encode()).hexdigest()[:8]}.work")
     trained = train(
         adapted,
         tokenizer,

@@ -44,10 +44,7 @@ class GoalJudge:
 
 
 class WorldVerifier:
-    """Runs a candidate in a fresh world from ``make_world`` for each trial, and asks the judge.
-
-    ``tools``: how the program reaches tools during verification, such as the replay of a tape.
-    """
+    """Runs a candidate in a fresh world from ``make_world`` for each trial, and asks the judge."""
 
     def __init__(
         self,
@@ -55,11 +52,10 @@ class WorldVerifier:
         runner: Runner,
         judge: Judge,
         *,
-        tools: ToolCaller | None = None,
         limits: RunLimits | None = None,
     ) -> None:
         self._make_world, self._runner, self._judge = make_world, runner, judge
-        self._tools, self._limits = tools, limits if limits is not None else RunLimits()
+        self._limits = limits if limits is not None else RunLimits()
 
     def trial(
         self,
@@ -75,7 +71,7 @@ class WorldVerifier:
         It succeeded if the goal became true and the program ended without an error: whoever calls a skill whose program
         raises gets the error, whatever it has brought about.
 
-        ``tools`` replaces the verifier's own for this trial, such as the replay of a tape.
+        ``tools``: how the program reaches tools, such as the replay of a tape.
 
         Parameters that ``args`` leaves out take their declared defaults, in the program as in the goal. Raises
         what runner and judge raise.
@@ -89,7 +85,7 @@ class WorldVerifier:
             world,
             args=given,
             skills=skills,
-            tools=tools if tools is not None else self._tools,
+            tools=tools,
             limits=self._limits,
             seed=seed,
             ledger=ledger,

@@ -1,7 +1,6 @@
 """The writers: how a program for a task comes about. Each satisfies `habilis.core.Writer`."""
 
 from habilis.agent.writers.cascade import Cascade
-from habilis.agent.writers.guarded import Guarded
 from habilis.agent.writers.search import SearchSettings, SearchWriter
 
-__all__ = ["Cascade", "Guarded", "SearchSettings", "SearchWriter"]
+__all__ = ["Cascade", "SearchSettings", "SearchWriter"]

@@ -27,6 +27,7 @@ _OBSERVATION = 4_000  # characters of each part; together they stay far below an
 _DOCUMENT = 6_000
 _PRINTED = 2_000
 _CHANGES = 40
+_CHOICES = 40  # of a parameter that are told
 _SKILLS_UNPICKED = 12
 _SETS = 30
 _MEMBERS = 10
@@ -206,8 +207,14 @@ def _skills(context: Context) -> list[str]:
         skill = context.skills[name]
         needs = f"; needs {' and '.join(skill.needs)}" if skill.needs else ""
         said = f"{skill.doc} " if skill.doc else ""
+        kinds = "".join(
+            f"; {p.name}: one of {', '.join(map(repr, p.choices[:_CHOICES]))}"
+            for p in skill.program.parameters
+            if p.choices
+        )
         rows.append(
-            f"- skills.{name}({signature(skill.program.parameters)}): {said}(reaches {skill.goal_template}{needs})"
+            f"- skills.{name}({signature(skill.program.parameters)}): {said}"
+            f"(reaches {skill.goal_template}{needs}{kinds})"
         )
     return rows
 

@@ -11,7 +11,7 @@ from habilis.core import BudgetExceeded, Context, Draft, Feedback, InputError, L
 class Cascade:
     """Several writers in the order of their price. Satisfies `habilis.core.Writer`.
 
-    A writer that the budget can no longer pay is passed over; the error is raised only if all are.
+    A writer that the budget can no longer pay is passed over; the refusal is raised only if every one was refused.
     """
 
     name = "cascade"
@@ -20,25 +20,29 @@ class Cascade:
         if not writers:
             raise InputError("a cascade needs at least one writer")
         self._writers = tuple(writers)
+        self._lacked: list[str] = []
 
     @property
     def why(self) -> str:
-        """What each writer lacked."""
-        return "; ".join(why for w in self._writers if (why := getattr(w, "why", "")))
+        """What each writer lacked, money and steps included."""
+        return "; ".join(self._lacked)
 
     async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
-        refused: BudgetExceeded | None = None
-        asked = False
+        refusals: list[BudgetExceeded] = []
+        self._lacked = []
         for writer in self._writers:
             drafts = Drafting(writer, task, context, ledger)
             feedback: Feedback | None = None
+            lacked = ""
             try:
                 while (draft := await drafts.next(feedback)) is not None:
-                    asked = True
                     feedback = yield draft
+                lacked = str(getattr(writer, "why", ""))
             except BudgetExceeded as error:
-                refused = error
+                refusals.append(error)
+                lacked = f"{writer.name}: {error}"
             finally:
                 await drafts.close()
-        if refused is not None and not asked:
-            raise refused
+            self._lacked += [lacked] if lacked else []
+        if len(refusals) == len(self._writers):
+            raise refusals[-1]

@@ -8,13 +8,12 @@ affords on the simulator, and searches blindly (`habilis.agent.blind`) where the
 from __future__ import annotations
 
 import random
-import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 
 from habilis.agent.blind import BlindSearch, Prior
-from habilis.agent.calls import needed
+from habilis.agent.calls import blamed_skill, called_tools, needed
 from habilis.agent.lifting import lift, lift_action
 from habilis.agent.meter import SearchMeter
 from habilis.agent.regression import Regression, direction, skills_by_fact
@@ -43,7 +42,6 @@ from habilis.core import (
 from habilis.memory.contracts import ContractBook
 
 _SEARCH = "the writer search"
-_IN_SKILL = re.compile(r"in the skill (\w+), line")
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,8 @@ class SearchWriter:
                     continue
                 discovered = task.origin == "curriculum"  # which has other tasks; someone else's is worth more effort
                 continue
-            if rehearse and not await in_thread(_SEARCH, self._rehearsed, draft, task, context, ledger, attempt):
+            imaginable = rehearse and not called_tools(draft.program, context.skills)
+            if imaginable and not await in_thread(_SEARCH, self._rehearsed, draft, task, context, ledger, attempt):
                 if self._book.version != version:
                     continue
                 repeats += 1
@@ -155,11 +154,13 @@ class SearchWriter:
                 self.why = _blocked(regression, task.goal)
             return draft
 
-    def _regression(self, context: Context, meter: SearchMeter) -> Regression:
+    def _regression(self, context: Context, meter: SearchMeter, *, imagined: bool = False) -> Regression:
+        """``imagined``: for a program that runs on the belief, where there are no tools."""
+        known = [s for s in context.skills.values() if s.name not in self._avoided]
         return Regression(
             self._book,
             context.spec,
-            skills_by_fact(s for s in context.skills.values() if s.name not in self._avoided),
+            skills_by_fact(s for s in known if not (imagined and called_tools(s.program, context.skills))),
             sorted(self._afforded, key=str),
             meter,
             facts=context.snapshot.facts,
@@ -179,11 +180,11 @@ class SearchWriter:
         return False
 
     def _blame(self, trajectory: Trajectory, context: Context) -> None:
-        """A skill that failed inside a program is left aside for this task: today's contracts may do better."""
-        error = trajectory.error
-        within = _IN_SKILL.match(error.where) if error is not None and not trajectory.inconclusive else None
-        if within is not None and within[1] in context.skills:
-            self._avoided.add(within[1])
+        """A skill that failed inside a program is left aside for this task: today's contracts may do better. Not one
+        that uses tools, which contracts know nothing of: they may have been out of reach."""
+        skill = context.skills.get(blamed_skill(trajectory) or "")
+        if skill is not None and not called_tools(skill.program, context.skills):
+            self._avoided.add(skill.name)
 
     def _simulate(
         self, program: Program, args: Mapping[str, object], context: Context, ledger: Ledger, seed: int
@@ -229,10 +230,10 @@ class SearchWriter:
             unknown = list(prior(task.goal, context.snapshot, unknown))
         if task.origin != "curriculum":
             with SearchMeter(ledger) as meter:
-                unknown += self._failed(task, self._regression(context, meter), explored)
+                unknown += self._failed(task, self._regression(context, meter, imagined=True), explored)
         for i, action in enumerate(unknown[: self._settings.discoveries]):
             with SearchMeter(ledger) as meter:
-                regression = self._regression(context, meter)
+                regression = self._regression(context, meter, imagined=True)
                 draft = lift_action(regression, action, writer=self.name)
             if draft is not None:
                 explored[action] += 1

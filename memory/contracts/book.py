@@ -40,18 +40,16 @@ class ContractBook:
     """All contracts of one world. ``version`` rises whenever a plan might now come out differently."""
 
     def __init__(self, spec: WorldSpec, contracts: Iterable[Contract] = ()) -> None:
-        self.spec = spec
+        self._spec = spec
         self.version = 0
-        self._entries: dict[Action, Tally] = {}
-        self._producers: dict[tuple[Fact, bool], set[Action]] = {}
-        self._produced: dict[Action, set[tuple[Fact, bool]]] = {}
-        self._dirty: set[Action] = set()
-        self._cache: dict[Action, Contract] = {}
-        self._schemas: dict[str, Contract | None] = {}
-        self._declared_schemas: dict[str, Contract] = {}
-        self._reader = Reader(spec)
+        self._clear()
         for contract in contracts:
             self._restore(contract)
+
+    @property
+    def spec(self) -> WorldSpec:
+        """What the world said of itself when it was last looked at."""
+        return self._spec
 
     # ------------------------------------------------------------------ reading
 
@@ -78,15 +76,10 @@ class ContractBook:
         entry = self._entries.get(action)
         return entry is not None and entry.successes > 0
 
-    def producers(self, fact: Fact, up: bool = True, candidates: Iterable[Action] = ()) -> list[Contract]:
-        """The actions known to raise this fact or make it true (``up=False``: lower it or make it false), and those
-        among ``candidates`` predicted to; in a fixed order."""
-        found = [self.contract(a) for a in sorted(self._producers.get((fact, up), ()), key=str)]
-        for action in sorted(set(candidates) - self._entries.keys(), key=str):
-            predicted = self.predicted(action)
-            if predicted.effect_on(fact, up):
-                found.append(predicted)
-        return found
+    def producers(self, fact: Fact, up: bool = True) -> list[Contract]:
+        """The actions known to raise this fact or make it true (``up=False``: lower it or make it false), in a fixed
+        order."""
+        return [self.contract(a) for a in sorted(self._producers.get((fact, up), ()), key=str)]
 
     def instances(self, fact: Fact, up: bool, facts: Facts) -> list[Contract]:
         """Never-tried actions that would bring this fact about by a contract that the world declares for all arguments.
@@ -144,6 +137,10 @@ class ContractBook:
         return changed
 
     # ------------------------------------------------------------------ learning
+
+    def look_at(self, spec: WorldSpec) -> None:
+        """Take in what the world says of itself now: one of plain functions learns its predicates as it goes."""
+        self._spec = spec
 
     def learn(self, trajectory: Trajectory) -> None:
         """Take in every step of a trajectory, in order. Nothing is learned from one that the clock ended."""
@@ -209,11 +206,20 @@ class ContractBook:
 
     def forget(self) -> None:
         """Drop everything (an ablation)."""
-        version = self.version
-        self.__init__(self.spec)  # type: ignore[misc]
-        self.version = version + 1
+        self._clear()
+        self.version += 1
 
     # ------------------------------------------------------------------ inside
+
+    def _clear(self) -> None:
+        self._entries: dict[Action, Tally] = {}
+        self._producers: dict[tuple[Fact, bool], set[Action]] = {}
+        self._produced: dict[Action, set[tuple[Fact, bool]]] = {}
+        self._dirty: set[Action] = set()
+        self._cache: dict[Action, Contract] = {}
+        self._schemas: dict[str, Contract | None] = {}
+        self._declared_schemas: dict[str, Contract] = {}
+        self._reader = Reader(self._spec)
 
     def _produces(self, action: Action, fact: Fact, up: bool) -> None:
         self._producers.setdefault((fact, up), set()).add(action)

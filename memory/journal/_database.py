@@ -44,6 +44,8 @@ class Database:
         self._hook = before_write
         self._lock = threading.RLock()
         self._depth = 0
+        self._committed: list[Callable[[], None]] = []
+        self._undone: list[Callable[[], None]] = []
         self._migrations = tuple(migrations)
         if read_only and not self.path.exists():
             raise NotFoundError(f"there is no journal at {self.path}; a first run with this home makes it")
@@ -81,11 +83,30 @@ class Database:
                     self._connection.execute("COMMIT" if depth == 0 else f"RELEASE s{depth}")
             except BaseException:
                 self._undo(depth)
+                self._committed.clear()
+                self._call(self._undone)
                 raise
             finally:
                 self._depth = depth
             if depth == 0:
+                self._undone.clear()
                 self._announce("COMMITTED")
+                self._call(self._committed)
+
+    def afterwards(self, committed: Callable[[], None], undone: Callable[[], None]) -> None:
+        """What is to be done once the transaction in hand is durable, or after it was taken back, all or in part:
+        for whoever keeps a view of the journal. Each is called once, however often it was asked for."""
+        with self._lock:
+            for known, wanted in ((self._committed, committed), (self._undone, undone)):
+                if wanted not in known:
+                    known.append(wanted)
+            if self._depth == 0:
+                self._undone.clear()
+                self._call(self._committed)
+
+    def _call(self, waiting: list[Callable[[], None]]) -> None:
+        while waiting:
+            waiting.pop(0)()
 
     def hold(self, seconds: float) -> bool:
         """Before the process is ended: wait until no other thread is in a transaction, and let none begin. False where

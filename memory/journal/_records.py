@@ -30,7 +30,8 @@ class RunRecord:
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
     """A distilled model and the gate's decision. ``figures``: what was measured; ``reasons``: why it was (not) adopted;
-    ``path``: relative to the home; ``created``: seconds since the epoch, set by the journal where it is 0."""
+    ``path``: relative to the home; ``created``: seconds since the epoch, set by the journal where it is 0;
+    ``fingerprint``: of the world that it was distilled for, "" for every world that has none of its own."""
 
     name: str
     base: str
@@ -40,6 +41,7 @@ class ModelRecord:
     reasons: tuple[str, ...] = ()
     run_id: int | None = None
     created: float = 0.0
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

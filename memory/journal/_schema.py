@@ -84,6 +84,11 @@ MIGRATIONS: tuple[Migration, ...] = (
         )""",
         "CREATE INDEX uses_by_augmentation ON uses(augmentation, seq)",
     ),
+    (  # one adopted model for each world; those of old journals, '', are for all that have none of their own
+        "ALTER TABLE models ADD COLUMN fingerprint TEXT NOT NULL DEFAULT ''",
+        "DROP INDEX one_adopted_model",
+        "CREATE UNIQUE INDEX one_adopted_model ON models(fingerprint) WHERE adopted = 1",
+    ),
 )
 
 SCHEMA_VERSION = len(MIGRATIONS)

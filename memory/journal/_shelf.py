@@ -11,7 +11,12 @@ from habilis.core.errors import DuplicateNameError
 from habilis.memory.journal._database import Database
 from habilis.memory.journal._records import ModelRecord, Transition, carry_unknown, from_text, read, to_data, to_text
 
+_STATE_VERSION = 1
 SKILL_STATUSES = ("active", "quarantined", "superseded", "retired")
+
+
+# What is learned of a version later on; everything else of it never changes.
+_GROWING = frozenset({"status", "evidence", "meta", "cases", "contract", "cost", "needs", "due"})
 
 
 class Shelf(Database):
@@ -19,7 +24,7 @@ class Shelf(Database):
 
     def put_skill(self, skill: Skill, reason: str) -> None:
         """Store a version of a skill. A version never changes: storing the same again may change its status (recorded
-        as a transition) and its evidence; a different program, goal or text raises `DuplicateNameError`."""
+        as a transition) and what is known of it; a different program, goal or text raises `DuplicateNameError`."""
         _check_status(skill.status)
         data = to_data(skill)
         with self.transaction():
@@ -34,7 +39,7 @@ class Shelf(Database):
                 self._transition(skill.name, skill.version, None, skill.status, reason)
                 return
             old = from_text(row[1], _where(skill.name, skill.version))
-            changed = [k for k in data if k not in ("status", "evidence", "meta") and data[k] != old.get(k)]
+            changed = [k for k in data if k not in _GROWING and data[k] != old.get(k)]
             if changed:
                 raise DuplicateNameError(
                     f"skill {skill.name} version {skill.version} exists with another {changed[0]}; a version never "
@@ -74,6 +79,15 @@ class Shelf(Database):
             self._rewrite(changed, old, to_data(changed))
         return changed
 
+    def rewrite_skill(self, skill: Skill, note: str = "") -> Skill:
+        """Store what is known of a version by now; ``note``: for its history. Raises as `put_skill` does."""
+        with self.transaction():
+            before = self._skill_data(skill.name, skill.version).get("status")
+            self.put_skill(skill, note)
+            if note and before == skill.status:
+                self._transition(skill.name, skill.version, skill.status, skill.status, note)
+        return skill
+
     def skills(self, status: str | None = "active", name: str | None = None) -> list[Skill]:
         """Skills in the order they were first stored; ``status=None``: whatever their status."""
         rows = self._rows(
@@ -82,6 +96,11 @@ class Shelf(Database):
             (status, status, name, name),
         )
         return [read(Skill, from_text(data, _where(n, v)), _where(n, v)) for n, v, data in rows]
+
+    def count_skills(self, fingerprint: str) -> int:
+        """How many versions of skills a world has, whatever their status."""
+        sql = "SELECT count(*) FROM skills WHERE json_extract(data, '$.fingerprint') = ?"
+        return int(self._one(sql, (fingerprint,))[0])
 
     def skill(self, name: str, version: int | None = None) -> Skill:
         """A version of a skill; by default its active one, else its newest. Raises `NotFoundError`."""
@@ -140,14 +159,17 @@ class Shelf(Database):
     def put_state(self, key: str, data: Json) -> None:
         self._write("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, to_text(data)))
 
-    def put_versioned_state(self, key: str, data: Mapping[str, Json], version: int = 1) -> None:
+    def put_versioned_state(self, key: str, data: Mapping[str, Json]) -> None:
         """`put_state` for a mapping: with its ``schema_version``, and with the keys that only a newer version knows."""
         with self.transaction():
             known = self.get_state(key)
-            self.put_state(key, {**(known if isinstance(known, dict) else {}), **data, "schema_version": version})
+            self.put_state(
+                key, {**(known if isinstance(known, dict) else {}), **data, "schema_version": _STATE_VERSION}
+            )
 
     def put_model(self, model: ModelRecord) -> None:
-        """Store a model's record, in place of an earlier one of that name. ``adopted=True`` makes it the only one."""
+        """Store a model's record, in place of an earlier one of that name. ``adopted=True`` makes it the only one of
+        its world."""
         with self.transaction():
             if not model.created:
                 model = replace(model, created=self.clock())
@@ -155,12 +177,15 @@ class Shelf(Database):
             row = self._one("SELECT data FROM models WHERE name = ?", (model.name,))
             if row is None:
                 self._write(
-                    "INSERT INTO models (name, adopted, data, at) VALUES (?, 0, ?, ?)",
-                    (model.name, to_text(data), self.clock()),
+                    "INSERT INTO models (name, adopted, fingerprint, data, at) VALUES (?, 0, ?, ?, ?)",
+                    (model.name, model.fingerprint, to_text(data), self.clock()),
                 )
             else:
                 data = carry_unknown(model, from_text(row[0], f"the model {model.name}"), data)
-                self._write("UPDATE models SET adopted = 0, data = ? WHERE name = ?", (to_text(data), model.name))
+                self._write(
+                    "UPDATE models SET adopted = 0, fingerprint = ?, data = ? WHERE name = ?",
+                    (model.fingerprint, to_text(data), model.name),
+                )
             if model.adopted:
                 self.adopt_model(model.name)
 
@@ -168,19 +193,26 @@ class Shelf(Database):
         """All models, oldest first."""
         return [_model(*row) for row in self._rows("SELECT name, adopted, data FROM models ORDER BY seq")]
 
-    def adopted_model(self) -> ModelRecord | None:
-        row = self._one("SELECT name, adopted, data FROM models WHERE adopted = 1")
+    def adopted_model(self, fingerprint: str = "") -> ModelRecord | None:
+        """The model adopted for this world, else the one for all that have none of their own."""
+        row = self._one(
+            "SELECT name, adopted, data FROM models WHERE adopted = 1 AND fingerprint IN (?, '') "
+            "ORDER BY fingerprint = '' LIMIT 1",
+            (fingerprint,),
+        )
         return None if row is None else _model(*row)
 
     def adopt_model(self, name: str | None) -> None:
-        """Make this model the adopted one; None: none is. Raises `NotFoundError`."""
+        """Make this model the adopted one of its world; None: no world has one. Raises `NotFoundError`."""
         with self.transaction():
-            names = [str(row[0]) for row in self._rows("SELECT name FROM models")]
-            if name is not None and name not in names:
-                raise NotFoundError.of("model", name, names)
-            self._write("UPDATE models SET adopted = 0 WHERE adopted = 1")
-            if name is not None:
-                self._write("UPDATE models SET adopted = 1 WHERE name = ?", (name,))
+            known = {str(n): str(f) for n, f in self._rows("SELECT name, fingerprint FROM models")}
+            if name is None:
+                self._write("UPDATE models SET adopted = 0 WHERE adopted = 1")
+                return
+            if name not in known:
+                raise NotFoundError.of("model", name, known)
+            self._write("UPDATE models SET adopted = 0 WHERE adopted = 1 AND fingerprint = ?", (known[name],))
+            self._write("UPDATE models SET adopted = 1 WHERE name = ?", (name,))
 
     def _rewrite(self, skill: Skill, old: Any, data: Any) -> None:
         self._write(

@@ -1,14 +1,16 @@
-"""An agent's parts, put together: its sessions, its words, its calls, and the adopted local model."""
+"""An agent's parts, put together: its sessions, its words, its calls."""
 
 from __future__ import annotations
 
 import contextlib
 import random
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from habilis._minds import Minds
+from habilis._settings import AgentSettings
 from habilis.agent.calls import needed
 from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
@@ -23,11 +25,9 @@ from habilis.core import (
     Fact,
     Goal,
     GoalSyntaxError,
-    HabilisError,
     InputError,
     Json,
     Ledger,
-    Mind,
     NotFoundError,
     RunLimits,
     Skill,
@@ -35,7 +35,6 @@ from habilis.core import (
     Snapshot,
     Verdict,
     World,
-    WorldSpec,
     as_budget,
     dump,
 )
@@ -44,10 +43,6 @@ from habilis.memory.journal import RunRecord
 from habilis.memory.library import SkillLibrary
 from habilis.tools import ToolRegistry
 from habilis.worlds.runner import ConfinedRunner
-
-if TYPE_CHECKING:
-    from habilis.run import AgentSettings
-
 
 _PATIENCE = 2.0  # seconds for a program that nobody waits for any more
 
@@ -61,43 +56,9 @@ class Answer:
     known: str
 
 
-class Minds:
-    """The adopted local model of a home, opened when first asked for."""
-
-    def __init__(self, home: Home, events: EventStream, spec: WorldSpec) -> None:
-        self._home, self._events, self._spec = home, events, spec
-        self._open: tuple[str, Mind | None] = ("", None)
-
-    def adopted(self) -> Mind | None:
-        """The model in use, or None; one that cannot be opened is left aside with a warning."""
-        record = self._home.journal.adopted_model()
-        if record is None:
-            return None
-        if self._open[0] != record.name:
-            from habilis.agent.mind import open_mind
-
-            try:
-                found: Mind | None = open_mind({"name": record.name, "path": str(self._home.path / record.path)})
-            except HabilisError as error:
-                found = None
-                self._events.emit("warning", None, message=f"the local model is left aside: {error}")
-            self._open = (record.name, found)
-        return self._open[1]
-
-    def prior(self) -> Callable[[Goal, Snapshot, Sequence[Action]], Sequence[Action]] | None:
-        """The adopted model as what orders the things to try, where there is one."""
-        mind = self.adopted()
-        if mind is None:
-            return None
-        from habilis.agent.mind import rank_actions
-        from habilis.memory.prompts import state_text
-
-        return lambda goal, state, actions: rank_actions(mind, goal, state_text(state, self._spec), actions)
-
-
 @dataclass
 class Assembly:
-    """An agent's parts, and the session that is going on."""
+    """An agent's parts, and the session that is going on. ``limits``: of every run of a program, proofs included."""
 
     world: World
     given: World
@@ -111,6 +72,7 @@ class Assembly:
     helping: Helping
     embedder: Embedder
     loop_parts: Parts
+    limits: RunLimits
     minds: Minds
     world_name: str
     world_options: Mapping[str, Any]
@@ -206,7 +168,7 @@ class Assembly:
 
     def _loop_settings(self) -> LoopSettings:
         mine = self.settings
-        settings = LoopSettings(keep_skills=mine.keep_skills, keep_contracts=mine.keep_contracts)
+        settings = LoopSettings(limits=self.limits, keep_skills=mine.keep_skills, keep_contracts=mine.keep_contracts)
         return settings if mine.task_budget is None else replace(settings, task_budget=as_budget(mine.task_budget))
 
     @property
@@ -334,7 +296,7 @@ class Assembly:
                 args=values,
                 skills=needed(skill.program, self.library.active()),
                 tools=self.helping.caller(skill.tools, ledger, tape),
-                limits=RunLimits(),
+                limits=self.limits,
                 ledger=ledger,
             )
             self.loop_parts.book.learn(trajectory)
@@ -370,4 +332,4 @@ def _same(one: Mapping[str, Json], other: Mapping[str, Json]) -> bool:
     return all(one.get(k, v) == v for k, v in other.items() if k != "distil_every")
 
 
-__all__ = ["Answer", "Assembly", "Minds"]
+__all__ = ["Answer", "Assembly"]

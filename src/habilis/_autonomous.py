@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from habilis._assembly import Assembly
+from habilis._distil import distil_if_due
 from habilis._interrupts import interruptible
+from habilis._settings import Summary
 from habilis.agent.loop import Loop
 from habilis.core import (
     BudgetExceeded,
@@ -15,15 +16,11 @@ from habilis.core import (
     InputError,
 )
 
-if TYPE_CHECKING:
-    from habilis.run import AgentSettings, Summary
-
-
 _PROPOSE_EVERY = 5  # tasks between two requests for proposals to a chat model
 _PROPOSALS = 5  # asked for in each
 
 
-async def autonomous(parts: Assembly, tasks: int | None, settings: AgentSettings) -> Summary:
+async def autonomous(parts: Assembly, tasks: int | None) -> Summary:
     """The autonomous run: iterations, proposals of a chat model, distillation, and a clean end."""
     if tasks is not None and (isinstance(tasks, bool) or not isinstance(tasks, int)):
         raise InputError(f"run takes a number of tasks, not {tasks!r}; leave it out to go on until a limit")
@@ -54,7 +51,7 @@ async def autonomous(parts: Assembly, tasks: int | None, settings: AgentSettings
                 if episode.status == "stopped":
                     status, reason = "stopped", episode.reason
                     break
-                await _distil_if_due(parts, loop, settings)
+                await distil_if_due(parts, loop)
     except BudgetExceeded as error:
         reason = str(error)
     except BaseException as error:
@@ -103,15 +100,7 @@ async def _wishes(parts: Assembly, loop: Loop) -> HabilisError | None:
     return None
 
 
-async def _distil_if_due(parts: Assembly, loop: Loop, settings: AgentSettings) -> None:
-    from habilis._distil import distil_if_due
-
-    await distil_if_due(parts, loop, settings)
-
-
 def summary(parts: Assembly, loop: Loop, status: str, reason: str) -> Summary:
-    from habilis.run import Summary
-
     episodes = list(parts.home.journal.episodes(loop.run_id, with_trajectories=False))
     skills = parts.library.active()
     return Summary(

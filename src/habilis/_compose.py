@@ -6,15 +6,17 @@ import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from habilis._approval import approving
-from habilis._assembly import Assembly, Minds
+from habilis._assembly import Assembly
+from habilis._minds import Minds
+from habilis._settings import WRITERS, AgentSettings
 from habilis._worlds import open_world, world_tools
 from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
 from habilis.agent.loop import Parts
-from habilis.agent.writers import Cascade, Guarded
+from habilis.agent.writers import Cascade
 from habilis.agent.writers.search import SearchWriter
 from habilis.core import (
     Approve,
@@ -25,6 +27,7 @@ from habilis.core import (
     InputError,
     Ledger,
     NotFoundError,
+    RunLimits,
     World,
     Writer,
 )
@@ -36,9 +39,6 @@ from habilis.memory.library import SkillLibrary
 from habilis.tools import Catalogue, ToolRegistry, load_registrations, registered
 from habilis.worlds.runner import ConfinedRunner
 from habilis.worlds.verify import GoalJudge, WorldVerifier
-
-if TYPE_CHECKING:
-    from habilis.run import AgentSettings
 
 
 def compose(
@@ -59,9 +59,8 @@ def compose(
 ) -> Assembly:
     """Put an agent together. Whatever was opened is closed again when a part cannot be made."""
     _check(world, home, writer, base_url, prices, approve, fresh)
-    known = ("search", "chat", "cascade")
-    if isinstance(writer, str) and writer not in known:
-        raise NotFoundError.of("writer", writer, known)
+    if isinstance(writer, str) and writer not in WRITERS:
+        raise NotFoundError.of("writer", writer, WRITERS)
     if writer in ("chat", "cascade") and model is None:
         raise InputError(f"the writer {writer!r} needs a model: model='openai:gpt-…' (--model), with base_url if local")
     if isinstance(world, str):
@@ -83,8 +82,6 @@ def compose(
         embedder = home_embedder(opened, settings.embedder, lambda: holder[0].ledger if holder else ledger)
         index = open_index(settings.index, opened.path, embedder.fingerprint, embedder.dim)
         stack.callback(index.close)
-        library = SkillLibrary.open(opened, embedder=embedder, index=index, fingerprint=world.spec.fingerprint)
-        stack.callback(library.close)
         runner = ConfinedRunner(
             isolation=settings.isolation,
             unsafe_no_isolation=settings.unsafe_no_isolation,
@@ -95,7 +92,18 @@ def compose(
         journal = opened.journal
         book = ContractBook(world.spec, journal.contracts(world.spec.fingerprint))
         chat = _chat(model, base_url, prices) if model is not None else None
+        limits = RunLimits()
         judge = GoalJudge(_chat_judge(chat) if chat is not None else None)
+        library = SkillLibrary.open(
+            opened,
+            embedder=embedder,
+            index=index,
+            fingerprint=world.spec.fingerprint,
+            verifier=WorldVerifier(fresh, runner, judge, limits=limits) if fresh is not None else None,
+            passing=world.spec.passing,
+            warn=lambda message: events.emit("warning", None, message=message),
+        )
+        stack.callback(library.close)
         registry = ToolRegistry(approve=approve)
         for one in [*world_tools(given), *tools]:
             registry.add_all(one)
@@ -114,7 +122,7 @@ def compose(
             approve,
             fingerprint=world.spec.fingerprint,
         )
-        helping.learned(library.active().values())
+        helping.know(library.active().values())
         minds = Minds(opened, events, world.spec)
         parts = Parts(
             world=world,
@@ -123,7 +131,6 @@ def compose(
             journal=journal,
             runner=runner,
             judge=judge,
-            verifier=WorldVerifier(fresh, runner, judge) if fresh is not None else None,
             writer=_writer(writer, book, runner, chat, minds),
             curriculum=Curriculum(
                 world.spec, book, CurriculumSettings(strategy=settings.curriculum), seed=settings.seed
@@ -144,6 +151,7 @@ def compose(
             settings=settings,
             registry=registry,
             helping=helping,
+            limits=limits,
             embedder=embedder,
             loop_parts=parts,
             minds=minds,
@@ -225,7 +233,7 @@ def _fresh(world: World, given: Callable[[], World] | None, approve: Approve | N
 
 def _writer(writer: str | Writer, book: ContractBook, runner: ConfinedRunner, chat: Any, minds: Minds) -> Writer:
     if not isinstance(writer, str):
-        return Guarded(writer)
+        return writer
     search = SearchWriter(book, runner, prior=minds.prior)
     if writer == "search":
         return search

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from habilis._assembly import Assembly
     from habilis.agent.loop import Loop
-    from habilis.run import AgentSettings
 
 _LEAST_SECONDS = 30.0
 
@@ -63,18 +62,22 @@ class PlansInWorld:
         return not task.goal.unmet(world.observe())
 
 
-async def distil_if_due(parts: Assembly, loop: Loop, settings: AgentSettings) -> None:
+async def distil_if_due(parts: Assembly, loop: Loop) -> None:
     """Distil once enough skills are new. The trainer's absence or a refusal of the budget is a warning, no end."""
+    settings = parts.settings
     every = settings.distil_every
     if every is None:
         return
-    journal = parts.home.journal
-    state = journal.get_state("distil", {"skills": 0})
-    kept = len(journal.skills(status=None))
-    if kept - int(state["skills"]) < every:
+    journal, fingerprint = parts.home.journal, parts.world.spec.fingerprint
+    state = journal.get_state("distil", {})
+    kept = journal.count_skills(fingerprint)
+    # An older version counted the skills of all worlds together.
+    before = state.get("worlds", {}).get(fingerprint, min(kept, int(state.get("skills", 0))))
+    if kept - int(before) < every:
         return
+    counted = {"worlds": {**state.get("worlds", {}), fingerprint: kept}}
     if not can_train():
-        journal.put_versioned_state("distil", {"skills": kept})
+        journal.put_versioned_state("distil", counted)
         parts.events.emit("warning", loop.iteration, message="not distilled: pip install 'habilis[train]'")
         return
     try:
@@ -82,7 +85,7 @@ async def distil_if_due(parts: Assembly, loop: Loop, settings: AgentSettings) ->
     except HabilisError as error:
         parts.events.emit("warning", loop.iteration, message=f"not distilled: {error}")
     if not parts.stop.is_set():  # what was interrupted goes on when the run does
-        journal.put_versioned_state("distil", {"skills": kept})
+        journal.put_versioned_state("distil", counted)
 
 
 async def distil_now(
@@ -93,7 +96,7 @@ async def distil_now(
     seconds: float = 420.0,
     base: str = "smollm2",
 ) -> Mapping[str, Json]:
-    """Turn the home's episodes into a model, judge it and record it. Raises `HabilisError`.
+    """Turn the world's episodes into a model, judge it and record it. Raises `HabilisError`.
 
     Seconds are reserved on the ledger before it begins. The result says whether the model was adopted, and why. Ctrl-C
     stops it at the next step, and it goes on when called again.
@@ -152,6 +155,7 @@ async def distil_now(
         figures=dict(result.figures),
         reasons=tuple(result.reasons),
         run_id=run_id,
+        fingerprint=parts.world.spec.fingerprint,
     )
     with journal.transaction():
         journal.put_model(record)

@@ -50,6 +50,7 @@ def write(
         distillations=[
             {"model": m.name, "adopted": m.adopted, "reasons": list(m.reasons), "figures": m.figures}
             for m in journal.models()
+            if world is None or m.fingerprint in ("", world)
         ],
         uses=uses,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from habilis._settings import AgentSettings, Summary
 from habilis.core import (
     Approve,
     Budget,
@@ -31,51 +32,6 @@ from habilis.core import (
 
 if TYPE_CHECKING:
     from habilis._assembly import Answer, Assembly
-
-WRITERS = ("search", "chat", "cascade")
-
-
-@dataclass(frozen=True)
-class AgentSettings:
-    """How an agent works. ``seed``: of everything random. ``distil_every``: new skills between two distillations, None
-    for never. ``curriculum``: "demand", "reach" or "random". ``embedder``: "auto" takes what was fetched; "minilm",
-    "wordllama", "hash", or a server's, "endpoint:MODEL@URL" (docs/embedding.md). ``index``: where vectors are kept,
-    "chroma", "faiss", "exact", or a Chroma server, "http://HOST:PORT"; it may differ from run to run.
-    ``isolation``: "auto" (the highest tier that holds here), "bubblewrap", "landlock", "seccomp", "docker:IMAGE",
-    "gvisor:IMAGE". ``unsafe_no_isolation``: run programs unconfined; recorded with every result. ``numpy``: programs
-    may import numpy. ``task_budget``: the most that one task may cost, verification included, within the agent's
-    budget; a `Budget`, or text such as "search_steps=500000,world_steps=60000", which leaves kinds that are not named
-    without a limit. None: 12,000 search steps and 60,000 world steps. A task that needs more fails; the run goes on.
-    """
-
-    seed: int = 0
-    distil_every: int | None = None
-    distil_seconds: float = 420.0
-    curriculum: str = "demand"
-    embedder: str = "auto"
-    index: str = "chroma"
-    isolation: str = "auto"
-    unsafe_no_isolation: bool = False
-    numpy: bool = False
-    keep_skills: bool = True
-    keep_contracts: bool = True
-    task_budget: Budget | str | None = None
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a run came to. ``calling``: skills that call another; ``status``: "finished", "stopped" or "failed"."""
-
-    run_id: int
-    status: str
-    reason: str
-    tried: int
-    solved: int
-    skills: int
-    calling: int
-    spent: Cost
-    distillations: tuple[Mapping[str, Json], ...] = ()
-    report: Path | None = None
 
 
 class Agent:
@@ -161,7 +117,8 @@ class Agent:
             wanted = await self._goal(goal)
             loop = parts.session("solve", goal=wanted)
             text = goal if isinstance(goal, str) else parts.words(wanted)
-            task = Task(wanted, parts.world.spec.name, parts.seed_for(loop.iteration), text, origin="user")
+            spec, seed = parts.world.spec, parts.seed_for(loop.iteration)
+            task = Task(wanted, spec.name, seed, text, origin="user", fingerprint=spec.fingerprint)
             told = {"text": text, "goal": str(wanted), "kind": "achieve", "why": "asked for"}
             self.events.emit("task_proposed", loop.iteration, **told)
             return await loop.work(task)
@@ -182,7 +139,7 @@ class Agent:
 
         parts = self._open()
         parts.stop.clear()
-        return await autonomous(parts, tasks, self.settings)
+        return await autonomous(parts, tasks)
 
     def run_now(self, tasks: int | None = None) -> Summary:
         """`run`, for code that is not async."""
@@ -325,4 +282,4 @@ class BoundSkill:
         return StructuredTool.from_function(run, name=self.name, description=doc, args_schema=schema)
 
 
-__all__ = ["WRITERS", "Agent", "AgentSettings", "BoundSkill", "Episode", "HabilisError", "Ledger", "Summary"]
+__all__ = ["Agent", "AgentSettings", "BoundSkill", "Episode", "HabilisError", "Ledger", "Summary"]

@@ -38,7 +38,7 @@ from habilis.core import (
 from habilis.memory.contracts import ContractBook
 from habilis.memory.home import Home
 from habilis.memory.index import MemoryIndex
-from habilis.memory.library import SkillLibrary
+from habilis.memory.library import LibrarySettings, SkillLibrary
 from habilis.testing.embedding import HashEmbedder
 from habilis.worlds.runner import ConfinedRunner
 from habilis.worlds.verify import GoalJudge, WorldVerifier
@@ -304,10 +304,10 @@ class Life:
         seed: int = 0,
         settings: LoopSettings | None = None,
         search: SearchSettings | None = None,
+        library: LibrarySettings | None = None,
     ) -> None:
         self.home = Home.open(path)
         self.world, journal = world, self.home.journal
-        self.library = SkillLibrary.open(self.home, embedder=EMBEDDER, index=MemoryIndex(EMBEDDER.dim))
         self.book = ContractBook(world.spec, journal.contracts(world.spec.fingerprint))
         self.ledger, self.events = Ledger(limit), EventStream()
         self.seen: list[Event] = []
@@ -320,6 +320,14 @@ class Life:
         if make is None and "clone" in world.spec.capabilities:
             make = world.clone  # type: ignore[attr-defined]
         judge = GoalJudge()
+        self.library = SkillLibrary.open(
+            self.home,
+            embedder=EMBEDDER,
+            index=MemoryIndex(EMBEDDER.dim),
+            verifier=WorldVerifier(make, runner, judge) if make is not None else None,
+            settings=library,
+            passing=world.spec.passing,
+        )
         parts = Parts(
             world=world,
             book=self.book,
@@ -327,7 +335,6 @@ class Life:
             journal=journal,
             runner=runner,
             judge=judge,
-            verifier=WorldVerifier(make, runner, judge) if make is not None else None,
             writer=writer(self.book) if writer is not None else SearchWriter(self.book, runner, search),
             curriculum=Curriculum(world.spec, self.book, seed=seed),
             ledger=self.ledger,

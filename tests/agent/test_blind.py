@@ -132,4 +132,4 @@ def test_what_was_found_blindly_becomes_a_general_skill(tmp_path: Path, runner: 
                 world.act(Action.parse('open("fridge")'))
             run = runner.run(skill.program, world)
             assert run.error is None
-            assert not skill.goal_for({}).unmet(run.after)
+            assert not skill.goals()[0].unmet(run.after)

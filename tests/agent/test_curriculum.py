@@ -18,6 +18,7 @@ from habilis.agent.words import words_to_goal
 from habilis.core import (
     Action,
     Atom,
+    Attempt,
     Budget,
     BudgetExceeded,
     Context,
@@ -27,8 +28,11 @@ from habilis.core import (
     Ledger,
     Outcome,
     Parameter,
+    Program,
+    ProgramError,
     Skill,
     Task,
+    Trajectory,
 )
 from habilis.core.world import Change
 from habilis.memory.contracts import ContractBook
@@ -81,6 +85,7 @@ class Setting:
 def test_actions_of_unknown_effect_are_tried_once() -> None:
     setting = Setting(household(), done=['open("fridge")'], strategy="random")
     offered = setting.offered(affordances=True)
+    assert {p.task.fingerprint for i in range(9) if (p := setting.propose(i, affordances=True))} == {"household-1"}
     assert 'open("fridge")' not in offered
     assert 'take("cup", "table")' in offered
     assert 'is_open("fridge")' in offered  # what its effect is, is now wanted
@@ -139,6 +144,22 @@ def test_failures_back_off_and_knowledge_renews() -> None:
     renewed = setting.propose()
     assert renewed is not None
     assert renewed.weight > weights[-1]
+
+
+@pytest.mark.parametrize("status", ["failed", "solved"])
+def test_what_the_clock_ended_counts_against_nothing(status: str) -> None:
+    setting = Setting(craft_like(), done=['gather("oak")'])
+    proposal = setting.propose()
+    assert proposal is not None
+    late, wrong = (
+        Attempt(Program("p", ""), Trajectory(error=ProgramError(kind, "")), False) for kind in ("time", "KeyError")
+    )
+    setting.curriculum.record(Episode(0, proposal.task, status, (wrong, late)))
+    assert setting.curriculum.failures == {}
+    assert setting.curriculum.failed_at == {}
+    assert setting.curriculum.ended
+    setting.curriculum.record(Episode(1, proposal.task, "failed", (late, wrong)))
+    assert setting.curriculum.failures.total() == 1
 
 
 def test_demand_raises_what_others_need() -> None:
@@ -221,7 +242,8 @@ def test_a_task_is_told_in_the_words_that_are_read_back() -> None:
     setting = Setting(make_world([], wanted=[]))
     for goal, text in (('count("oak") >= 2', "have 2 oak"), ('count("oak") <= 3', "have at most 3 oak")):
         spec = craft_like().spec
-        setting.world.spec = setting.book.spec = spec
+        setting.world.spec = spec
+        setting.book.look_at(spec)
         setting.curriculum.wishes = [Goal.parse(goal)]
         proposal = setting.propose()
         assert proposal is not None

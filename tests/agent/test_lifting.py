@@ -119,7 +119,7 @@ def test_what_must_be_there_at_the_start_is_kept_with_the_skill() -> None:
     world = household()
     assert lift(Regression(knowing(world), world.spec), Goal.parse('holding("apple")')) is None
     draft = drafted(world, 'holding("apple")', facts=world.facts)
-    assert {'at("apple", "fridge")', "not busy()"} <= set(draft.meta["needs"])
+    assert {'at("apple", "fridge")', "not busy()"} <= set(draft.needs)
 
 
 def test_several_amounts_are_parameters_too(runner: ConfinedRunner) -> None:

@@ -218,7 +218,7 @@ def test_skills_by_fact_takes_the_cheapest_and_only_what_can_be_called_for_one_f
             skill("words", 'Judged("nice")', 1),
         ]
     )
-    assert {(str(f), up): s.name for (f, up), s in found.items()} == {
+    assert {(str(f), up): known.skill.name for (f, up), known in found.items()} == {
         ('count("a")', True): "cheap",
         ('lit("a")', False): "none",
     }

@@ -26,7 +26,9 @@ from habilis.core import (
     Json,
     Kind,
     Ledger,
+    Parameter,
     Task,
+    ToolError,
     Verdict,
     dump,
 )
@@ -70,7 +72,8 @@ def solved(
             while True:
                 draft = await (anext(drafts) if feedback is None else drafts.asend(feedback))
                 found.append(draft)
-                trajectory = runner.run(draft.program, world, args=draft.args)
+                skills = needed(draft.program, given.skills)
+                trajectory = runner.run(draft.program, world, args=draft.args, skills=skills, tools=given.tools)
                 book.learn(trajectory)
                 unmet = task.goal.unmet(trajectory.after)
                 if not unmet:
@@ -172,6 +175,43 @@ def test_knowledge_is_bought_where_nothing_leads_to_the_goal(runner: ConfinedRun
     assert ok is False  # planks were not asked for, and nothing else may be found out
     nonsense = Book({"no": "list of contracts"})
     assert solved(world, runner, 'count("gold") >= 1', picked=(teller,), tools=nonsense)[1] is False
+
+
+class Forecast:
+    """A tool that is out of order at first."""
+
+    def __init__(self, broken: int = 0) -> None:
+        self.broken = broken
+
+    def names(self) -> tuple[str, ...]:
+        return ("forecast",)
+
+    def call(self, name: str, args: tuple[Json, ...], kwargs: Any) -> Json:
+        self.broken -= 1
+        if self.broken >= 0:
+            raise ToolError("out of order")
+        return "dry"
+
+
+PLANKS = """def have_plank(n: int = 1):
+    tools.forecast()
+    while world.count("plank") < n:
+        world.find("oak")
+        world.gather("oak")
+        world.craft("plank")
+"""
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_a_skill_that_uses_tools_is_neither_rehearsed_nor_blamed(runner: ConfinedRunner, broken: int) -> None:
+    world, n = craft_like(), Parameter("n", "int", 1, required=False)
+    goal = 'count("plank") >= {n}'
+    made = example_skill("have_plank", source=PLANKS, goal=goal, parameters=(n,))
+    tools = Forecast(broken)
+    drafts, ok, _ = solved(world, runner, 'count("stick") >= 1', skills={made.name: made}, tools=tools)
+    assert ok
+    assert tools.broken < 0
+    assert [d.program.calls for d in drafts] == [("have_plank",)] * (1 + broken)
 
 
 def test_a_real_craft_goal(runner: ConfinedRunner) -> None:

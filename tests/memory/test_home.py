@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -164,6 +167,31 @@ def test_whether_a_home_is_owned_can_be_asked_without_taking_it(tmp_path: Path) 
         assert is_owned(tmp_path / "home")
     assert not is_owned(tmp_path / "home")
     Home.open(tmp_path / "home").close()
+
+
+def test_who_only_asks_whether_a_home_is_owned_keeps_nobody_out(tmp_path: Path) -> None:
+    Home.open(tmp_path).close()
+    asking = os.open(tmp_path / "home.lock", os.O_RDONLY)
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    asked = threading.Timer(0.05, os.close, (asking,))
+    asked.start()
+    Home.open(tmp_path).close()
+    asked.join()
+
+
+@pytest.mark.parametrize("call", ["ftruncate", "pwrite"])
+def test_a_lock_that_cannot_be_written_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, full)
+        with pytest.raises(HomeError, match="no space left") as raised:
+            Home.open(tmp_path)
+    assert raised.traceback  # which holds on to the lock, so that nothing but closing gives it back
+    Home.open(tmp_path).close()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

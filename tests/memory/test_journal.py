@@ -147,6 +147,47 @@ def test_models_one_is_adopted_at_most(journal: Journal) -> None:
     assert journal.adopted_model() is None
 
 
+def test_each_world_adopts_a_model_of_its_own(journal: Journal) -> None:
+    def adopted(fingerprint: str) -> str | None:
+        found = journal.adopted_model(fingerprint)
+        return None if found is None else found.name
+
+    for name, world in (("old", ""), ("craft-1", "craft"), ("craft-2", "craft"), ("shop-1", "shop")):
+        journal.put_model(ModelRecord(name, "base", name, fingerprint=world))
+    journal.adopt_model("craft-1")
+    assert (adopted("craft"), adopted("shop"), adopted("")) == ("craft-1", None, None)
+    journal.adopt_model("old")  # serves every world that has none of its own
+    journal.adopt_model("craft-2")
+    assert (adopted("craft"), adopted("shop"), adopted("")) == ("craft-2", "old", "old")
+    journal.adopt_model("shop-1")
+    assert [m.name for m in journal.models() if m.adopted] == ["old", "craft-2", "shop-1"]
+    journal.put_model(ModelRecord("craft-3", "base", "craft-3", adopted=True, fingerprint="craft"))
+    assert (adopted("craft"), adopted("shop"), adopted("elsewhere")) == ("craft-3", "shop-1", "old")
+    journal.adopt_model(None)
+    assert (adopted("craft"), adopted("shop"), adopted("")) == (None, None, None)
+
+
+def test_the_model_that_an_older_version_adopted_serves_every_world(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with Database(path, migrations=MIGRATIONS[:1]) as old:
+        for name, adopted in (("m1", 0), ("m2", 1)):
+            data = json.dumps({"name": name, "base": "base", "path": name})
+            old._write("INSERT INTO models (name, adopted, data, at) VALUES (?, ?, ?, 1)", (name, adopted, data))
+    with Journal(path) as journal:
+        found = journal.adopted_model("craft")
+        assert found is not None
+        assert (found.name, found.fingerprint) == ("m2", "")
+        journal.adopt_model("m1")
+        assert [m.name for m in journal.models() if m.adopted] == ["m1"]
+
+
+def test_skills_are_counted_by_world(journal: Journal) -> None:
+    for version in (1, 2):
+        journal.put_skill(example_skill("stick", version=version), "found")
+    journal.put_skill(example_skill("plank", fingerprint="f2"), "found")
+    assert [journal.count_skills(f) for f in ("f1", "f2", "f3")] == [2, 1, 0]
+
+
 def test_documents_state_events_uses(journal: Journal) -> None:
     journal.put_document("recipe", "b", {"n": 1})
     journal.put_document("recipe", "a", {"n": 2})
@@ -168,8 +209,8 @@ def test_documents_state_events_uses(journal: Journal) -> None:
     with pytest.raises(InputError, match="cannot be stored as JSON"):
         journal.put_state("bad", {"a": object()})
     journal.put_versioned_state("settings", {"a": 1, "b": 2})
-    journal.put_versioned_state("settings", {"a": 3}, 2)
-    assert journal.get_state("settings") == {"a": 3, "b": 2, "schema_version": 2}
+    journal.put_versioned_state("settings", {"a": 3})
+    assert journal.get_state("settings") == {"a": 3, "b": 2, "schema_version": 1}
 
 
 def test_only_a_stopped_episode_gives_way_to_a_later_one(journal: Journal) -> None:

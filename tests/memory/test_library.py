@@ -15,15 +15,16 @@ import pytest
 from habilis.core import EvidenceLevel, Fact, HomeError, InputError, Kind, NotFoundError, Parameter, Snapshot, Trial
 from habilis.memory.home import Home
 from habilis.memory.index import MemoryIndex
-from habilis.memory.library import SkillLibrary, skill_text
+from habilis.memory.library import LibrarySettings, SkillLibrary, skill_text
 from habilis.testing.embedding import HashEmbedder
 from habilis.testing.journal import Crash, CrashAfter, example_skill
 
 EMBEDDER = HashEmbedder(128)
+APART = LibrarySettings(merge=False)  # merging has its own tests
 
 
 def _library(home: Home) -> SkillLibrary:
-    return SkillLibrary.open(home, embedder=EMBEDDER, index=MemoryIndex(EMBEDDER.dim))
+    return SkillLibrary.open(home, embedder=EMBEDDER, index=MemoryIndex(EMBEDDER.dim), settings=APART)
 
 
 @pytest.fixture
@@ -167,10 +168,10 @@ def test_skills_whose_needs_hold_come_first(library: SkillLibrary) -> None:
 
 def test_the_index_is_rebuilt_from_the_journal(tmp_path: Path) -> None:
     with Home.open(tmp_path) as home:
-        with SkillLibrary.open(home, embedder=EMBEDDER) as library:
+        with SkillLibrary.open(home, embedder=EMBEDDER, settings=APART) as library:
             _chain(library)
         shutil.rmtree(home.index_path)
-        with SkillLibrary.open(home, embedder=EMBEDDER) as library:
+        with SkillLibrary.open(home, embedder=EMBEDDER, settings=APART) as library:
             assert library.index.ids(Kind.SKILL) == {"log@1", "plank@1", "stick@1", "door@1"}
             assert library.search("get door")[0].skill.name == "door"
         other = HashEmbedder(64)
@@ -179,7 +180,10 @@ def test_the_index_is_rebuilt_from_the_journal(tmp_path: Path) -> None:
         with SkillLibrary.rebuild(home, embedder=other) as library:
             assert library.search("get door")[0].skill.name == "door"
         assert home.embedder == other.fingerprint
-    with Home.open(tmp_path, read_only=True) as home, SkillLibrary.open(home, embedder=EMBEDDER) as library:
+    with (
+        Home.open(tmp_path, read_only=True) as home,
+        SkillLibrary.open(home, embedder=EMBEDDER, settings=APART) as library,
+    ):
         assert library.search("get door")[0].skill.name == "door"
 
 
@@ -193,13 +197,16 @@ def test_a_crash_at_any_write_of_an_admission_leaves_a_whole_library(tmp_path: P
         index = MemoryIndex(EMBEDDER.dim)
         try:
             with Home.open(path, before_write=CrashAfter(n)) as home:
-                library = SkillLibrary.open(home, embedder=EMBEDDER, index=index)
+                library = SkillLibrary.open(home, embedder=EMBEDDER, index=index, settings=APART)
                 library.admit(example_skill("stick", source="def stick(n=1): pass"), "shorter")
         except Crash:
             finished = False
         else:
             finished = True
-        with Home.open(path) as home, SkillLibrary.open(home, embedder=EMBEDDER, index=index) as library:
+        with (
+            Home.open(path) as home,
+            SkillLibrary.open(home, embedder=EMBEDDER, index=index, settings=APART) as library,
+        ):
             (skill,) = library.active().values()
             assert library.index.ids(Kind.SKILL) == {f"stick@{skill.version}"}
             assert len(home.journal.transitions("stick")) == (1 if skill.version == 1 else 3)
@@ -218,9 +225,11 @@ def test_a_foreign_source_does_not_keep_the_library_shut(library: SkillLibrary) 
     assert "odd2" not in library.active()
 
 
-def test_texts_name_the_skill_what_it_does_and_its_goal() -> None:
+def test_texts_name_the_skill_what_it_does_and_what_neither_says_of_its_goal() -> None:
     text = skill_text(example_skill("iron_door", doc="build a door of iron"))
-    assert text == 'iron door: build a door of iron\ncount("iron_door") >= {n}'
+    assert text == "iron door: build a door of iron"
+    text = skill_text(example_skill("shut", doc="keep the wolves out", goal='closed("iron_door")'))
+    assert text == "shut: keep the wolves out; iron door"
 
 
 def test_memory_needs_no_torch_and_loads_nothing_heavy() -> None:
@@ -239,7 +248,7 @@ def test_worlds_share_a_home_and_no_skill(tmp_path: Path) -> None:
     index = MemoryIndex(EMBEDDER.dim)
 
     def of(home: Home, world: str | None) -> SkillLibrary:
-        return SkillLibrary.open(home, embedder=EMBEDDER, index=index, fingerprint=world)
+        return SkillLibrary.open(home, embedder=EMBEDDER, index=index, fingerprint=world, settings=APART)
 
     with Home.open(tmp_path / "home") as home:
         first = of(home, "f1")

@@ -18,7 +18,6 @@ from habilis.core import (
     Goal,
     InputError,
     Kind,
-    Ledger,
     NotFoundError,
     Program,
     Skill,
@@ -32,7 +31,6 @@ from habilis.memory.library import SkillLibrary
 from habilis.tools import (
     Catalogue,
     Priced,
-    ToolRegistry,
     of_document,
     of_episode,
     of_model,
@@ -74,11 +72,6 @@ def test_each_kind_is_described_and_priced() -> None:
     assert (made.id, made.cost, made.provides) == ("tool:look_up", Cost(usd=0.01, calls=1), "search")
     assert "recipe" in made.text
     assert "what to craft" in made.text
-    registry = ToolRegistry([look_up])
-    registry.call_sync("look_up", {"thing": "a"}, Ledger())
-    learned = of_tool(look_up, registry.stats("look_up"))
-    assert (learned.cost.usd, learned.successes, learned.uses) == (0.02, 1, 1)
-
     able = of_skill(skill("get_sticks", "Get sticks.", "get_planks"))
     assert able.requires == ("skill:get_planks", "tool:look_up")
     assert (able.cost, able.successes, able.uses) == (Cost(world_steps=4), 4, 5)
@@ -89,7 +82,9 @@ def test_each_kind_is_described_and_priced() -> None:
     program = Program("f", "def f(world):\n    world.craft('stick')\n")
     solved = Episode(7, STICKS, "solved", (Attempt(program, Trajectory(), True),), skill="get_sticks")
     shown = of_episode(solved)
-    assert (shown.id, shown.meta["skill"]) == ("demonstration:7", "get_sticks")
+    assert (shown.id, shown.meta) == ("demonstration:7", {"world": "craft", "skill": "get_sticks"})
+    other = replace(solved, task=replace(STICKS, fingerprint="craft-2"))
+    assert of_episode(other).meta["fingerprint"] == "craft-2"
     assert shown.cost.tokens > 10
     with pytest.raises(InputError, match="episode 8 was not solved"):
         of_episode(Episode(8, STICKS, "failed"))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from habilis.core import Action, Goal, InputError
+from habilis.core import Action, Episode, Goal, InputError
 from habilis.memory import prompts
 from habilis.trainer import FAMILIES, Corpus, build_corpus
 from habilis.trainer.corpus import split_groups
@@ -135,6 +135,18 @@ def test_a_group_keeps_its_split_as_the_journal_grows() -> None:
     few, many = split_groups(f"g{i}" for i in range(50)), split_groups(f"g{i}" for i in range(500))
     assert all(many[g] == s for g, s in few.items())
     assert {"train", "validation", "test"} == set(split_groups(["a", "b", "c"]).values())
+
+
+def test_a_world_of_the_same_name_and_other_rules_teaches_nothing(workshop: SimpleNamespace) -> None:
+    def told(fingerprint: str) -> list[Episode]:
+        episodes = workshop.make_episodes(60, 0)
+        return [dataclasses.replace(e, task=dataclasses.replace(e.task, fingerprint=fingerprint)) for e in episodes]
+
+    old = build(workshop)  # whose episodes do not tell their fingerprint
+    both = build_corpus([*told("forge-1"), *told("forge-2")], [], workshop.contracts, workshop.spec)
+    assert (both.fingerprint, both.figures) == (old.fingerprint, old.figures)
+    with pytest.raises(InputError, match="holds 0 solved episodes"):
+        build_corpus(told("forge-2"), [], workshop.contracts, workshop.spec)
 
 
 def test_too_few_episodes_is_said_with_numbers(workshop: SimpleNamespace) -> None:

@@ -109,12 +109,12 @@ def test_skills_and_tools_are_handed_on(runner: ConfinedRunner, world: Any) -> N
                 raise ToolError("not on the tape")
             return 2
 
-    verifier = WorldVerifier(type(world), runner, GoalJudge(), tools=Tape())
+    verifier = WorldVerifier(type(world), runner, GoalJudge())
     helper = {"put": Program("put", "def put(what, n):\n    world.add(what, n)\n")}
     outer = skill(
         "def gather(what, n):\n    try: tools.lost()\n    except ToolFailed: skills.put(what, tools.how_many())\n"
     )
-    trial, trajectory = verifier.trial(outer, {"what": "oak"}, 0, helper, Ledger())
+    trial, trajectory = verifier.trial(outer, {"what": "oak"}, 0, helper, Ledger(), Tape())
     assert trial.ok
     assert [c.tool for c in trajectory.tape] == ["lost", "how_many"]
 

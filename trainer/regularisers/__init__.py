@@ -7,26 +7,16 @@ Training minimises CE + λ Q. λ is not part of the method: it follows from the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from habilis.core.errors import NotFoundError
+from habilis.trainer.regularisers._state import State
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["Regulariser", "State", "open_regulariser"]
-
-
-@dataclass(frozen=True)
-class State:
-    """What a method keeps of the base model. ``weights``: layer name -> importance (out, in), or one number for all."""
-
-    weights: Mapping[str, Tensor]
-    uniform: float | None = None
-    length: int = 1
 
 
 class Regulariser(Protocol):

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from habilis.core import need
 from habilis.core.errors import ModelError
 from habilis.trainer.fisher import diagonal_fisher
-from habilis.trainer.regularisers import State
 from habilis.trainer.regularisers._lora import lora_layers, weighted_square
+from habilis.trainer.regularisers._state import State
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from habilis.core import need
-from habilis.trainer.regularisers import State
+from habilis.trainer.regularisers._state import State
 
 if TYPE_CHECKING:
     from torch import Tensor

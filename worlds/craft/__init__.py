@@ -4,7 +4,8 @@ It is a simulator of ours and not Minecraft. Owns the facts, the land, the rules
 May import `habilis.core` only.
 """
 
-from habilis.worlds.craft.facts import Recipe, Rules, Source, item_class, rules
+from habilis.worlds.craft._records import Recipe, Source
+from habilis.worlds.craft.facts import Rules, item_class, rules
 from habilis.worlds.craft.simulator import Belief
 from habilis.worlds.craft.tools import PricedFunction, tools
 from habilis.worlds.craft.world import CraftWorld

@@ -6,7 +6,8 @@ from functools import lru_cache
 
 from habilis.core import Action, Atom, Condition, Contract, Effect, Fact
 from habilis.worlds.craft import _tables as tables
-from habilis.worlds.craft.facts import Recipe, Rules, Source, rules
+from habilis.worlds.craft._records import Recipe, Source
+from habilis.worlds.craft.facts import Rules, rules
 
 
 @lru_cache(maxsize=1 << 14)

@@ -6,41 +6,14 @@ import gzip
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
 from habilis.core import Fact, NotFoundError
 from habilis.worlds.craft import _tables as tables
-from habilis.worlds.craft._tables import Drop
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """``needs`` maps an item or a tag (``#planks``) to how many are used up; ``table``: too large for the hands."""
-
-    name: str
-    result: str
-    makes: int
-    table: bool
-    needs: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A block or a mob: how hard it is (blocks) or its health (mobs), the tool it takes, what it drops.
-
-    ``tool`` is an item or a tag that must be held; ``helper`` the kind of tool that makes it faster; ``attack`` tells
-    mobs from blocks.
-    """
-
-    name: str
-    hardness: float
-    tool: str | None
-    helper: str | None
-    drops: tuple[Drop, ...]
-    attack: bool = False
+from habilis.worlds.craft._records import Recipe, Source
+from habilis.worlds.craft.shuffle import shuffle_recipes
 
 
 class Rules:
@@ -150,8 +123,6 @@ def rules(shuffled: int | None = None) -> Rules:
     raw = [(r[0], int(r[1]), bool(r[2]), dict(r[3])) for r in facts["recipes"]]
     sources = _sources(facts)
     if shuffled is not None:
-        from habilis.worlds.craft.shuffle import shuffle_recipes
-
         raw = shuffle_recipes(raw, sources, tags, shuffled)
     recipes = _named(raw)
     digest = hashlib.sha256()

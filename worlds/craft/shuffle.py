@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from habilis.core import InputError
 from habilis.worlds.craft import _tables as tables
-from habilis.worlds.craft.facts import Source
+from habilis.worlds.craft._records import Source
 
 Raw = tuple[str, int, bool, dict[str, int]]
 _TRIES = 2000

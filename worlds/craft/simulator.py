@@ -6,9 +6,13 @@ of its luck is kept.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from habilis.worlds.craft import _tables as tables
 from habilis.worlds.craft.terrain import Terrain, mix
-from habilis.worlds.craft.world import CraftWorld
+
+if TYPE_CHECKING:
+    from habilis.worlds.craft.world import CraftWorld
 
 
 class Belief:

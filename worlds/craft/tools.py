@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from habilis.core import Cost, InputError, Json, dump
 from habilis.worlds.craft import _tables as tables
 from habilis.worlds.craft.contracts import recipe_contract, smelting_contract, source_contract
-from habilis.worlds.craft.world import CraftWorld
+
+if TYPE_CHECKING:
+    from habilis.worlds.craft.world import CraftWorld
 
 TELESCOPE_SIGHT = 5  # cells: 121 at a glance, as many as 30 to 40 steps of walking show
 

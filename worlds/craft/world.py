@@ -23,9 +23,10 @@ from habilis.core import (
 from habilis.worlds.craft import _tables as tables
 from habilis.worlds.craft import _walk as walk
 from habilis.worlds.craft._body import DEPTH, EXPLORED, Body
+from habilis.worlds.craft._records import Source
 from habilis.worlds.craft._spec import DIRECTIONS, spec
 from habilis.worlds.craft.contracts import at_least, declared
-from habilis.worlds.craft.facts import Rules, Source, material, rules
+from habilis.worlds.craft.facts import Rules, material, rules
 from habilis.worlds.craft.terrain import Terrain, mix
 
 if TYPE_CHECKING:

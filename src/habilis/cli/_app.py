@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from habilis.cli import _memory, _models, _tools
+from habilis.cli import _exchange, _memory, _models, _tools, _upkeep
 from habilis.cli._home import HomeOption, IndexOption
 
 app = typer.Typer(
@@ -19,7 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(_memory.skills, name="skills")
+_SKILLS = (_memory.skills, _upkeep.skills, _exchange.skills)  # one group of commands, written in three files
+app.add_typer(_SKILLS[0], name="skills")
 app.add_typer(_tools.tools, name="tools")
 app.add_typer(_models.models, name="models")
 

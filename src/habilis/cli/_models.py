@@ -48,10 +48,17 @@ def list_(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     with Home.open(home or default_home(), create=False, read_only=True) as opened:
         rows = [
-            {"name": m.name, "base": m.base, "adopted": m.adopted, "reasons": list(m.reasons), "path": m.path}
+            {
+                "name": m.name,
+                "base": m.base,
+                "world": m.fingerprint or "any",
+                "adopted": m.adopted,
+                "reasons": list(m.reasons),
+                "path": m.path,
+            }
             for m in opened.journal.models()
         ]
-    show(rows, ("name", "base", "adopted", "reasons"), as_json=as_json, empty="no model was distilled yet")
+    show(rows, ("name", "base", "world", "adopted", "reasons"), as_json=as_json, empty="no model was distilled yet")
 
 
 @models.command()
@@ -70,7 +77,7 @@ def show(name: Annotated[str, typer.Argument()], home: HomeOption = None, as_jso
 
 @models.command()
 def use(name: Annotated[str, typer.Argument(help="a model's name, or none")], home: HomeOption = None) -> None:
-    """Adopt a distilled model by hand, or none."""
+    """Adopt a distilled model by hand in the world that it was distilled for, or none in any world."""
     from habilis.core import InputError, NotFoundError
     from habilis.memory.home import Home, default_home
 

@@ -1,0 +1,78 @@
+"""Keeping the library up between two tasks: what is due is verified again, old skills are written anew from today's
+contracts and promoted where they do better, and what is of least use is retired. At the beginning of a life, what was
+learned of the same world under other rules is taken along as far as it still holds.
+
+A skill found early was made of what was known then. Frozen, such choices cost every later task that rests on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from habilis.agent.lifting import lift
+from habilis.agent.meter import SearchMeter
+from habilis.agent.parts import Parts
+from habilis.agent.regression import Regression, skills_by_fact
+from habilis.core import BudgetExceeded, Draft, Goal, Ledger, Skill, WorldSpec
+from habilis.memory.contracts import ContractBook
+
+_VERIFIED = 16  # skills that are verified again in one go; the rest waits for the next
+
+
+class SearchLifter:
+    """Writes programs by regression over a contract book. Satisfies `habilis.core.Lifter`."""
+
+    def __init__(self, book: ContractBook, spec: WorldSpec) -> None:
+        self._book, self._spec = book, spec
+
+    def lift(self, goal: Goal, skills: Mapping[str, Skill], ledger: Ledger) -> Draft | None:
+        with SearchMeter(ledger) as meter:
+            return lift(Regression(self._book, self._spec, skills_by_fact(skills.values()), (), meter), goal)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What was done: the skills that were verified again (and passed), promoted, quarantined, retired; and taken along
+    from a world of the same name with other rules."""
+
+    verified: tuple[str, ...] = ()
+    promoted: tuple[Skill, ...] = ()
+    quarantined: tuple[str, ...] = ()
+    retired: tuple[str, ...] = ()
+    carried: tuple[Skill, ...] = ()
+
+
+def keep_up(parts: Parts, ledger: Ledger, seed: int) -> Kept:
+    """One round, within what the ledger can pay. ``seed``: of its runs; 0 at the beginning. What the runs show is
+    learned from."""
+    library, book = parts.library, parts.book
+    verified: list[str] = []
+    quarantined: list[str] = []
+    promoted: tuple[Skill, ...] = ()
+    carried: tuple[Skill, ...] = ()
+    if library.verifier is not None:
+        if not seed and library.fingerprint is not None:  # at the beginning of a life
+            moved = library.carry_over(parts.world.spec.name, ledger=ledger)
+            carried = moved.skills
+            for trajectory in moved.trajectories:
+                book.learn(trajectory)
+        try:
+            for skill in [s for s in library.due() if not s.tools][:_VERIFIED]:
+                if skill.name not in library.active():
+                    continue  # it went with one that failed
+                before = set(library.active())
+                checked = library.verify(skill.name, ledger=ledger, seed=seed)
+                for trajectory in checked.trajectories:
+                    book.learn(trajectory)
+                if checked.ok:
+                    verified.append(skill.name)
+                quarantined += sorted(before - set(library.active()))
+            if library.settings.relift:
+                lifted = library.relift(SearchLifter(book, parts.world.spec), ledger=ledger, seed=seed)
+                promoted = lifted.promoted
+                for trajectory in lifted.trajectories:
+                    book.learn(trajectory)
+        except BudgetExceeded:
+            pass  # the next round goes on
+    return Kept(tuple(verified), promoted, tuple(quarantined), library.prune(), carried)

@@ -1,0 +1,211 @@
+"""The life of a skill after it was admitted: taken out of use and back, and verified again. Every change is in its
+history, with the reason.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, replace
+
+from habilis.core import (
+    InputError,
+    Ledger,
+    NotFoundError,
+    Parameter,
+    Record,
+    Skill,
+    Trajectory,
+)
+from habilis.memory.journal import Transition
+from habilis.memory.library._admitting import Admitting
+from habilis.memory.library._standing import closure
+from habilis.memory.library.proving import FRESH, prove
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What came of verifying a skill again. ``trajectories`` are there to learn from."""
+
+    skill: Skill
+    ok: bool
+    why: str
+    trajectories: tuple[Trajectory, ...] = ()
+
+
+class Keeping(Admitting):
+    """What happens to skills later on."""
+
+    # ------------------------------------------------------------------ out of use, and back
+
+    def retire(self, name: str, reason: str, *, status: str = "retired") -> tuple[str, ...]:
+        """Take a skill out of use; skills that call it, directly or not, are quarantined with it. ``status`` may also
+        be "quarantined". Returns the names of all that went, the skill first."""
+        if status not in ("retired", "quarantined"):
+            raise InputError(f"a skill leaves as 'retired' or 'quarantined', got {status!r}")
+        if not isinstance(reason, str):
+            raise InputError(f"a reason is a text, got {reason!r:.80}")
+        journal = self.home.journal
+        with self._lock:
+            gone = [self.get(name)]
+            for skill in gone:  # grows while it is walked: callers of callers
+                gone += sorted((s for s in self.callers(skill) if s not in gone), key=lambda s: s.name)
+            with journal.transaction():
+                self._stands(journal.set_skill_status(name, gone[0].version, status, reason))
+                for skill in gone[1:]:
+                    why = f"calls {name}: {reason}"
+                    self._stands(journal.set_skill_status(skill.name, skill.version, "quarantined", why))
+            return tuple(s.name for s in gone)
+
+    def restore(self, name: str, reason: str, *, version: int | None = None) -> Skill:
+        """Make a version (default: the newest) the active one again: also the way back to an older one.
+
+        Active skills that call it are to be verified again. Raises `NotFoundError` where it, or what it calls, is not
+        there; `InputError` where who calls it could not call this version, or it is an import that was never verified.
+        """
+        journal = self.home.journal
+        with self._lock:
+            known = [s for s in self._versions(name) if version in (None, s.version)]
+            found = [s for s in known if s.evidence.successes or "imported" not in s.meta]
+            if known and not found:
+                raise InputError(
+                    f"skill {name} version {known[-1].version} was imported and never verified here; "
+                    f"habilis skills verify {name} does, and puts it into use"
+                )
+            skill = max(found, key=lambda s: s.version) if found else journal.skill(name, version)
+            if not self._ours(skill):
+                raise NotFoundError(f"skill {name} version {skill.version} belongs to another world, {skill.world}")
+            world = self._world(skill.fingerprint)
+            lacking = sorted(c for c in skill.program.calls if c not in world)
+            if lacking:
+                raise NotFoundError(
+                    f"{name} version {skill.version} calls {', '.join(lacking)}, out of use: no active skill "
+                    f"{lacking[0]!r}; first: habilis skills restore {lacking[0]}"
+                )
+            closure([name], {**world, name: skill})
+            old = world.get(name)
+            callers = self.callers(skill)
+            if old is not None and callers and not _calls_alike(old.program.parameters, skill.program.parameters):
+                raise InputError(
+                    f"version {skill.version} of {name} takes other parameters than version {old.version}, and "
+                    f"{', '.join(s.name for s in callers)} calls it; retire who calls it first"
+                )
+            with journal.transaction():
+                if old is not None and old.version != skill.version:
+                    why = f"version {skill.version} is back: {reason}"
+                    self._stands(journal.set_skill_status(name, old.version, "superseded", why))
+                    for caller in callers:
+                        due = f"version {skill.version} of {name} is back"
+                        self._stands(journal.rewrite_skill(replace(caller, due=due)))
+                kept = journal.set_skill_status(name, skill.version, "active", reason)
+                self._stands(kept)
+            return kept
+
+    def history(self, name: str) -> list[Transition]:
+        """What happened to every version of a skill, oldest first. Raises `NotFoundError`."""
+        found = self.home.journal.transitions(name)
+        if not found:
+            raise NotFoundError.of("skill", name, {s.name for s in self.home.journal.skills(None)})
+        return found
+
+    def diff(self, name: str, before: int | None = None, after: int | None = None) -> str:
+        """How the program and the goal of two versions differ, as a unified diff; by default the newest two."""
+        versions = sorted(s.version for s in self._versions(name))
+        if not versions:
+            raise NotFoundError.of("skill", name, {s.name for s in self.home.journal.skills(None)})
+        after = after if after is not None else versions[-1]
+        before = before if before is not None else max((v for v in versions if v < after), default=after)
+        old, new = self.home.journal.skill(name, before), self.home.journal.skill(name, after)
+        lines = difflib.unified_diff(
+            _shown(old), _shown(new), f"{name} version {before}", f"{name} version {after}", lineterm=""
+        )
+        return "\n".join(lines)
+
+    # ------------------------------------------------------------------ verified again
+
+    def due(self) -> list[Skill]:
+        """The active skills that are to be verified again, those that others rest on first."""
+        with self._lock:
+            waiting = [s for s in self._skills.values() if s.due]
+            return sorted(waiting, key=lambda s: (len(closure([s.name], self._world(s.fingerprint))), s.name))
+
+    def verify(self, name: str, *, ledger: Ledger | None = None, seed: int = 0, version: int | None = None) -> Checked:
+        """Run a skill in fresh worlds again. Where it fails it is quarantined, with all that call it; one that was
+        quarantined (or imported) and passes is active from then on. Raises `InputError` without a verifier, or where
+        the skill calls tools; `BudgetExceeded`."""
+        if self.verifier is None:
+            raise InputError("this library has no verifier; open it with one: SkillLibrary.open(…, verifier=…)")
+        journal = self.home.journal
+        with self._lock:
+            skill = self._to_verify(name, version)
+            if skill.tools:
+                raise InputError(f"{name} calls tools ({', '.join(skill.tools)}), which verifying would call again")
+            world = self._world(skill.fingerprint)
+            closure([name], {**world, name: skill})
+            programs = {s.name: s.program for s in closure(skill.program.calls, world)}
+            mine = self.settings.admission
+            trials = max(mine.trials, len(skill.cases))  # each case once
+            proof = prove(
+                skill,
+                self.verifier,
+                programs,
+                ledger or Ledger(),
+                seed=seed,
+                settings=replace(mine, trials=trials, after_failure=max(trials, mine.after_failure)),
+                ignored=self.passing,
+            )
+            won = sum(t.ok for t in proof.trials)
+            told = f"verified again: {won} of {len(proof.trials)} in fresh worlds"
+            if proof.skill is None:
+                if proof.feedback is None or proof.feedback.trajectory.inconclusive:
+                    return Checked(skill, False, "nothing could be concluded: the clock ended it", proof.trajectories)
+                why = f"{told}; {proof.feedback.verdict.reason}"
+                failed = replace(counted(skill, FRESH, won, len(proof.trials) - won), due="")
+                with journal.transaction():
+                    self._stands(journal.rewrite_skill(failed))
+                    if skill.status == "active":
+                        self.retire(name, why, status="quarantined")
+                    else:
+                        journal.rewrite_skill(failed, why)
+                return Checked(journal.skill(name, skill.version), False, why, proof.trajectories)
+            passed = replace(counted(skill, FRESH, won, len(proof.trials) - won), due="", status="active")
+            evidence = replace(
+                passed.evidence,
+                level=proof.skill.evidence.level,
+                trials=(*skill.evidence.trials, *(t for t in proof.trials if t not in skill.evidence.trials)),
+                successes=skill.evidence.successes + won,
+                failures=skill.evidence.failures + len(proof.trials) - won,
+            )
+            passed = replace(passed, evidence=evidence, contract=proof.skill.contract or passed.contract)
+            with journal.transaction():
+                old = world.get(name)
+                if old is not None and old.version != skill.version:
+                    why = f"version {skill.version} was verified"
+                    self._stands(journal.set_skill_status(name, old.version, "superseded", why))
+                self._stands(journal.rewrite_skill(passed, told))
+            return Checked(passed, True, told, proof.trajectories)
+
+    def _to_verify(self, name: str, version: int | None) -> Skill:
+        found = [s for s in self._versions(name) if version in (None, s.version)]
+        active = [s for s in found if s.status == "active"]
+        if not found:
+            raise NotFoundError.of("skill", name, {s.name for s in self.home.journal.skills(None)})
+        return max(active if version is None and active else found, key=lambda s: s.version)
+
+
+def counted(skill: Skill, context: str, successes: int, failures: int) -> Skill:
+    record = skill.evidence.contexts.get(context, Record())
+    counted = Record(record.successes + successes, record.failures + failures)
+    return replace(skill, evidence=replace(skill.evidence, contexts={**skill.evidence.contexts, context: counted}))
+
+
+def _calls_alike(old: tuple[Parameter, ...], new: tuple[Parameter, ...]) -> bool:
+    """Whether what calls with the old parameters can call with the new ones."""
+    return [p.name for p in old] == [p.name for p in new[: len(old)]] and not any(p.required for p in new[len(old) :])
+
+
+def _shown(skill: Skill) -> list[str]:
+    return [
+        f"goal: {skill.goal_template}",
+        f"needs: {', '.join(skill.needs) or 'nothing'}",
+        *skill.program.source.splitlines(),
+    ]

@@ -1,0 +1,306 @@
+"""Skills that differ in constants only, as one skill with choices: least general generalisation (Plotkin 1970).
+
+    def have_oak_planks(n: int = 1):               def have_planks(n: int = 1, kind: str = "oak_planks"):
+        while world.count("oak_planks") < n:           part = {"oak_planks": "oak_log", "ash_planks": "ash_log"}[kind]
+            world.gather("oak_log")          ->        while world.count(kind) < n:
+            world.craft("oak_planks")                      world.gather(part)
+                                                           world.craft(kind)
+
+What differs in the goals becomes a parameter; what differs besides follows from it, by a table. Nothing is invented:
+with one of its choices filled in (`plains`), the program is again the one that was proven, up to names.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from habilis.core import Case, Json, Parameter, Program, Skill
+from habilis.memory.library._programs import (
+    Edit,
+    edited,
+    headed,
+    holes,
+    last_action,
+    literal,
+    one_function,
+    parsed,
+    skill_calls,
+    span,
+    statements,
+)
+from habilis.memory.library.similarity import normalise
+
+__all__ = ["Merged", "Plain", "Shape", "generalise", "plains", "redirect", "shape"]
+
+_LONGEST = 80  # characters of a name
+_WIDTH = 90  # characters of a table on one line
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True)
+class Plain:
+    """What a skill is in one of its cases: a program without choices, and its goal."""
+
+    name: str
+    doc: str
+    source: str
+    goal_template: str
+    parameters: tuple[Parameter, ...]
+    case: Case
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a program and its goal are but for their constants: two with an equal ``key`` differ in nothing else."""
+
+    key: tuple[object, ...]
+    constants: tuple[str | int, ...]  # of the program, in the order of its text
+    goals: tuple[str, ...]  # of the goal
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The one program for several plain ones. ``cases``: theirs, in their order, with the choices filled in."""
+
+    program: Program
+    goal_template: str
+    doc: str
+    cases: tuple[Case, ...]
+
+
+def plains(skill: Skill) -> list[Plain]:
+    """A skill in each of its cases. Raises `InputError` where it has choices and is not of the form above."""
+    program = skill.program
+    choices = [p.name for p in program.parameters if p.choices]
+    kept = tuple(p for p in program.parameters if not p.choices)
+    if not choices or not skill.cases:
+        return [Plain(skill.name, skill.doc, program.source, skill.goal_template, kept, skill.settings[0])]
+    found = []
+    for case in skill.cases:
+        given = {name: case.args[name] for name in choices}
+        goal, doc = skill.goal_template, skill.doc
+        for name, value in given.items():
+            goal = goal.replace(f'"{{{name}}}"', _in_goal(str(value)))
+            doc = doc.replace(f"{{{name}}}", str(value).lstrip("#").replace("_", " "))
+        source = _filled(program.source, given, kept)
+        found.append(Plain(skill.name, doc, source, goal, kept, replace(case, args={})))
+    return found
+
+
+def shape(plain: Plain) -> Shape | None:
+    """The shape of a program; None where it is anything but one plain function."""
+    function = one_function(plain.source)
+    if function is None:
+        return None
+    tree = ast.parse(normalise(plain.source)[0])
+    spots, blank = holes(function), tree.body[0]
+    assert isinstance(blank, ast.FunctionDef)
+    for node in holes(blank):
+        node.value = "?" if isinstance(node.value, str) else 0
+    goal = plain.goal_template
+    for i, parameter in enumerate(plain.parameters):
+        goal = goal.replace("{" + parameter.name + "}", f"{{{i}}}")
+    parameters = tuple((p.type, repr(p.default), p.required) for p in plain.parameters)
+    return Shape(
+        (ast.unparse(tree), _QUOTED.sub('"?"', goal), parameters),
+        tuple(node.value for node in spots),  # type: ignore[misc]  # texts and whole numbers only
+        tuple(match[1] for match in _QUOTED.finditer(goal)),
+    )
+
+
+def generalise(members: Sequence[Plain], *, name: str | None = None, taken: Iterable[str] = ()) -> Merged | None:
+    """The least general program that is each of these in one of its cases.
+
+    None where they differ in more than constants, or two have the same goal: then one is a duplicate of the other, or
+    another way to it. ``name``: what it is called; by default made of the words that theirs share, and of none that is
+    ``taken``.
+    """
+    shapes = [s for s in map(shape, members) if s is not None]
+    if len(shapes) < 2 or len(shapes) < len(members) or len({s.key for s in shapes}) > 1:
+        return None
+    if len({s.goals for s in shapes}) < len(shapes):
+        return None
+    first = members[0]
+    function = parsed(first.source)
+    used = set(normalise(first.source)[1]) | {n.id for n in ast.walk(function) if isinstance(n, ast.Name)}
+
+    goals = list(zip(*(s.goals for s in shapes), strict=True))
+    chosen = [c for c in dict.fromkeys(goals) if len(set(c)) > 1]
+    columns = list(zip(*(s.constants for s in shapes), strict=True))
+    follow = [c for c in dict.fromkeys(columns) if len(set(c)) > 1 and c not in chosen]
+    choices = dict(zip(chosen, _fresh("kind", len(chosen), used), strict=True))
+    parts = dict(zip(follow, _fresh("part", len(follow), used), strict=True))
+    names: dict[tuple[str | int, ...], str] = {**choices, **parts}
+
+    parameters = tuple(
+        Parameter(choices[c], "str", _plain_text(c[0]), False, "which", tuple(map(_plain_text, dict.fromkeys(c))))
+        for c in chosen
+    )
+    keys = [tuple(_plain_text(c[i]) for c in chosen) for i in range(len(members))]
+    calls = tuple(sorted({called for _, called in skill_calls(first.source)}))
+    name = name or _shared_name([m.name for m in members], last_action(function), calls, taken)
+    edits: list[Edit] = [
+        (*span(first.source, spot), names[column])
+        for spot, column in zip(holes(function), columns, strict=True)
+        if column in names
+    ]
+    edits += _renamed(first.source, function, [m.source for m in members], used)
+    table = _table(list(choices.values()), keys, list(parts.values()), list(zip(*follow, strict=True)))
+    edits += headed(first.source, function, name, [*first.parameters, *parameters], table)
+    template = iter(goals)
+    goal = _QUOTED.sub(
+        lambda m: f'"{{{choices[c]}}}"' if (c := next(template)) in choices else m[0], first.goal_template
+    )
+    cases = [
+        replace(m.case, args={p.name: value for p, value in zip(parameters, key, strict=True)})
+        for m, key in zip(members, keys, strict=True)
+    ]
+    program = Program(name, edited(first.source, edits), (*first.parameters, *parameters), calls)
+    return Merged(program, goal, _shared_doc([m.doc for m in members], list(choices.values())), tuple(cases))
+
+
+def redirect(source: str, old: str, new: str, choices: Mapping[str, Json]) -> str:
+    """A program that calls ``skills.new`` with these choices wherever it called ``skills.old``."""
+    edits: list[Edit] = []
+    given = ", ".join(f"{name}={literal(value)}" for name, value in choices.items())
+    for call, called in skill_calls(source):
+        if called == old:
+            _, end = span(source, call.func)
+            close = span(source, call)[1] - 1
+            bare = source[end + 1 : close].strip()
+            edits += [(end - len(old), end, new), (close, close, f", {given}" if bare and given else given)]
+    return edited(source, edits)
+
+
+# ---------------------------------------------------------------------- the parts of a merged program
+
+
+def _table(
+    keys: list[str], values: list[tuple[str, ...]], names: list[str], rows: list[tuple[str | int, ...]]
+) -> list[str]:
+    """The lines of the statement that looks up what follows from the choices; none where nothing does."""
+    if not names:
+        return []
+    lines = [f"{_tuple(key)}: {_tuple(row)}" for key, row in zip(values, rows, strict=True)]
+    left, right = f"{', '.join(names)} = {{", f"}}[{', '.join(keys)}]"
+    short = f"{left}{', '.join(lines)}{right}"
+    return [short] if len(short) <= _WIDTH else [left, *(f"    {line}," for line in lines), right]
+
+
+def _tuple(values: Sequence[str | int]) -> str:
+    told = ", ".join(map(literal, values))
+    return told if len(values) == 1 else f"({told})"
+
+
+def _filled(source: str, choices: Mapping[str, Json], parameters: Sequence[Parameter]) -> str:
+    """A merged program with its choices filled in, and what follows from them."""
+    function = parsed(source)
+    values: dict[str, Json] = dict(choices)
+    edits: list[Edit] = []
+    first = statements(function)[0]
+    table = _looked_up(first)
+    removed = (-1, -1)
+    if table is not None:
+        names, rows = table
+        keys = tuple(choices.values())
+        row = rows[keys if len(keys) > 1 else keys[0]]
+        values |= dict(zip(names, row if len(names) > 1 else (row,), strict=True))
+        start, end = span(source, first)
+        removed = (start, end + len(source[end:]) - len(source[end:].lstrip()))  # up to the next statement
+        edits.append((*removed, ""))
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in values:
+            where = span(source, node)
+            if not removed[0] <= where[0] < removed[1]:
+                edits.append((*where, literal(values[node.id])))
+    return edited(source, [*edits, *headed(source, function, function.name, parameters)])
+
+
+def _looked_up(statement: ast.stmt) -> tuple[list[str], dict[object, Json]] | None:
+    """The names that ``a, b = {…}[kind]`` gives a value, and the table, if the statement is one."""
+    if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+        return None
+    if not isinstance(statement.value, ast.Subscript) or not isinstance(statement.value.value, ast.Dict):
+        return None
+    target = statement.targets[0]
+    nodes = target.elts if isinstance(target, ast.Tuple) else [target]
+    names = [node.id for node in nodes if isinstance(node, ast.Name)]
+    return (names, ast.literal_eval(statement.value.value)) if len(names) == len(nodes) else None
+
+
+def _renamed(source: str, function: ast.FunctionDef, sources: Sequence[str], used: set[str]) -> list[Edit]:
+    """Helper functions that are named after one of the cases get a name that fits all."""
+    orders = [list(normalise(one)[1]) for one in sources]
+    inner = {n.name: n for n in ast.walk(function) if isinstance(n, ast.FunctionDef) and n is not function}
+    apart = [name for i, name in enumerate(orders[0]) if name in inner and len({order[i] for order in orders}) > 1]
+    new = dict(zip(apart, _fresh("helper", len(apart), used), strict=True))
+    edits: list[Edit] = []
+    for name, node in inner.items():
+        if name in new:
+            start = source.index(name, span(source, node)[0])
+            edits.append((start, start + len(name), new[name]))
+    edits += [(*span(source, n), new[n.id]) for n in ast.walk(function) if isinstance(n, ast.Name) and n.id in new]
+    return edits
+
+
+# ---------------------------------------------------------------------- names and words
+
+
+def _fresh(stem: str, many: int, used: Iterable[str]) -> list[str]:
+    taken = set(used)
+    found: list[str] = []
+    number = 1
+    while len(found) < many:
+        name = stem if number == 1 else f"{stem}_{number}"
+        if name not in taken:
+            found.append(name)
+        number += 1
+    return found
+
+
+def _shared_name(names: Sequence[str], action: str, calls: Sequence[str], taken: Iterable[str]) -> str:
+    """What the names have in common; by what it does where that is but a beginning (``have_by_gather``), and with what
+    it calls where that is a name already (``have_by_gather_with_any_pickaxe``)."""
+    before, after = _shared([name.split("_") for name in names])
+    stem = "_".join([*before, *after]) or "do"
+    if not after and action:
+        stem = f"{stem}_by_{action}"
+    stem = stem if stem.isidentifier() else f"do_{stem}"
+    used, start = set(taken), "_".join([*before, ""])
+    with_ = [f"{stem}_with_{called.removeprefix(start)}"[:_LONGEST] for called in calls[:1]]
+    return next((name for name in (stem, *with_) if name not in used), None) or _fresh(stem, 1, used)[0]
+
+
+def _shared_doc(docs: Sequence[str], choices: Sequence[str]) -> str:
+    """What the texts have in common, with the first choice in place of what they have not."""
+    if len(set(docs)) == 1:
+        return docs[0]
+    before, after = _shared([doc.split() for doc in docs])
+    return " ".join([*before, f"{{{choices[0]}}}", *after])
+
+
+def _shared(rows: Sequence[Sequence[str]]) -> tuple[list[str], list[str]]:
+    """The words with which all begin, and with which all end."""
+    shortest = min(map(len, rows))
+    before = 0
+    while before < shortest and len({row[before] for row in rows}) == 1:
+        before += 1
+    after = 0
+    while after < shortest - before and len({row[-1 - after] for row in rows}) == 1:
+        after += 1
+    first = rows[0]
+    return list(first[:before]), list(first[len(first) - after :])
+
+
+def _in_goal(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _plain_text(quoted: str) -> str:
+    """A text as it stands in a goal, without its escapes."""
+    value = ast.literal_eval(f'"{quoted}"')
+    assert isinstance(value, str)
+    return value

@@ -1,0 +1,191 @@
+"""Proving a skill: run in several fresh worlds with varied arguments, and in one more that its writer never heard of.
+
+What is proven is what the host saw: whether the goal became true, what the runs took, and what they changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from habilis.core import (
+    Evidence,
+    EvidenceLevel,
+    Feedback,
+    InputError,
+    Json,
+    Ledger,
+    Parameter,
+    Program,
+    Record,
+    Skill,
+    ToolCaller,
+    Trajectory,
+    Trial,
+    Verdict,
+    Verifier,
+)
+from habilis.memory.library.clauses import learn
+
+__all__ = ["FRESH", "AdmissionSettings", "Proof", "narrowed", "prove", "proven", "seed_of", "unit_cost", "varied"]
+
+FRESH = "fresh worlds"  # the context of verification runs
+_VARIED: Mapping[str, tuple[Json, ...]] = {"int": (3, 2, 5, 1), "float": (0.5, 2.0, 3.0), "bool": (True, False)}
+
+
+@dataclass(frozen=True)
+class AdmissionSettings:
+    """``trials``: fresh worlds that must succeed, besides one that is held out (three rule out most luck at a bearable
+    price). One failure asks for ``after_failure`` successes; a second one rejects. ``repeats``: how often a trial that
+    the clock ended is done again before the candidate goes back as inconclusive."""
+
+    trials: int = 3
+    after_failure: int = 5
+    repeats: int = 2
+
+    def __post_init__(self) -> None:
+        if self.trials < 1 or self.after_failure < self.trials or self.repeats < 0:
+            raise InputError(
+                f"admission takes at least 1 trial, after a failure no fewer, and no negative repeats; got trials="
+                f"{self.trials}, after_failure={self.after_failure}, repeats={self.repeats}"
+            )
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What came of it: the skill with its evidence; or the feedback for its writer; or neither, where the program asked
+    for a tool that must not be called again and the tape has no answer, so that nothing can be concluded.
+    ``trajectories`` are there to learn from."""
+
+    skill: Skill | None
+    feedback: Feedback | None
+    trials: tuple[Trial, ...]
+    trajectories: tuple[Trajectory, ...]
+
+
+def prove(
+    skill: Skill,
+    verifier: Verifier,
+    skills: Mapping[str, Program],
+    ledger: Ledger,
+    *,
+    seed: int,
+    settings: AdmissionSettings | None = None,
+    args: Mapping[str, Json] | None = None,
+    tools: Callable[[], ToolCaller | None] = lambda: None,
+    ignored: frozenset[str] = frozenset(),
+) -> Proof:
+    """Run a candidate in fresh worlds with varied arguments until it has proven itself or failed.
+
+    ``args``: what it was written for; tried first, and what other values are put into. ``ignored``: predicates that its
+    contract says nothing of, such as where the agent stands. A trial that the clock ended counts for nothing, and is
+    done again.
+    """
+    settings = settings or AdmissionSettings()
+    trials: list[Trial] = []
+    trajectories: list[Trajectory] = []
+    good = bad = repeated = 0
+    needed = settings.trials
+    failed: tuple[Trial, Trajectory] | None = None
+    arguments = varied(skill.program.parameters, args or {})
+    while bad < 2:
+        held_out = good >= needed
+        number = -1 if held_out else len(trials)
+        given = arguments[len(trials) % len(arguments)]
+        caller = tools()
+        trial, trajectory = verifier.trial(skill, given, seed_of(seed, number), skills, ledger, caller)
+        if getattr(caller, "inconclusive", False):
+            return Proof(None, None, tuple(trials), tuple(trajectories))
+        if trajectory.inconclusive and not trial.ok:
+            repeated += 1
+            if repeated > settings.repeats:
+                doubt = Verdict(False, (), f"inconclusive: {trial.why}")
+                return Proof(None, Feedback(trajectory, doubt, True, given), tuple(trials), tuple(trajectories))
+            continue
+        repeated = 0
+        trials.append(trial)
+        trajectories.append(trajectory)
+        if trial.ok:
+            good += 1
+        else:
+            bad += 1
+            needed = settings.after_failure
+            failed = trial, trajectory
+        if held_out:
+            if trial.ok:
+                break
+            bad = 2
+    if bad >= 2 and failed is not None:
+        trial, trajectory = failed
+        verdict = Verdict(False, skill.goal_for(trial.args).unmet(trajectory.after), trial.why)
+        return Proof(None, Feedback(trajectory, verdict, True, trial.args), tuple(trials), tuple(trajectories))
+    return Proof(proven(skill, trials, trajectories, ignored), None, tuple(trials), tuple(trajectories))
+
+
+def narrowed(skill: Skill, proof: Proof) -> Skill | None:
+    """The skill with a smaller range, where a number was too large in all runs that failed and in none that succeeded;
+    else None. To be proven anew, within that range: of one number alone nothing general follows."""
+    parameters = list(skill.program.parameters)
+    for i, parameter in enumerate(parameters):
+        values = [(t.args.get(parameter.name), t.ok) for t in proof.trials]
+        good = [v for v, ok in values if ok and isinstance(v, int)]
+        bad = [v for v, ok in values if not ok and isinstance(v, int)]
+        if parameter.type == "int" and not parameter.choices and bad and len(set(good)) > 1 and max(good) < min(bad):
+            parameters[i] = replace(parameter, high=float(max(good)))
+            return replace(skill, program=replace(skill.program, parameters=tuple(parameters)))
+    return None
+
+
+def proven(
+    skill: Skill, trials: Sequence[Trial], trajectories: Sequence[Trajectory], ignored: frozenset[str] = frozenset()
+) -> Skill:
+    """A skill with these runs for its evidence, its cost and its contract."""
+    good = sum(t.ok for t in trials)
+    record = Record(good, len(trials) - good)
+    evidence = Evidence(EvidenceLevel.VERIFIED, tuple(trials), good, len(trials) - good, {FRESH: record})
+    contract = learn(skill, zip(trials, trajectories, strict=True), ignored)
+    needs = tuple(c.fact for c in contract if c.kind == "requires")
+    return replace(skill, evidence=evidence, cost=unit_cost(trials), contract=contract, needs=needs)
+
+
+def varied(parameters: Sequence[Parameter], args: Mapping[str, Json] = MappingProxyType({})) -> list[dict[str, Json]]:
+    """The arguments as given (else the defaults) first, then other values of each parameter that has obvious ones.
+
+    A parameter with choices goes through them; numbers stay within their range.
+    """
+    default = {p.name: p.default for p in parameters if p.default is not None or not p.required} | dict(args)
+    sets: list[dict[str, Json]] = [default]
+    for i in range(max(4, *(len(p.choices) for p in parameters), 0)):
+        changed = dict(default)
+        for p in parameters:
+            values = tuple(v for v in p.choices or _VARIED.get(p.type, ()) if _in_range(v, p))
+            if values and p.name in default:
+                changed[p.name] = values[i % len(values)]
+        if changed not in sets:
+            sets.append(changed)
+    return sets
+
+
+def unit_cost(trials: Sequence[Trial]) -> float:
+    """Mean world steps per unit made, over the successes."""
+    costs = [t.world_steps / max(1, _units(t.args)) for t in trials if t.ok]
+    return round(sum(costs) / len(costs), 3) if costs else 1.0
+
+
+def _in_range(value: Json, parameter: Parameter) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return True
+    low, high = parameter.low, parameter.high
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
+def _units(args: Mapping[str, Json]) -> int:
+    n = args.get("n", 1)
+    return n if isinstance(n, int) and not isinstance(n, bool) else 1
+
+
+def seed_of(seed: int, trial: int) -> int:
+    """Of a trial; -1: of the one that is held out."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{trial}".encode()).digest()[:4], "big") >> 1

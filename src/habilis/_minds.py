@@ -1,0 +1,45 @@
+"""The local model that was distilled for a world and adopted, opened when first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from habilis.core import Action, EventStream, Goal, HabilisError, Mind, Snapshot, WorldSpec
+from habilis.memory.home import Home
+
+
+class Minds:
+    """The local model adopted for a world, opened when first asked for."""
+
+    def __init__(self, home: Home, events: EventStream, spec: WorldSpec) -> None:
+        self._home, self._events, self._spec = home, events, spec
+        self._open: tuple[str, Mind | None] = ("", None)
+
+    def adopted(self) -> Mind | None:
+        """The model in use, or None; one that cannot be opened is left aside with a warning."""
+        record = self._home.journal.adopted_model(self._spec.fingerprint)
+        if record is None:
+            return None
+        if self._open[0] != record.name:
+            from habilis.agent.mind import open_mind
+
+            try:
+                found: Mind | None = open_mind({"name": record.name, "path": str(self._home.path / record.path)})
+            except HabilisError as error:
+                found = None
+                self._events.emit("warning", None, message=f"the local model is left aside: {error}")
+            self._open = (record.name, found)
+        return self._open[1]
+
+    def prior(self) -> Callable[[Goal, Snapshot, Sequence[Action]], Sequence[Action]] | None:
+        """The adopted model as what orders the things to try, where there is one."""
+        mind = self.adopted()
+        if mind is None:
+            return None
+        from habilis.agent.mind import rank_actions
+        from habilis.memory.prompts import state_text
+
+        return lambda goal, state, actions: rank_actions(mind, goal, state_text(state, self._spec), actions)
+
+
+__all__ = ["Minds"]

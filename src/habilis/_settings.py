@@ -1,0 +1,57 @@
+"""How an agent is to work, and what a run of it came to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from habilis.core import Budget, Cost, Json
+
+WRITERS = ("search", "chat", "cascade")  # that can be named; any other is handed in
+
+
+@dataclass(frozen=True)
+class AgentSettings:
+    """How an agent works. ``seed``: of everything random. ``distil_every``: new skills in this world between two
+    distillations, None: never. ``curriculum``: "demand", "reach" or "random". ``embedder``: "auto" takes what was
+    fetched; "minilm", "wordllama", "hash", or a server's, "endpoint:MODEL@URL" (docs/embedding.md). ``index``: where
+    vectors are kept, "chroma", "faiss", "exact", or a Chroma server, "http://HOST:PORT"; it may differ from run to run.
+    ``isolation``: "auto" (the highest tier that holds here), "bubblewrap", "landlock", "seccomp", "docker:IMAGE",
+    "gvisor:IMAGE". ``unsafe_no_isolation``: run programs unconfined; recorded with every result. ``numpy``: programs
+    may import numpy. ``task_budget``: the most that one task may cost, verification included, within the agent's
+    budget; a `Budget`, or text such as "search_steps=500000,world_steps=60000", which leaves kinds that are not named
+    without a limit. None: 12,000 search steps and 60,000 world steps. A task that needs more fails; the run goes on.
+    """
+
+    seed: int = 0
+    distil_every: int | None = None
+    distil_seconds: float = 420.0
+    curriculum: str = "demand"
+    embedder: str = "auto"
+    index: str = "chroma"
+    isolation: str = "auto"
+    unsafe_no_isolation: bool = False
+    numpy: bool = False
+    keep_skills: bool = True
+    keep_contracts: bool = True
+    task_budget: Budget | str | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to. ``calling``: skills that call another; ``status``: "finished", "stopped" or "failed"."""
+
+    run_id: int
+    status: str
+    reason: str
+    tried: int
+    solved: int
+    skills: int
+    calling: int
+    spent: Cost
+    distillations: tuple[Mapping[str, Json], ...] = ()
+    report: Path | None = None
+
+
+__all__ = ["WRITERS", "AgentSettings", "Summary"]
