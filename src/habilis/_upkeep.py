@@ -13,6 +13,7 @@ from habilis.core import Budget, InputError, Ledger, NotFoundError, RunLimits
 from habilis.memory.contracts import ContractBook
 from habilis.memory.embedding import open_embedder
 from habilis.memory.home import Home
+from habilis.memory.index import open_index
 from habilis.memory.library import SkillLibrary
 from habilis.worlds.runner import ConfinedRunner
 from habilis.worlds.verify import GoalJudge, WorldVerifier
@@ -43,6 +44,7 @@ def proving(
     max_world_steps: int,
     isolation: str = "auto",
     unsafe_no_isolation: bool = False,
+    index: str = "chroma",
 ) -> Iterator[Proving]:
     """The library of the world whose skills these are (all: of the only world, or of ``world``).
 
@@ -57,9 +59,11 @@ def proving(
         verifier = WorldVerifier(
             lambda: fresh_world(opened.journal, fingerprint, name), runner, GoalJudge(), limits=limits
         )
+        embedder = open_embedder(opened.embedder or "auto")
         library = SkillLibrary.open(
             opened,
-            embedder=open_embedder(opened.embedder or "auto"),
+            embedder=embedder,
+            index=open_index(index, opened.path, embedder.fingerprint, embedder.dim),
             fingerprint=fingerprint,
             verifier=verifier,
             passing=made.spec.passing,

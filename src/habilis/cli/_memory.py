@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from habilis.cli._home import HomeOption
+from habilis.cli._home import HomeOption, IndexOption
 
 if TYPE_CHECKING:
     from habilis.core import Parameter, Skill
@@ -60,15 +60,18 @@ def search(
         typer.Option("--state", help="what holds now, written as a goal; skills whose needs hold then come first"),
     ] = None,
     ready: Annotated[bool, typer.Option("--ready", help="with --state: only skills whose needs hold")] = False,
+    index: IndexOption = "chroma",
     as_json: JsonOption = False,
 ) -> None:
     """Find skills by meaning and by words. Says so where nothing is likely to serve."""
+    import contextlib
     import sys
 
     from habilis._text import plain
     from habilis.cli._output import show
     from habilis.core import InputError
     from habilis.memory.embedding import open_embedder
+    from habilis.memory.index import open_index
     from habilis.memory.library import SkillLibrary
 
     if not text.strip():
@@ -80,10 +83,12 @@ def search(
         "unready": "drop" if ready else "last",
     }
     empty = "nothing fits; habilis skills list shows all"
-    with (
-        read_home(home) as opened,
-        SkillLibrary.open(opened, embedder=open_embedder(opened.embedder or "auto")) as library,
-    ):
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(read_home(home))
+        embedder = open_embedder(opened.embedder or "auto")
+        # A run may own the home: its folder is left alone, and a server's vectors are read only.
+        vectors = open_index(index, opened.path, embedder.fingerprint, embedder.dim, read_only=True)
+        library = stack.enter_context(SkillLibrary.open(opened, embedder=embedder, index=vectors))
         hits = library.search(text, k=k, abstain=not anyway, diversity=0.3 if diverse else 0.0, tokens=tokens, **needs)
         nearest = [] if hits else library.search(text, k=1, **needs)
     for hit in nearest:
@@ -141,7 +146,9 @@ def read_home(home: Path | None) -> Any:
     return Home.open(home or default_home(), create=False, read_only=True)
 
 
-def library_of(home: Path | None, name: str, world: str | None, *, read_only: bool = False) -> Any:
+def library_of(
+    home: Path | None, name: str, world: str | None, *, read_only: bool = False, index: str = "chroma"
+) -> Any:
     """The library of the world whose skill this is."""
     import contextlib
     from collections.abc import Iterator
@@ -149,6 +156,7 @@ def library_of(home: Path | None, name: str, world: str | None, *, read_only: bo
     from habilis.core import InputError, NotFoundError
     from habilis.memory.embedding import open_embedder
     from habilis.memory.home import Home, default_home
+    from habilis.memory.index import open_index
     from habilis.memory.library import SkillLibrary
 
     @contextlib.contextmanager
@@ -164,7 +172,9 @@ def library_of(home: Path | None, name: str, world: str | None, *, read_only: bo
                 several = ", ".join(f"{w} ({f})" for f, w in sorted(worlds.items()))
                 raise InputError(f"several worlds have a skill {name}: {several}; say which: --world NAME")
             embedder = open_embedder(owned.embedder or "auto")
-            with SkillLibrary.open(owned, embedder=embedder, fingerprint=next(iter(worlds), None)) as library:
+            vectors = open_index(index, owned.path, embedder.fingerprint, embedder.dim, read_only=read_only)
+            fingerprint = next(iter(worlds), None)
+            with SkillLibrary.open(owned, embedder=embedder, index=vectors, fingerprint=fingerprint) as library:
                 yield library
 
     return opened()

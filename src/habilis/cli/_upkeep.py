@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from habilis.cli._home import HomeOption
+from habilis.cli._home import HomeOption, IndexOption
 from habilis.cli._memory import WorldOption, library_of, skills
 
 __all__ = ["skills"]
@@ -58,9 +58,10 @@ def retire(
     reason: Annotated[str, typer.Option("--reason")] = "retired by hand",
     world: WorldOption = None,
     home: HomeOption = None,
+    index: IndexOption = "chroma",
 ) -> None:
     """Take a skill out of use, and what calls it; it is kept."""
-    with library_of(home, name, world) as library:
+    with library_of(home, name, world, index=index) as library:
         first, *others = library.retire(name, reason)
     print(f"retired {first}")
     for one in others:
@@ -74,9 +75,10 @@ def restore(
     version: Annotated[int | None, typer.Option("--version", help="an older one, to go back to [the newest]")] = None,
     world: WorldOption = None,
     home: HomeOption = None,
+    index: IndexOption = "chroma",
 ) -> None:
     """Put a skill back into use, or go back to an older version."""
-    with library_of(home, name, world) as library:
+    with library_of(home, name, world, index=index) as library:
         known = library.active().get(name)
         if known is not None and version in (None, known.version):
             print(f"{name} is in use already")
@@ -98,6 +100,7 @@ def verify(
     isolation: IsolationOption = "auto",
     unsafe_no_isolation: UnsafeOption = False,
     home: HomeOption = None,
+    index: IndexOption = "chroma",
 ) -> None:
     """Run skills in fresh worlds again: those named, or all that are due.
 
@@ -111,7 +114,7 @@ def verify(
     if version is not None and len(names or ()) != 1:
         raise InputError(f"--version {version} is of one skill; name it")
     failed = 0
-    with _proving(proving, home, names, world, max_world_steps, isolation, unsafe_no_isolation) as at:
+    with _proving(proving, home, names, world, max_world_steps, isolation, unsafe_no_isolation, index) as at:
         wanted = list(names or ()) or [s.name for s in at.library.due()]
         if not wanted:
             print("no skill is due; name one to verify it all the same")
@@ -135,12 +138,13 @@ def relift(
     isolation: IsolationOption = "auto",
     unsafe_no_isolation: UnsafeOption = False,
     home: HomeOption = None,
+    index: IndexOption = "chroma",
 ) -> None:
     """Write skills anew from today's contracts, and keep what does better in the same worlds [all that are active]."""
     from habilis._text import plain
     from habilis._upkeep import proving
 
-    with _proving(proving, home, names, world, max_world_steps, isolation, unsafe_no_isolation) as at:
+    with _proving(proving, home, names, world, max_world_steps, isolation, unsafe_no_isolation, index) as at:
         lifted = at.library.relift(at.lifter, names, ledger=at.ledger, seed=seed)
         for trajectory in lifted.trajectories:
             at.book.learn(trajectory)
@@ -153,7 +157,9 @@ def relift(
         print("today's contracts write no skill otherwise than it is")
 
 
-def _proving(opened: Any, home: Any, names: Any, world: Any, steps: int, isolation: str, unsafe: bool) -> Any:
+def _proving(
+    opened: Any, home: Any, names: Any, world: Any, steps: int, isolation: str, unsafe: bool, index: str
+) -> Any:
     from habilis.memory.home import default_home
 
     return opened(
@@ -163,4 +169,5 @@ def _proving(opened: Any, home: Any, names: Any, world: Any, steps: int, isolati
         max_world_steps=steps,
         isolation=isolation,
         unsafe_no_isolation=unsafe,
+        index=index,
     )
