@@ -25,5 +25,7 @@ def checked(ids: Sequence[str], vectors: NDArray[np.float32], dim: int) -> NDArr
 
 
 def best(found: list[Neighbour], k: int) -> list[Neighbour]:
-    # Ties are broken by name, so that equal runs see equal lists.
-    return sorted(found, key=lambda n: (-n.score, n.kind, n.id))[: max(k, 0)]
+    # Ties are broken by name, so that equal runs see equal lists. The last digits of a score follow from where in the
+    # matrix its row stands, which depends on when it was stored.
+    rounded = [Neighbour(n.kind, n.id, round(n.score, 6)) for n in found]
+    return sorted(rounded, key=lambda n: (-n.score, n.kind, n.id))[: max(k, 0)]
