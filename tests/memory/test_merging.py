@@ -137,6 +137,7 @@ def test_other_parameters_are_another_shape(changed: Parameter) -> None:
     """Who calls it by name, or has seen it fail beyond a number, must find what was there."""
     one, other = pair(OAK)
     source = other.source.replace("n: int = 1", f"{changed.name}: {changed.type} = {changed.default}")
+    source = source.replace("< n:", f"< {changed.name}:")
     goal = other.goal_template.replace("{n}", f"{{{changed.name}}}")
     changed_one = replace(other, source=source, goal_template=goal, parameters=(changed,))
     assert generalise([one, other]) is not None
