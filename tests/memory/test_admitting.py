@@ -34,6 +34,7 @@ from habilis.core import (
     Ledger,
     NotFoundError,
     Parameter,
+    Program,
     Skill,
     SkillError,
 )
@@ -417,7 +418,7 @@ def test_a_general_one_from_elsewhere_loses_none_of_its_cases(tmp_path: Path) ->
         sound(here)
 
 
-def _named(skill: Skill, name: str) -> object:
+def _named(skill: Skill, name: str) -> Program:
     source = skill.program.source.replace(f"def {skill.name}", f"def {name}")
     return replace(skill.program, name=name, source=source)
 
