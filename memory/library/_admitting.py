@@ -371,7 +371,9 @@ def _merged(base: Skill, skill: Skill, found: merging.Merged) -> Skill:
         base.evidence.failures + skill.evidence.failures,
         contexts,
     )
-    contract = clauses.merge([clauses.follow(base.contract, theirs), clauses.follow(skill.contract, mine)])
+    contract = clauses.merge(
+        [clauses.follow(base.contract, theirs), clauses.follow(skill.contract, mine)], evidence.successes
+    )
     program = replace(found.program, writer=base.program.writer)
     meta = {key: value for key, value in base.meta.items() if key != "material"}
     return replace(

@@ -117,7 +117,7 @@ def _moved(skill: Skill, fingerprint: str, proofs: list[tuple[Case, Proof]]) -> 
         ),
         cost=round(sum(c.cost for c in cases) / len(cases), 3),
         cases=tuple(cases) if skill.cases else (),
-        contract=clauses.merge(one.contract for _, one in proven),
+        contract=clauses.merge((one.contract for _, one in proven), won),
         due="",
         meta={key: value for key, value in skill.meta.items() if key != "lost"},
     )

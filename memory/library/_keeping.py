@@ -145,13 +145,15 @@ class Keeping(Admitting):
             world = self._world(skill.fingerprint)
             closure([name], {**world, name: skill})
             programs = {s.name: s.program for s in closure(skill.program.calls, world)}
+            mine = self.settings.admission
+            trials = max(mine.trials, len(skill.cases))  # each case once
             proof = prove(
                 skill,
                 self.verifier,
                 programs,
                 ledger or Ledger(),
                 seed=seed,
-                settings=self.settings.admission,
+                settings=replace(mine, trials=trials, after_failure=max(trials, mine.after_failure)),
                 ignored=self.passing,
             )
             won = sum(t.ok for t in proof.trials)

@@ -15,9 +15,8 @@ from dataclasses import replace
 from habilis.core import Embedder, HabilisError, InputError, Kind, NotFoundError, Program, Skill, VectorIndex
 from habilis.memory.home import Home
 from habilis.memory.index import Synced, sync_index
-from habilis.memory.library._lexical import Lexicon
 from habilis.memory.library.merging import Plain, plains, shape
-from habilis.memory.library.recall import skill_texts
+from habilis.memory.library.recall import Recall, skill_texts
 from habilis.memory.library.similarity import normalise
 
 Key = tuple[object, ...]
@@ -40,10 +39,8 @@ class Standing:
         self.passing = passing
         self.warn = warn or (lambda message: warnings.warn(message, RuntimeWarning, stacklevel=3))
         self._lock = threading.RLock()
-        self._lexicon = Lexicon()
+        self._recall = Recall(embedder, index)
         self._skills: dict[str, Skill] = {}  # active, by name@version
-        self._lexical: set[str] = set()
-        self._everyone = 0
         self._keys: dict[Key, str] = {}  # what a skill does in a case, to the one who does it
         # What follows from the text of a version, which never changes.
         self._keys_of: dict[str, tuple[Key, ...]] = {}
@@ -72,15 +69,9 @@ class Standing:
 
     def _sync(self) -> Synced:
         everyone = self.home.journal.skills()
-        own = {id: text for s in self._skills.values() for id, text in skill_texts(s).items()}
-        for id in self._lexical - own.keys():
-            self._lexicon.delete(id)
-        for id in own.keys() - self._lexical:
-            self._lexicon.put(id, own[id])
-        self._lexical = set(own)
+        self._recall.hold(self._skills)
         texts = {id: text for s in everyone for id, text in skill_texts(s).items()}
-        self._everyone = len(texts)  # the index is the home's: other worlds' vectors stay in it
-        return sync_index(self.index, {Kind.SKILL: texts}, self.embedder)
+        return sync_index(self.index, {Kind.SKILL: texts}, self.embedder)  # the home's: other worlds' stay in it
 
     def _stands(self, *skills: Skill) -> None:
         """Take in new versions, or what changed of old ones; the index follows once this is durable."""

@@ -20,6 +20,7 @@ from habilis.core import (
     Fact,
     Goal,
     Json,
+    Kind,
     Ledger,
     Parameter,
     Program,
@@ -37,7 +38,7 @@ from habilis.core import (
 from habilis.memory.home import Home
 from habilis.memory.index import MemoryIndex
 from habilis.memory.journal import Hook
-from habilis.memory.library import AdmissionSettings, LibrarySettings, SkillLibrary
+from habilis.memory.library import AdmissionSettings, LibrarySettings, SkillLibrary, skill_texts
 from habilis.testing.embedding import HashEmbedder
 from habilis.worlds.verify import GoalJudge, WorldVerifier
 
@@ -275,9 +276,7 @@ def sound(library: SkillLibrary) -> None:
         assert set(skill.program.calls) <= here, f"{skill.name} calls {skill.program.calls}, active: {here}"
         for case in skill.cases:
             assert not case.successor or case.successor in here
-    from habilis.core import Kind
-
-    assert library.index.ids(Kind.SKILL) == {f"{s.name}@{s.version}" for s in active}
+    assert library.index.ids(Kind.SKILL) == {id for s in active for id in skill_texts(s)}
     ours = [s for s in active if library.fingerprint in (None, s.fingerprint)]
     assert {(s.name, s.version) for s in ours} >= {(s.name, s.version) for s in library.active().values()}
 
