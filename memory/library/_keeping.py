@@ -100,8 +100,17 @@ class Keeping(Admitting):
                         due = f"version {skill.version} of {name} is back"
                         self._stands(journal.rewrite_skill(replace(caller, due=due)))
                 kept = journal.set_skill_status(name, skill.version, "active", reason)
-                self._returns(kept)
-            return kept
+                return self._returned(kept)
+
+    def _returned(self, skill: Skill) -> Skill:
+        """Take in a version that is active again. It stands where it stood, as if the home were opened anew; what did
+        better in one of its cases may have gone meanwhile."""
+        here = self._world(skill.fingerprint)
+        cases = tuple(replace(c, successor="") if c.successor not in here else c for c in skill.cases)
+        skill = self.home.journal.rewrite_skill(replace(skill, cases=cases))
+        self._stands(skill)
+        self._read()
+        return skill
 
     def history(self, name: str) -> list[Transition]:
         """What happened to every version of a skill, oldest first. Raises `NotFoundError`."""
@@ -188,7 +197,7 @@ class Keeping(Admitting):
                 if skill.status == "active":
                     self._stands(passed)
                 else:
-                    self._returns(passed)
+                    passed = self._returned(passed)
             return Checked(passed, True, told, proof.trajectories)
 
     def _to_verify(self, name: str, version: int | None) -> Skill:

@@ -88,11 +88,6 @@ class Standing:
                         self._pass_on(key)
         self.home.journal.afterwards(self._settled, self._undone)
 
-    def _returns(self, skill: Skill) -> None:
-        """Take in a version that is active again: it stands where it stood, as if the home were opened anew."""
-        self._stands(skill)
-        self._read()
-
     def _pass_on(self, key: Key) -> None:
         """The next who does the same has it now."""
         heir = next((id for id, s in self._skills.items() if key in self._keys_in(s)), None)
