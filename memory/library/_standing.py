@@ -10,11 +10,12 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from habilis.core import Embedder, HabilisError, InputError, Kind, NotFoundError, Program, Skill, VectorIndex
 from habilis.memory.home import Home
 from habilis.memory.index import Synced, sync_index
-from habilis.memory.library.merging import plains, shape
+from habilis.memory.library.merging import Plain, plains, shape
 from habilis.memory.library.recall import Recall, skill_texts
 from habilis.memory.library.similarity import normalise
 
@@ -40,8 +41,9 @@ class Standing:
         self._lock = threading.RLock()
         self._recall = Recall(embedder, index)
         self._skills: dict[str, Skill] = {}  # active, by name@version
-        self._keys: dict[Key, str] = {}  # what a skill does, to the one who does it
-        self._key_of: dict[str, Key] = {}
+        self._keys: dict[Key, str] = {}  # what a skill does in a case, to the one who does it
+        # What follows from the text of a version, which never changes.
+        self._keys_of: dict[str, tuple[Key, ...]] = {}
         self._shape_of: dict[str, Key | None] = {}
 
     # ------------------------------------------------------------------ the view
@@ -53,10 +55,17 @@ class Standing:
             return self._sync()
 
     def _read(self) -> None:
+        self._forget()
         self._skills = {skill_id(s): s for s in self.home.journal.skills() if self._ours(s)}
         self._keys = {}
         for id, skill in self._skills.items():
-            self._keys.setdefault(self._key(skill), id)
+            for key in self._keys_in(skill):
+                self._keys.setdefault(key, id)
+
+    def _forget(self) -> None:
+        """What was worked out from versions that may have been taken back: another may get their number."""
+        self._keys_of.clear()
+        self._shape_of.clear()
 
     def _sync(self) -> Synced:
         everyone = self.home.journal.skills()
@@ -70,12 +79,22 @@ class Standing:
             id = skill_id(skill)
             if skill.status == "active":
                 self._skills[id] = skill
-                self._keys.setdefault(self._key(skill), id)
+                for key in self._keys_in(skill):
+                    self._keys.setdefault(key, id)
             else:
                 self._skills.pop(id, None)
-                if self._keys.get(self._key(skill)) == id:
-                    del self._keys[self._key(skill)]
+                for key in self._keys_in(skill):
+                    if self._keys.get(key) == id:
+                        self._pass_on(key)
         self.home.journal.afterwards(self._settled, self._undone)
+
+    def _pass_on(self, key: Key) -> None:
+        """The next who does the same has it now."""
+        heir = next((id for id, s in self._skills.items() if key in self._keys_in(s)), None)
+        if heir is None:
+            del self._keys[key]
+        else:
+            self._keys[key] = heir
 
     def _settled(self) -> None:
         with self._lock:
@@ -147,32 +166,44 @@ class Standing:
         """Every version of a skill, whatever its status."""
         return [s for s in self.home.journal.skills(None, name) if self._ours(s)]
 
-    def _key(self, skill: Skill) -> Key:
+    def _keys_in(self, skill: Skill) -> tuple[Key, ...]:
+        """What a skill does, case by case, and as a whole at the end."""
         id = skill_id(skill)
-        if id not in self._key_of:
+        if id not in self._keys_of:
             try:
-                self._key_of[id] = twin_key(skill)
-            except InputError:
-                self._key_of[id] = (id,)  # stored by someone else, and no Python: like no other
-        return self._key_of[id]
+                own = [_plainly(skill, plain) for plain in plains(skill)] if skill.cases else []
+                self._keys_of[id] = tuple(map(twin_key, (*own, skill)))
+            except (InputError, KeyError, ValueError):
+                self._keys_of[id] = ((id,),)  # stored by someone else, and no Python: like no other
+        return self._keys_of[id]
 
     def _shape(self, skill: Skill) -> Key | None:
         """What all cases of a skill have in common; None where it is like no other."""
         id = skill_id(skill)
         if id not in self._shape_of:
-            try:
-                found = shape(plains(skill)[0])
-            except (InputError, KeyError, ValueError):
-                found = None
-            own = (skill.fingerprint, skill.tools, skill.evidence.level)
-            self._shape_of[id] = None if found is None else (*own, found.key)
-        return self._shape_of[id]
+            self._shape_of[id] = _shape_key(skill)
+        found = self._shape_of[id]
+        return None if found is None else (skill.fingerprint, skill.tools, skill.evidence.level, found)
 
 
 def skill_id(skill: Skill) -> str:
     """The id of a version. A version's texts never change, so its vectors never go stale; whoever shares the index (the
     catalogue of augmentations) names skills the same way."""
     return f"{skill.name}@{skill.version}"
+
+
+def _plainly(skill: Skill, plain: Plain) -> Skill:
+    """One case of a skill as a skill of its own."""
+    program = replace(skill.program, source=plain.source, parameters=plain.parameters)
+    return replace(skill, program=program, goal_template=plain.goal_template, cases=())
+
+
+def _shape_key(skill: Skill) -> Key | None:
+    try:
+        found = shape(plains(skill)[0])
+    except (InputError, KeyError, ValueError):
+        return None
+    return None if found is None else found.key
 
 
 def twin_key(skill: Skill) -> Key:

@@ -13,11 +13,12 @@ with one of its choices filled in (`plains`), the program is again the one that 
 from __future__ import annotations
 
 import ast
+import keyword
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
-from habilis.core import Case, Json, Parameter, Program, Skill
+from habilis.core import Case, Fact, InputError, Json, Parameter, Program, Skill
 from habilis.memory.library._programs import (
     Edit,
     edited,
@@ -25,18 +26,25 @@ from habilis.memory.library._programs import (
     holes,
     last_action,
     literal,
+    named,
     one_function,
     parsed,
     skill_calls,
     span,
     statements,
+    tree_of,
 )
-from habilis.memory.library.similarity import normalise
+from habilis.memory.library.similarity import normalise, normalised_source
 
 __all__ = ["Merged", "Plain", "Shape", "generalise", "plains", "redirect", "shape"]
 
 _LONGEST = 80  # characters of a name
 _WIDTH = 90  # characters of a table on one line
+_LARGEST = 100_000  # characters of a program; what is larger is like no other
+_GIVEN = frozenset({"world", "skills", "tools"})  # what a program finds, and must not be named after
+_COMMENT = re.compile(r"#[^\r\n]*")
+_HOLDER = re.compile(r"\{(\w+)\}")
+_PART = re.compile(r"part(_\d+)?")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -58,7 +66,7 @@ class Shape:
 
     key: tuple[object, ...]
     constants: tuple[str | int, ...]  # of the program, in the order of its text
-    goals: tuple[str, ...]  # of the goal
+    goals: tuple[str, ...]  # of the goal, without quotes and escapes
 
 
 @dataclass(frozen=True)
@@ -81,42 +89,43 @@ def plains(skill: Skill) -> list[Plain]:
     found = []
     for case in skill.cases:
         given = {name: case.args[name] for name in choices}
-        goal, doc = skill.goal_template, skill.doc
-        for name, value in given.items():
-            goal = goal.replace(f'"{{{name}}}"', _in_goal(str(value)))
-            doc = doc.replace(f"{{{name}}}", str(value).lstrip("#").replace("_", " "))
+        told = {name: str(value).lstrip("#").replace("_", " ") for name, value in given.items()}
+        doc = _HOLDER.sub(lambda m, told=told: told.get(m[1], m[0]), skill.doc)  # type: ignore[misc]
+        goal = _goal_filled(skill.goal_template, given)
         source = _filled(program.source, given, kept)
         found.append(Plain(skill.name, doc, source, goal, kept, replace(case, args={})))
     return found
 
 
 def shape(plain: Plain) -> Shape | None:
-    """The shape of a program; None where it is anything but one plain function."""
-    function = one_function(plain.source)
+    """The shape of a program; None where it is anything but one plain function, or too long."""
+    function = one_function(plain.source) if len(plain.source) <= _LARGEST else None
     if function is None:
         return None
-    tree = ast.parse(normalise(plain.source)[0])
+    try:
+        tree = ast.parse(normalise(plain.source)[0])
+        goals = tuple(_plain_text(match[1]) for match in _constants(plain))
+    except (InputError, SyntaxError, ValueError):
+        return None
     spots, blank = holes(function), tree.body[0]
     assert isinstance(blank, ast.FunctionDef)
     for node in holes(blank):
         node.value = "?" if isinstance(node.value, str) else 0
-    goal = plain.goal_template
-    for i, parameter in enumerate(plain.parameters):
-        goal = goal.replace("{" + parameter.name + "}", f"{{{i}}}")
-    parameters = tuple((p.type, repr(p.default), p.required) for p in plain.parameters)
+    goal = edited(plain.goal_template, [(*match.span(), '"?"') for match in _constants(plain)])
+    parameters = tuple((*astuple(p), repr(p.default)) for p in plain.parameters)  # 1 is True, and not the same
     return Shape(
-        (ast.unparse(tree), _QUOTED.sub('"?"', goal), parameters),
+        (ast.unparse(tree), goal, parameters),
         tuple(node.value for node in spots),  # type: ignore[misc]  # texts and whole numbers only
-        tuple(match[1] for match in _QUOTED.finditer(goal)),
+        goals,
     )
 
 
 def generalise(members: Sequence[Plain], *, name: str | None = None, taken: Iterable[str] = ()) -> Merged | None:
     """The least general program that is each of these in one of its cases.
 
-    None where they differ in more than constants, or two have the same goal: then one is a duplicate of the other, or
-    another way to it. ``name``: what it is called; by default made of the words that theirs share, and of none that is
-    ``taken``.
+    None where they differ in more than constants, or two have the same goal (then one is a duplicate of the other, or
+    another way to it), or where what comes apart again would not be just what was put together. ``name``: what it is
+    called; by default made of the words that theirs share, and of none that is ``taken``.
     """
     shapes = [s for s in map(shape, members) if s is not None]
     if len(shapes) < 2 or len(shapes) < len(members) or len({s.key for s in shapes}) > 1:
@@ -135,12 +144,10 @@ def generalise(members: Sequence[Plain], *, name: str | None = None, taken: Iter
     parts = dict(zip(follow, _fresh("part", len(follow), used), strict=True))
     names: dict[tuple[str | int, ...], str] = {**choices, **parts}
 
-    parameters = tuple(
-        Parameter(choices[c], "str", _plain_text(c[0]), False, "which", tuple(map(_plain_text, dict.fromkeys(c))))
-        for c in chosen
-    )
-    keys = [tuple(_plain_text(c[i]) for c in chosen) for i in range(len(members))]
+    parameters = tuple(Parameter(choices[c], "str", c[0], False, "which", tuple(dict.fromkeys(c))) for c in chosen)
+    keys = [tuple(c[i] for c in chosen) for i in range(len(members))]
     calls = tuple(sorted({called for _, called in skill_calls(first.source)}))
+    taken = {*taken, *used, *_GIVEN}
     name = name or _shared_name([m.name for m in members], last_action(function), calls, taken)
     edits: list[Edit] = [
         (*span(first.source, spot), names[column])
@@ -150,28 +157,85 @@ def generalise(members: Sequence[Plain], *, name: str | None = None, taken: Iter
     edits += _renamed(first.source, function, [m.source for m in members], used)
     table = _table(list(choices.values()), keys, list(parts.values()), list(zip(*follow, strict=True)))
     edits += headed(first.source, function, name, [*first.parameters, *parameters], table)
-    template = iter(goals)
-    goal = _QUOTED.sub(
-        lambda m: f'"{{{choices[c]}}}"' if (c := next(template)) in choices else m[0], first.goal_template
+    goal = edited(
+        first.goal_template,
+        [
+            (*match.span(), f'"{{{choices[c]}}}"')
+            for match, c in zip(_constants(first), goals, strict=True)
+            if c in choices
+        ],
     )
     cases = [
         replace(m.case, args={p.name: value for p, value in zip(parameters, key, strict=True)})
         for m, key in zip(members, keys, strict=True)
     ]
     program = Program(name, edited(first.source, edits), (*first.parameters, *parameters), calls)
-    return Merged(program, goal, _shared_doc([m.doc for m in members], list(choices.values())), tuple(cases))
+    merged = Merged(program, goal, _shared_doc([m.doc for m in members], list(choices.values())), tuple(cases))
+    return merged if _gives_back(merged, members) else None
+
+
+def _gives_back(merged: Merged, members: Sequence[Plain]) -> bool:
+    """Whether it comes apart as it was put together: a text may be written in more ways than are thought of here."""
+    given = tuple(p for p in merged.program.parameters if p.choices)
+    kept = tuple(p for p in merged.program.parameters if not p.choices)
+    try:
+        for member, case in zip(members, merged.cases, strict=True):
+            choices = {p.name: case.args[p.name] for p in given}
+            source = _filled(merged.program.source, choices, kept)
+            if _goal_filled(merged.goal_template, choices) != member.goal_template:
+                return False
+            if normalised_source(source) != normalised_source(member.source):
+                return False
+    except InputError:
+        return False
+    return True
 
 
 def redirect(source: str, old: str, new: str, choices: Mapping[str, Json]) -> str:
-    """A program that calls ``skills.new`` with these choices wherever it called ``skills.old``."""
+    """A program that calls ``skills.new`` with these choices wherever it called ``skills.old``.
+
+    Raises `InputError` where it might call it in another way, which nothing in its text tells.
+    """
+    for written in (literal, repr):  # within an f-string only one sort of quotes may do
+        try:
+            found = _redirected(source, old, new, ", ".join(f"{n}={written(v)}" for n, v in choices.items()))
+            left = {called for _, called in skill_calls(found)}
+        except InputError:
+            continue
+        if old not in left or old == new:
+            return found
+    raise InputError(f"it cannot be told how this program calls {old}: {source[:200]!r}")
+
+
+def _redirected(source: str, old: str, new: str, given: str) -> str:
+    tree = tree_of(source)
+    called = {id(call.func): call for call in ast.walk(tree) if isinstance(call, ast.Call)}
+    plain = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     edits: list[Edit] = []
-    given = ", ".join(f"{name}={literal(value)}" for name, value in choices.items())
-    for call, called in skill_calls(source):
-        if called == old:
-            _, end = span(source, call.func)
-            close = span(source, call)[1] - 1
-            bare = source[end + 1 : close].strip()
-            edits += [(end - len(old), end, new), (close, close, f", {given}" if bare and given else given)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id == "skills" and id(node) not in plain:
+            raise InputError("it hands its skills on")
+        if not isinstance(node, ast.Attribute) or node.attr != old:
+            continue
+        if not isinstance(node.value, ast.Name) or node.value.id != "skills":
+            continue
+        start, end = span(source, node)
+        if not source[start:end].startswith("skills") or not source[start:end].endswith(old):
+            raise InputError("this Python does not say where in a text it stands")  # within f-strings, before 3.12
+        call = called.get(id(node))
+        if call is None:  # not called here, but handed on
+            edits.append((start, end, f"(lambda *args, **more: skills.{new}(*args, **more, {given}))"))
+            continue
+        edits.append((end - len(old), end, new))
+        close = span(source, call)[1] - 1
+        inner = [*call.args, *(keyword.value for keyword in call.keywords)]
+        first, last = min((span(source, a)[0] for a in inner), default=close), 0
+        last = max((span(source, a)[1] for a in inner), default=source.index("(", end) + 1)
+        if last > close:  # a generator alone shares its brackets with the call
+            edits += [(first, first, "("), (last, last, f", {given})")]
+        else:
+            rest = _COMMENT.sub("", source[last:close])
+            edits.append((close, close, f", {given}" if inner and "," not in rest else given))
     return edited(source, edits)
 
 
@@ -200,15 +264,11 @@ def _filled(source: str, choices: Mapping[str, Json], parameters: Sequence[Param
     function = parsed(source)
     values: dict[str, Json] = dict(choices)
     edits: list[Edit] = []
-    first = statements(function)[0]
-    table = _looked_up(first)
+    table = _looked_up(statements(function)[:1], choices)
     removed = (-1, -1)
     if table is not None:
-        names, rows = table
-        keys = tuple(choices.values())
-        row = rows[keys if len(keys) > 1 else keys[0]]
-        values |= dict(zip(names, row if len(names) > 1 else (row,), strict=True))
-        start, end = span(source, first)
+        values |= table
+        start, end = span(source, statements(function)[0])
         removed = (start, end + len(source[end:]) - len(source[end:].lstrip()))  # up to the next statement
         edits.append((*removed, ""))
     for node in ast.walk(function):
@@ -219,29 +279,39 @@ def _filled(source: str, choices: Mapping[str, Json], parameters: Sequence[Param
     return edited(source, [*edits, *headed(source, function, function.name, parameters)])
 
 
-def _looked_up(statement: ast.stmt) -> tuple[list[str], dict[object, Json]] | None:
-    """The names that ``a, b = {…}[kind]`` gives a value, and the table, if the statement is one."""
+def _looked_up(first: Sequence[ast.stmt], choices: Mapping[str, Json]) -> dict[str, Json] | None:
+    """What ``part, part_2 = {…}[kind]`` gives those names with these choices, if the statement is one."""
+    statement = first[0] if first else None
     if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
         return None
     if not isinstance(statement.value, ast.Subscript) or not isinstance(statement.value.value, ast.Dict):
         return None
-    target = statement.targets[0]
-    nodes = target.elts if isinstance(target, ast.Tuple) else [target]
-    names = [node.id for node in nodes if isinstance(node, ast.Name)]
-    return (names, ast.literal_eval(statement.value.value)) if len(names) == len(nodes) else None
+    names, asked = _names(statement.targets[0]), _names(statement.value.slice)
+    if names is None or asked != list(choices) or not all(map(_PART.fullmatch, names)):
+        return None
+    try:
+        rows = ast.literal_eval(statement.value.value)
+        row = rows[tuple(choices.values()) if len(choices) > 1 else next(iter(choices.values()))]
+        return dict(zip(names, row if len(names) > 1 else (row,), strict=True))
+    except (ValueError, TypeError, LookupError):
+        return None  # the program's own
+
+
+def _names(node: ast.expr) -> list[str] | None:
+    """The names that an expression consists of; None where it is more."""
+    nodes = node.elts if isinstance(node, ast.Tuple) else [node]
+    names = [n.id for n in nodes if isinstance(n, ast.Name)]
+    return names if len(names) == len(nodes) else None
 
 
 def _renamed(source: str, function: ast.FunctionDef, sources: Sequence[str], used: set[str]) -> list[Edit]:
     """Helper functions that are named after one of the cases get a name that fits all."""
     orders = [list(normalise(one)[1]) for one in sources]
-    inner = {n.name: n for n in ast.walk(function) if isinstance(n, ast.FunctionDef) and n is not function}
-    apart = [name for i, name in enumerate(orders[0]) if name in inner and len({order[i] for order in orders}) > 1]
+    inner = [n for n in ast.walk(function) if isinstance(n, ast.FunctionDef) and n is not function]
+    names = {node.name for node in inner}
+    apart = [name for i, name in enumerate(orders[0]) if name in names and len({order[i] for order in orders}) > 1]
     new = dict(zip(apart, _fresh("helper", len(apart), used), strict=True))
-    edits: list[Edit] = []
-    for name, node in inner.items():
-        if name in new:
-            start = source.index(name, span(source, node)[0])
-            edits.append((start, start + len(name), new[name]))
+    edits: list[Edit] = [(*named(source, node), new[node.name]) for node in inner if node.name in new]
     edits += [(*span(source, n), new[n.id]) for n in ast.walk(function) if isinstance(n, ast.Name) and n.id in new]
     return edits
 
@@ -268,7 +338,7 @@ def _shared_name(names: Sequence[str], action: str, calls: Sequence[str], taken:
     stem = "_".join([*before, *after]) or "do"
     if not after and action:
         stem = f"{stem}_by_{action}"
-    stem = stem if stem.isidentifier() else f"do_{stem}"
+    stem = stem if stem.isidentifier() and not keyword.iskeyword(stem) else f"do_{stem}"
     used, start = set(taken), "_".join([*before, ""])
     with_ = [f"{stem}_with_{called.removeprefix(start)}"[:_LONGEST] for called in calls[:1]]
     return next((name for name in (stem, *with_) if name not in used), None) or _fresh(stem, 1, used)[0]
@@ -295,8 +365,16 @@ def _shared(rows: Sequence[Sequence[str]]) -> tuple[list[str], list[str]]:
     return list(first[:before]), list(first[len(first) - after :])
 
 
-def _in_goal(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _constants(plain: Plain) -> list[re.Match[str]]:
+    """The texts in a goal's template that follow no parameter."""
+    own = [f"{{{p.name}}}" for p in plain.parameters]
+    return [m for m in _QUOTED.finditer(plain.goal_template) if not any(name in m[1] for name in own)]
+
+
+def _goal_filled(template: str, choices: Mapping[str, Json]) -> str:
+    """A goal's template with the choices in place of their names, written as goals are."""
+    quoted = {name: str(Fact("", (str(value),)))[1:-1] for name, value in choices.items()}
+    return _QUOTED.sub(lambda m: quoted.get(m[1][1:-1], m[0]) if m[1][:1] == "{" else m[0], template)
 
 
 def _plain_text(quoted: str) -> str:

@@ -6,11 +6,14 @@ import ast
 import io
 import tokenize
 from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 
 from habilis.core.errors import InputError
 
 __all__ = ["normalise", "normalised_source", "shingle_jaccard"]
 
+_SMALL = 100_000  # characters of a source up to which its form is kept in memory
 _SKIP = frozenset((tokenize.NEWLINE, tokenize.NL, tokenize.COMMENT, tokenize.ENDMARKER, tokenize.ENCODING))
 
 
@@ -22,16 +25,22 @@ def normalised_source(source: str) -> str:
 
 def normalise(source: str) -> tuple[str, Mapping[str, str]]:
     """The same, with the new name of each name."""
+    return _remembered(source) if len(source) <= _SMALL else _normalised(source)
+
+
+def _normalised(source: str) -> tuple[str, Mapping[str, str]]:
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        binder = _Binder()
+        binder.visit(tree)
+        renaming = {name: f"_v{i}" for i, name in enumerate(binder.bound)}
+        renamed = _Renamer(renaming).visit(tree)
+        return ast.unparse(ast.fix_missing_locations(renamed)), MappingProxyType(renaming)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # nested too deep, or too large a number
         raise InputError(f"this is not a Python program: {error}") from error
-    binder = _Binder()
-    binder.visit(tree)
-    names = binder.bound
-    renaming = {name: f"_v{i}" for i, name in enumerate(names)}
-    renamed = _Renamer(renaming).visit(tree)
-    return ast.unparse(ast.fix_missing_locations(renamed)), renaming
+
+
+_remembered = lru_cache(maxsize=256)(_normalised)
 
 
 def shingle_jaccard(a: str, b: str, k: int = 5) -> float:
