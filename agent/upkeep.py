@@ -14,7 +14,7 @@ from habilis.agent.lifting import lift
 from habilis.agent.meter import SearchMeter
 from habilis.agent.parts import Parts
 from habilis.agent.regression import Regression, skills_by_fact
-from habilis.core import BudgetExceeded, Draft, Goal, Ledger, Skill, WorldSpec
+from habilis.core import BudgetExceeded, Draft, Goal, Ledger, Skill, SkillError, WorldError, WorldSpec
 from habilis.memory.contracts import ContractBook
 
 _VERIFIED = 16  # skills that are verified again in one go; the rest waits for the next
@@ -52,12 +52,12 @@ def keep_up(parts: Parts, ledger: Ledger, seed: int) -> Kept:
     promoted: tuple[Skill, ...] = ()
     carried: tuple[Skill, ...] = ()
     if library.verifier is not None:
-        if not seed and library.fingerprint is not None:  # at the beginning of a life
-            moved = library.carry_over(parts.world.spec.name, ledger=ledger)
-            carried = moved.skills
-            for trajectory in moved.trajectories:
-                book.learn(trajectory)
         try:
+            if not seed and library.fingerprint is not None:  # at the beginning of a life
+                moved = library.carry_over(parts.world.spec.name, ledger=ledger)
+                carried = moved.skills
+                for trajectory in moved.trajectories:
+                    book.learn(trajectory)
             for skill in [s for s in library.due() if not s.tools][:_VERIFIED]:
                 if skill.name not in library.active():
                     continue  # it went with one that failed
@@ -75,4 +75,6 @@ def keep_up(parts: Parts, ledger: Ledger, seed: int) -> Kept:
                     book.learn(trajectory)
         except BudgetExceeded:
             pass  # the next round goes on
+        except (WorldError, SkillError) as error:  # what was done until here stands
+            parts.events.emit("warning", None, message=f"the upkeep of the library was cut short: {error}")
     return Kept(tuple(verified), promoted, tuple(quarantined), library.prune(), carried)

@@ -5,15 +5,26 @@ the wording of prompts.
 May import `habilis.core` only. The journal is the only source of truth; the index is derived from it.
 """
 
-from habilis.memory.embedding import fetch_embedder, open_embedder
+from habilis.memory.embedding import EndpointEmbedder, fetch_embedder, open_embedder
 from habilis.memory.home import Home, default_home
-from habilis.memory.index import ChromaIndex, MemoryIndex, sync_index, text_id
+from habilis.memory.index import (
+    ChromaIndex,
+    ChromaServerIndex,
+    FaissIndex,
+    MemoryIndex,
+    open_index,
+    sync_index,
+    text_id,
+)
 from habilis.memory.journal import Journal, ModelRecord, RunRecord, Transition, UseRecord
-from habilis.memory.library import Hit, SkillLibrary, normalised_source, shingle_jaccard, skill_text
+from habilis.memory.library import Hit, SkillLibrary, normalised_source, shingle_jaccard, skill_of, skill_text
 from habilis.memory.wheels import cache_dir, fetch_wheel
 
 __all__ = [
     "ChromaIndex",
+    "ChromaServerIndex",
+    "EndpointEmbedder",
+    "FaissIndex",
     "Hit",
     "Home",
     "Journal",
@@ -29,7 +40,9 @@ __all__ = [
     "fetch_wheel",
     "normalised_source",
     "open_embedder",
+    "open_index",
     "shingle_jaccard",
+    "skill_of",
     "skill_text",
     "sync_index",
     "text_id",

@@ -21,7 +21,17 @@ from habilis.memory.journal import RUN_STATUSES, SKILL_STATUSES
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("core", "worlds", "memory", "tools", "agent", "trainer")
-HEAVY = ("torch", "chromadb", "transformers", "openai", "langchain", "langchain_core", "onnxruntime", "numpy")
+HEAVY = (
+    "torch",
+    "chromadb",
+    "faiss",
+    "transformers",
+    "openai",
+    "langchain",
+    "langchain_core",
+    "onnxruntime",
+    "numpy",
+)
 ROOF = "the roof"
 MAY_IMPORT = {
     "core": set(),

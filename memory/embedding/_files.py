@@ -1,4 +1,5 @@
-"""What embedders read from files: tokenizers, and the digest that names their weights; and unit rows."""
+"""What embedders read from files: tokenizers, and the digest that names their weights; unit rows; and texts that
+can be encoded."""
 
 from __future__ import annotations
 
@@ -20,6 +21,11 @@ def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     unit: NDArray[np.float32] = (rows / np.where(norms > 0, norms, 1.0)).astype(np.float32)
     return unit
+
+
+def whole(text: str) -> str:
+    """Without half characters (lone surrogates), which observations may hold and no tokenizer takes."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def open_tokenizer(path: Path) -> Any:

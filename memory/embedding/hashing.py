@@ -38,10 +38,10 @@ class HashEmbedder:
             for feature, weight in _features(text):
                 counts[feature] = counts.get(feature, 0.0) + weight
             for feature, weight in counts.items():
-                code = zlib.crc32(feature.encode())
+                code = zlib.crc32(feature.encode("utf-8", "replace"))
                 row[code % self.dim] += weight**0.5 * (1 if code >> 31 else -1)
             if not row.any():
-                row[zlib.crc32(text.encode()) % self.dim] = 1.0
+                row[zlib.crc32(text.encode("utf-8", "replace")) % self.dim] = 1.0
         return unit_rows(result)
 
 

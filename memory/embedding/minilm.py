@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from habilis.core.errors import ModelError
 from habilis.core.extras import need
-from habilis.memory.embedding._files import digest, open_tokenizer, unit_rows
+from habilis.memory.embedding._files import digest, open_tokenizer, unit_rows, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +53,7 @@ class MiniLmEmbedder:
                 result[i] = result[seen[text]]
                 continue
             seen[text] = i
-            ids = np.array([self._tokenizer.encode(text).ids], dtype=np.int64)
+            ids = np.array([self._tokenizer.encode(whole(text)).ids], dtype=np.int64)
             feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
             hidden = self._session.run(None, feed)[0]  # (1, tokens, 384)
             result[i] = hidden[0].mean(axis=0)

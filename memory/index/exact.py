@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from habilis.core.augmentation import Kind
 from habilis.core.protocols import Neighbour
-from habilis.memory.index._vectors import best, checked
+from habilis.memory.index._vectors import Rows, best, checked, checked_query
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,39 +16,40 @@ if TYPE_CHECKING:
 
 
 class MemoryIndex:
-    """Vectors in memory, searched one by one: exact, and fast enough for some ten thousand."""
+    """Vectors in memory, compared one by one: exact, and fast enough for some ten thousand. Nothing is kept on disk, so
+    it is filled anew, and every text embedded again, whenever it is opened."""
 
     def __init__(self, dim: int) -> None:
         self.dim = dim
-        self._rows: dict[Kind, dict[str, NDArray[np.float32]]] = {}
+        self._rows: dict[Kind, Rows] = {}
         self._lock = threading.Lock()
 
     def upsert(self, kind: Kind, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
-        rows = checked(ids, vectors, self.dim).copy()
+        """``vectors``: (n, dim) float32 unit rows; an id that is there gets the new vector."""
+        rows = checked(ids, vectors, self.dim)
         with self._lock:
-            self._rows.setdefault(kind, {}).update(zip(ids, rows, strict=True))
+            if kind not in self._rows:
+                self._rows[kind] = Rows(self.dim)
+            self._rows[kind].put(ids, rows)
 
     def delete(self, kind: Kind, ids: Sequence[str]) -> None:
+        """Ids that are not there are ignored."""
         with self._lock:
-            for id in ids:
-                self._rows.get(kind, {}).pop(id, None)
+            if kind in self._rows:
+                self._rows[kind].drop(ids)
 
     def query(self, kinds: Set[Kind], vector: NDArray[np.float32], k: int) -> list[Neighbour]:
-        import numpy as np
-
-        found: list[Neighbour] = []
-        query = checked(("query",), vector.reshape(1, -1), self.dim)[0]
+        """The ``k`` nearest of these kinds, best first; ``score`` is the cosine similarity."""
+        query = checked_query(vector, self.dim)[0]
         with self._lock:
-            for kind in sorted(kinds):
-                rows = self._rows.get(kind, {})
-                if rows:
-                    scores = np.stack(list(rows.values())) @ query
-                    found += [Neighbour(kind, id, float(s)) for id, s in zip(rows, scores, strict=True)]
+            found = [
+                n for kind in sorted(kinds) if kind in self._rows for n in self._rows[kind].nearest(kind, query, k)
+            ]
         return best(found, k)
 
     def ids(self, kind: Kind) -> set[str]:
         with self._lock:
-            return set(self._rows.get(kind, {}))
+            return set(self._rows.get(kind, ()))
 
     def close(self) -> None:
         """Nothing to give back."""

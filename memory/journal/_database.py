@@ -83,8 +83,12 @@ class Database:
                     self._connection.execute("COMMIT" if depth == 0 else f"RELEASE s{depth}")
             except BaseException:
                 self._undo(depth)
-                self._committed.clear()
-                self._call(self._undone)
+                if depth == 0:
+                    self._committed.clear()
+                    self._call(self._undone)
+                else:  # the outer one goes on: what it did before stands, and may be taken back yet
+                    for undone in list(self._undone):
+                        undone()
                 raise
             finally:
                 self._depth = depth
@@ -95,7 +99,8 @@ class Database:
 
     def afterwards(self, committed: Callable[[], None], undone: Callable[[], None]) -> None:
         """What is to be done once the transaction in hand is durable, or after it was taken back, all or in part:
-        for whoever keeps a view of the journal. Each is called once, however often it was asked for."""
+        for whoever keeps a view of the journal. Each is called once for each of these, however often it was asked
+        for."""
         with self._lock:
             for known, wanted in ((self._committed, committed), (self._undone, undone)):
                 if wanted not in known:

@@ -8,7 +8,7 @@ calls what has been taken in calls the general one. Whatever is left is a new sk
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,7 +37,7 @@ _LEVELS = (EvidenceLevel.MODEL_JUDGED, EvidenceLevel.OBSERVED, EvidenceLevel.VER
 
 
 @dataclass(frozen=True)
-class _Rival:
+class Rival:
     """A standing skill with the same goal, in one of its cases."""
 
     skill: Skill
@@ -52,7 +52,7 @@ class Admitting(Standing):
     ) -> None:
         super().__init__(*args, **options)
         self.verifier, self.settings = verifier, settings or LibrarySettings()
-        self._goals_of: dict[str, dict[Key, Case]] = {}
+        self._goals_of: dict[str, dict[Key, int]] = {}
 
     def admit(self, skill: Skill, reason: str, *, ledger: Ledger | None = None) -> Skill:
         """Keep a skill, and return what is in the library now: compare name and version to see what became of it.
@@ -72,16 +72,17 @@ class Admitting(Standing):
             )
         ledger = ledger or Ledger()
         with self._lock:
-            twin = self._keys.get(twin_key(skill))
+            key = twin_key(skill)
+            twin = self._keys.get(key)
             if twin is not None:
-                return self._add_evidence(self._skills[twin], skill)
+                return self._add_evidence(self._skills[twin], key, skill)
             world = self._world(skill.fingerprint)
             closure([skill.name], {**world, skill.name: skill})
             if self.verifier is not None and not skill.evidence.trials:
                 skill = self._proven(skill, world, ledger)
             rival = self._rival(skill, world)
             fought = self._fought(skill, rival, ledger) if rival is not None else None
-            if rival is not None and fought is None and rival.skill.name != skill.name:
+            if rival is not None and fought is None and (rival.skill.cases or rival.skill.name != skill.name):
                 rival = None  # nobody can tell which is better: two ways to one goal
             if rival is not None and fought is not None and not fought.better:
                 return self._lost(skill, rival, fought)
@@ -91,21 +92,30 @@ class Admitting(Standing):
 
     # ------------------------------------------------------------------ what is known already
 
-    def _add_evidence(self, twin: Skill, skill: Skill) -> Skill:
-        to_twin = {
-            ours.name: theirs.name
-            for ours, theirs in zip(skill.program.parameters, twin.program.parameters, strict=True)
-        }
+    def _forget(self) -> None:
+        super()._forget()
+        self._goals_of.clear()
+
+    def _add_evidence(self, twin: Skill, key: Key, skill: Skill) -> Skill:
+        """``key``: what both do; the other may do it in one of its cases."""
+        number = self._keys_in(twin).index(key)
+        in_case = number < len(twin.cases)
+        choices = dict(twin.cases[number].args) if in_case else {}
+        theirs = [p for p in twin.program.parameters if not (in_case and p.choices)]
+        to_twin = {p.name: q.name for p, q in zip(skill.program.parameters, theirs, strict=True)}
         seen = {(t.seed, repr(sorted(t.args.items())), t.tier) for t in twin.evidence.trials}
         fresh = []
         for trial in skill.evidence.trials:
-            args = {to_twin.get(name, name): value for name, value in trial.args.items()}
+            args = {to_twin.get(name, name): value for name, value in trial.args.items()} | choices
             # The same trial run twice proves nothing more.
             if (trial.seed, repr(sorted(args.items())), trial.tier) not in seen:
                 fresh.append(replace(trial, args=args))
         level = max(twin.evidence.level, skill.evidence.level, key=_LEVELS.index)
         with self.home.journal.transaction():
             kept = self.home.journal.add_evidence(twin.name, twin.version, *fresh, level=level)
+            if FRESH in kept.evidence.contexts:  # the runs are counted there too
+                won = sum(t.ok for t in fresh)
+                kept = self.home.journal.rewrite_skill(counted(kept, FRESH, won, len(fresh) - won))
             self._stands(kept)
         return kept
 
@@ -123,37 +133,20 @@ class Admitting(Standing):
             )
         return proof.skill
 
-    def _rival(self, skill: Skill, world: Mapping[str, Skill]) -> _Rival | None:
+    def _rival(self, skill: Skill, world: Mapping[str, Skill]) -> Rival | None:
         if not self.settings.merge:
             return None
-        wanted = next(iter(self._goals(skill)), None)
+        wanted = next(iter(_goals(skill)), None)
         for other in world.values():
-            case = self._goals(other).get(wanted) if wanted is not None else None
-            if case is not None and not case.successor:
-                return _Rival(other, case)
+            id = skill_id(other)
+            if id not in self._goals_of:
+                self._goals_of[id] = _goals(other)
+            number = self._goals_of[id].get(wanted) if wanted is not None else None
+            if number is not None and not other.settings[number].successor:
+                return Rival(other, other.settings[number])
         return None
 
-    def _goals(self, skill: Skill) -> dict[Key, Case]:
-        """What a skill achieves, with its choices filled in and its other parameters numbered, case by case."""
-        id = skill_id(skill)
-        if id not in self._goals_of or skill.version == 0:
-            found: dict[Key, Case] = {}
-            try:
-                for plain in merging.plains(skill):
-                    goal = plain.goal_template
-                    for i, parameter in enumerate(plain.parameters):
-                        goal = goal.replace("{" + parameter.name + "}", f"{{{i}}}")
-                    found[goal, tuple((p.type, p.required) for p in plain.parameters)] = plain.case
-            except (InputError, KeyError, ValueError):
-                found = {}
-            if skill.cases:
-                found = dict(zip(found, skill.cases, strict=False))
-            if skill.version == 0:
-                return found
-            self._goals_of[id] = found
-        return self._goals_of[id]
-
-    def _fought(self, skill: Skill, rival: _Rival, ledger: Ledger) -> Duel | None:
+    def _fought(self, skill: Skill, rival: Rival, ledger: Ledger) -> Duel | None:
         """Who is better, where that can be told: both in the worlds that the newcomer was proven in."""
         if self.verifier is None or skill.tools or rival.skill.tools:
             return None
@@ -164,7 +157,7 @@ class Admitting(Standing):
         old = Side(rival.skill, rival.case.args, {s.name: s.program for s in closure(rival.skill.program.calls, world)})
         return duel(new, old, pairs[: max(3, self.settings.relift)], self.verifier, ledger)
 
-    def _lost(self, skill: Skill, rival: _Rival, fought: Duel) -> Skill:
+    def _lost(self, skill: Skill, rival: Rival, fought: Duel) -> Skill:
         """The one that is there stays; a duplicate of it counts as evidence, under its own arguments."""
         kept = rival.skill
         note = f"{skill.name} by {skill.origin or 'someone'} does not do better: {fought}"
@@ -184,7 +177,7 @@ class Admitting(Standing):
 
     # ------------------------------------------------------------------ what is new
 
-    def _kept(self, skill: Skill, reason: str, rival: _Rival | None, ledger: Ledger) -> Skill:
+    def _kept(self, skill: Skill, reason: str, rival: Rival | None, ledger: Ledger) -> Skill:
         world = self._world(skill.fingerprint)
         whole = rival is not None and not rival.skill.cases  # it makes way altogether
         if rival is not None and whole and skill.name != rival.skill.name:
@@ -192,7 +185,8 @@ class Admitting(Standing):
             if same and rival.skill.name not in skill.program.calls:
                 skill = _renamed(skill, rival.skill.name)
         known = world.get(skill.name)
-        if known is not None and (rival is None or known != rival.skill) and not _same_goal(known, skill):
+        replaced = rival.skill if rival is not None and whole else None
+        if known is not None and known != replaced and not _same_goal(known, skill):
             skill = _renamed(skill, self._free(skill.name))
         general = self._general(skill, rival.skill if rival is not None and whole else None, ledger)
         journal = self.home.journal
@@ -209,11 +203,13 @@ class Admitting(Standing):
                 why = f"{kept.name} does better for the same goal"
                 gone = journal.set_skill_status(rival.skill.name, rival.skill.version, "superseded", why)
                 self._stands(gone)
+                self._inherit({gone.name}, kept.fingerprint, kept.name)
             if rival is not None and not whole and rival.skill.name != kept.name:
+                outdone = self._skills[skill_id(rival.skill)]
                 cases = tuple(
-                    replace(c, successor=kept.name) if c.args == rival.case.args else c for c in rival.skill.cases
+                    replace(c, successor=kept.name) if c.args == rival.case.args else c for c in outdone.cases
                 )
-                mended = replace(self._skills[skill_id(rival.skill)], cases=cases)
+                mended = replace(outdone, cases=cases)
                 self._stands(journal.rewrite_skill(mended, f"{kept.name} does better for {dict(rival.case.args)}"))
         return self._skills[skill_id(kept)]
 
@@ -221,7 +217,7 @@ class Admitting(Standing):
         self, skill: Skill, outdone: Skill | None, ledger: Ledger
     ) -> tuple[Skill, list[tuple[Skill, Mapping[str, Json]]]] | None:
         """A standing skill with this one for a further case, and what vanishes in it, with its choices."""
-        if not self.settings.merge:
+        if not self.settings.merge or skill.cases:
             return None
         wanted = self._shape(replace(skill, version=0))
         self._shape_of.pop(skill_id(replace(skill, version=0)), None)
@@ -246,6 +242,9 @@ class Admitting(Standing):
             try:
                 gone = {s.name for s, _ in absorbed}
                 closure([merged.name], {n: s for n, s in world.items() if n not in gone} | {merged.name: merged})
+                for one, choices in absorbed:
+                    for caller in self.callers(one):
+                        merging.redirect(caller.program.source, one.name, merged.name, choices)
             except (InputError, LookupError):
                 continue
             if self._confirmed(merged, found.cases[-1], ledger):
@@ -273,12 +272,20 @@ class Admitting(Standing):
         self._stands(
             journal.set_skill_status(gone.name, gone.version, "superseded", f"it is {general.name} with {told}")
         )
+        self._inherit({gone.name}, general.fingerprint, general.name)
         for caller in callers:
             source = merging.redirect(caller.program.source, gone.name, general.name, choices)
             calls = tuple(sorted({general.name if c == gone.name else c for c in caller.program.calls}))
             program: Program = replace(caller.program, source=source, calls=calls)
             why = f"calls {general.name} in place of {gone.name}"
             self._store(replace(caller, program=program, due=why), why)
+
+    def _inherit(self, gone: Collection[str], fingerprint: str, heir: str) -> None:
+        """Cases that one of these did better are done better by another now, or ("") by none: then they count again."""
+        for skill in list(self._world(fingerprint).values()):
+            if any(case.successor in gone for case in skill.cases):
+                cases = tuple(replace(c, successor=heir) if c.successor in gone else c for c in skill.cases)
+                self._stands(self.home.journal.rewrite_skill(replace(skill, cases=cases)))
 
     def _store(self, skill: Skill, reason: str) -> Skill:
         """The next version of its name, in place of the active one."""
@@ -306,6 +313,29 @@ class Admitting(Standing):
         while f"{name}_{number}" in taken:
             number += 1
         return f"{name}_{number}"
+
+
+def counted(skill: Skill, context: str, successes: int, failures: int) -> Skill:
+    """The skill with these runs in a context. Verification runs that no context tells of yet are not forgotten."""
+    record = Record(skill.evidence.successes, skill.evidence.failures)
+    contexts = dict(skill.evidence.contexts) or ({FRESH: record} if record.runs else {})
+    known = contexts.get(context, Record())
+    contexts[context] = Record(known.successes + successes, known.failures + failures)
+    return replace(skill, evidence=replace(skill.evidence, contexts=contexts))
+
+
+def _goals(skill: Skill) -> dict[Key, int]:
+    """What a skill achieves, with its choices filled in and its other parameters numbered, to its case's number."""
+    found: dict[Key, int] = {}
+    try:
+        for number, plain in enumerate(merging.plains(skill)):
+            goal = plain.goal_template
+            for i, parameter in enumerate(plain.parameters):
+                goal = goal.replace("{" + parameter.name + "}", f"{{{i}}}")
+            found[goal, tuple((p.type, p.required) for p in plain.parameters)] = number
+    except (InputError, KeyError, ValueError):
+        return {}
+    return found
 
 
 def _same_goal(one: Skill, other: Skill) -> bool:
@@ -341,7 +371,9 @@ def _merged(base: Skill, skill: Skill, found: merging.Merged) -> Skill:
         base.evidence.failures + skill.evidence.failures,
         contexts,
     )
-    contract = clauses.merge([clauses.follow(base.contract, theirs), clauses.follow(skill.contract, mine)])
+    contract = clauses.merge(
+        [clauses.follow(base.contract, theirs), clauses.follow(skill.contract, mine)], evidence.successes
+    )
     program = replace(found.program, writer=base.program.writer)
     meta = {key: value for key, value in base.meta.items() if key != "material"}
     return replace(

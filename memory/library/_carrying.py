@@ -59,17 +59,19 @@ class Carrying(Relifting):
         """The active skills of worlds of this name with other rules, the latest of each name, callees first."""
         others = [s for s in self.home.journal.skills() if s.world == world and s.fingerprint != self.fingerprint]
         named = {s.name: s for s in others}
-        whole = {n: s for n, s in named.items() if set(s.program.calls) <= named.keys()}
-        try:
-            return closure(whole, named)
-        except (InputError, LookupError):
-            return list(whole.values())
+        found: dict[str, Skill] = {}
+        for name in named:
+            try:
+                found |= {s.name: s for s in closure([name], named)}
+            except (InputError, LookupError):
+                continue  # of several worlds' skills that share names, some may not fit together
+        return list(found.values())
 
     def _holds_here(self, skill: Skill, case: Case, ledger: Ledger, seed: int) -> Proof:
         assert self.verifier is not None
         assert self.fingerprint is not None
         parameters = tuple(
-            replace(p, default=case.args[p.name], choices=(case.args[p.name],)) if p.choices else p
+            replace(p, default=case.args[p.name], choices=(case.args[p.name],)) if p.name in case.args else p
             for p in skill.program.parameters
         )
         one = replace(
@@ -103,7 +105,7 @@ def _moved(skill: Skill, fingerprint: str, proofs: list[tuple[Case, Proof]]) -> 
     ]
     parameters = []
     for parameter in skill.program.parameters:
-        values = tuple(dict.fromkeys(c.args[parameter.name] for c in cases)) if parameter.choices else ()
+        values = tuple(dict.fromkeys(c.args[parameter.name] for c in cases if parameter.name in c.args))
         parameters.append(replace(parameter, choices=values, default=values[0]) if values else parameter)
     first = proven[0][1]
     return replace(
@@ -115,7 +117,7 @@ def _moved(skill: Skill, fingerprint: str, proofs: list[tuple[Case, Proof]]) -> 
         ),
         cost=round(sum(c.cost for c in cases) / len(cases), 3),
         cases=tuple(cases) if skill.cases else (),
-        contract=clauses.merge(one.contract for _, one in proven),
+        contract=clauses.merge((one.contract for _, one in proven), won),
         due="",
         meta={key: value for key, value in skill.meta.items() if key != "lost"},
     )

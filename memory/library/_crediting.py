@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from habilis.core import Json, Record, Skill
+from habilis.memory.library._admitting import counted
 from habilis.memory.library._carrying import Carrying
-from habilis.memory.library._keeping import counted
 
 IN_USE = "in use"  # the context of runs in the world that the agent lives in
 _DOUBTED = 2  # failures in use, more than successes there, after which a skill is verified again
@@ -84,12 +84,13 @@ class Crediting(Carrying):
             for skill in list(self._skills.values()):
                 outdone = skill.cases and all(c.successor for c in skill.cases)
                 if outdone and not self.callers(skill):
-                    gone += self.retire(skill.name, "outdone in all its cases, and called by none")
+                    gone += self._retire(skill, "outdone in all its cases, and called by none", "retired")
             accounts = self._accounts()
             for name, credit in sorted(accounts.items()):
-                if credit.harmful and name in self.active() and not self.callers(self.get(name)):
-                    why = f"tasks go worse with it: {credit.value:+.2f} ± {credit.spread:.2f} of success"
-                    gone += self.retire(name, why)
+                for skill in [s for s in self._skills.values() if s.name == name and credit.harmful]:
+                    if not self.callers(skill):
+                        why = f"tasks go worse with it: {credit.value:+.2f} ± {credit.spread:.2f} of success"
+                        gone += self._retire(skill, why, "retired")
             cap = self.settings.active_cap
             for fingerprint in sorted({s.fingerprint for s in self._skills.values()}):
                 world = self._world(fingerprint)
@@ -100,7 +101,7 @@ class Crediting(Carrying):
                     worth = {s.name: _usefulness(s, accounts.get(s.name, Credit())) for s in free}
                     least = min(free, key=lambda s: (worth[s.name], s.created, s.name))
                     why = f"more than {cap} skills are active, and it is of least use ({worth[least.name]:.2f})"
-                    gone += self.retire(least.name, why)
+                    gone += self._retire(least, why, "retired")
                     world = self._world(fingerprint)
         return tuple(gone)
 

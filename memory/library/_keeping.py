@@ -12,12 +12,11 @@ from habilis.core import (
     Ledger,
     NotFoundError,
     Parameter,
-    Record,
     Skill,
     Trajectory,
 )
 from habilis.memory.journal import Transition
-from habilis.memory.library._admitting import Admitting
+from habilis.memory.library._admitting import Admitting, counted
 from habilis.memory.library._standing import closure
 from habilis.memory.library.proving import FRESH, prove
 
@@ -44,17 +43,21 @@ class Keeping(Admitting):
             raise InputError(f"a skill leaves as 'retired' or 'quarantined', got {status!r}")
         if not isinstance(reason, str):
             raise InputError(f"a reason is a text, got {reason!r:.80}")
-        journal = self.home.journal
         with self._lock:
-            gone = [self.get(name)]
-            for skill in gone:  # grows while it is walked: callers of callers
-                gone += sorted((s for s in self.callers(skill) if s not in gone), key=lambda s: s.name)
-            with journal.transaction():
-                self._stands(journal.set_skill_status(name, gone[0].version, status, reason))
-                for skill in gone[1:]:
-                    why = f"calls {name}: {reason}"
-                    self._stands(journal.set_skill_status(skill.name, skill.version, "quarantined", why))
-            return tuple(s.name for s in gone)
+            return self._retire(self.get(name), reason, status)
+
+    def _retire(self, skill: Skill, reason: str, status: str) -> tuple[str, ...]:
+        journal = self.home.journal
+        name, gone = skill.name, [skill]
+        for one in gone:  # grows while it is walked: callers of callers
+            gone += sorted((s for s in self.callers(one) if s not in gone), key=lambda s: s.name)
+        with journal.transaction():
+            self._stands(journal.set_skill_status(name, skill.version, status, reason))
+            for one in gone[1:]:
+                why = f"calls {name}: {reason}"
+                self._stands(journal.set_skill_status(one.name, one.version, "quarantined", why))
+            self._inherit({s.name for s in gone}, skill.fingerprint, "")
+        return tuple(s.name for s in gone)
 
     def restore(self, name: str, reason: str, *, version: int | None = None) -> Skill:
         """Make a version (default: the newest) the active one again: also the way back to an older one.
@@ -97,8 +100,17 @@ class Keeping(Admitting):
                         due = f"version {skill.version} of {name} is back"
                         self._stands(journal.rewrite_skill(replace(caller, due=due)))
                 kept = journal.set_skill_status(name, skill.version, "active", reason)
-                self._stands(kept)
-            return kept
+                return self._returned(kept)
+
+    def _returned(self, skill: Skill) -> Skill:
+        """Take in a version that is active again. It stands where it stood, as if the home were opened anew; what did
+        better in one of its cases may have gone meanwhile."""
+        here = self._world(skill.fingerprint)
+        cases = tuple(replace(c, successor="") if c.successor not in here else c for c in skill.cases)
+        skill = self.home.journal.rewrite_skill(replace(skill, cases=cases))
+        self._stands(skill)
+        self._read()
+        return skill
 
     def history(self, name: str) -> list[Transition]:
         """What happened to every version of a skill, oldest first. Raises `NotFoundError`."""
@@ -142,13 +154,15 @@ class Keeping(Admitting):
             world = self._world(skill.fingerprint)
             closure([name], {**world, name: skill})
             programs = {s.name: s.program for s in closure(skill.program.calls, world)}
+            mine = self.settings.admission
+            trials = max(mine.trials, len(skill.cases))  # each case once
             proof = prove(
                 skill,
                 self.verifier,
                 programs,
                 ledger or Ledger(),
                 seed=seed,
-                settings=self.settings.admission,
+                settings=replace(mine, trials=trials, after_failure=max(trials, mine.after_failure)),
                 ignored=self.passing,
             )
             won = sum(t.ok for t in proof.trials)
@@ -179,7 +193,11 @@ class Keeping(Admitting):
                 if old is not None and old.version != skill.version:
                     why = f"version {skill.version} was verified"
                     self._stands(journal.set_skill_status(name, old.version, "superseded", why))
-                self._stands(journal.rewrite_skill(passed, told))
+                journal.rewrite_skill(passed, told)
+                if skill.status == "active":
+                    self._stands(passed)
+                else:
+                    passed = self._returned(passed)
             return Checked(passed, True, told, proof.trajectories)
 
     def _to_verify(self, name: str, version: int | None) -> Skill:
@@ -188,12 +206,6 @@ class Keeping(Admitting):
         if not found:
             raise NotFoundError.of("skill", name, {s.name for s in self.home.journal.skills(None)})
         return max(active if version is None and active else found, key=lambda s: s.version)
-
-
-def counted(skill: Skill, context: str, successes: int, failures: int) -> Skill:
-    record = skill.evidence.contexts.get(context, Record())
-    counted = Record(record.successes + successes, record.failures + failures)
-    return replace(skill, evidence=replace(skill.evidence, contexts={**skill.evidence.contexts, context: counted}))
 
 
 def _calls_alike(old: tuple[Parameter, ...], new: tuple[Parameter, ...]) -> bool:

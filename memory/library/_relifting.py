@@ -26,6 +26,7 @@ from habilis.core import (
     fill,
 )
 from habilis.memory.library import merging
+from habilis.memory.library._admitting import Rival
 from habilis.memory.library._keeping import Keeping
 from habilis.memory.library._standing import closure, skill_id
 from habilis.memory.library.duel import Side, duel
@@ -62,8 +63,8 @@ class Relifting(Keeping):
         seen: list[Trajectory] = []
         ledger = ledger or Ledger()
         with self._lock:
-            todo = [s.name for s in self.closure(names if names is not None else sorted(self.active()))]
-            wanted = set(names) if names is not None else set(todo)
+            wanted = list(names) if names is not None else sorted(self.active())
+            todo = [s.name for s in self.closure(wanted)]
             for name in todo:
                 if name not in wanted or name not in self.active():
                     continue
@@ -100,12 +101,13 @@ class Relifting(Keeping):
             draft = lifter.lift(goal, usable, ledger) if goal is not None else None
             if draft is None or draft.program.name in usable:
                 continue
-            if self._signature(draft.program, usable) in skill.meta.get("lost", []):
-                continue  # it lost already, calling the same versions
-            if _alike(draft.program.source, plain.source) or len(draft.program.parameters) != len(plain.parameters):
+            if len(draft.program.parameters) != len(plain.parameters):
                 continue
             try:
                 closure([draft.program.name], {**usable, draft.program.name: _of(skill, draft.program)})
+                alike = normalised_source(draft.program.source) == normalised_source(plain.source)
+                if alike or self._lost_already(skill, draft.program):
+                    continue
             except (InputError, NotFoundError):
                 continue
             case = replace(plain.case, sources=draft.sources, needs=draft.needs, material=_material(draft.meta))
@@ -114,19 +116,22 @@ class Relifting(Keeping):
             drafts.append((i, replace(new, parameters=draft.program.parameters), draft))
         if len(drafts) == len(plains) > 1:
             found = merging.generalise([p for _, p, _ in drafts], name=skill.name)
-            if found is not None:
+            same = found is not None and [p.name for p in found.program.parameters] == [
+                p.name for p in skill.program.parameters
+            ]  # else whoever calls it could not call the new one
+            if found is not None and same:
                 new_skill = replace(
                     skill,
                     program=replace(found.program, writer=skill.program.writer),
                     goal_template=found.goal_template,
                     cases=found.cases,
                 )
-                return [(new_skill, [i for i, _, _ in drafts])]
+                lost = self._lost_already(skill, found.program)
+                return [] if lost else [(new_skill, [i for i, _, _ in drafts])]
         result = []
         for i, _, draft in drafts:
-            program = draft.program if len(plains) > 1 else replace(draft.program, name=draft.program.name)
             one = replace(
-                _of(skill, program),
+                _of(skill, draft.program),
                 goal_template=draft.goal_template,
                 needs=draft.needs,
                 sources=draft.sources,
@@ -135,6 +140,10 @@ class Relifting(Keeping):
             )
             result.append((one, [i]))
         return result
+
+    def _lost_already(self, skill: Skill, program: Program) -> bool:
+        """Whether it has lost against this version, calling the same versions."""
+        return self._signature(program, self._world(skill.fingerprint)) in skill.meta.get("lost", [])
 
     def _note_loss(self, id: str, new: Skill) -> None:
         """What lost is not tried again, as long as it calls the same."""
@@ -198,7 +207,8 @@ class Relifting(Keeping):
         )
         reason = f"lifted anew: {told}"
         with self.home.journal.transaction():
-            result = self._kept(kept, reason, self._rival(kept, world) if not kept.cases else None, ledger)
+            here = self._skills[skill_id(old)]  # with what was noted of it meanwhile
+            result = self._kept(kept, reason, None if kept.cases else Rival(here, here.settings[cases[0]]), ledger)
         return result, "", seen
 
 
@@ -208,13 +218,6 @@ def _goal_of(plain: merging.Plain) -> Goal | None:
         return Goal.parse(fill(plain.goal_template, values | ({"n": 1} if "n" in values else {})))
     except (GoalSyntaxError, InputError):
         return None
-
-
-def _alike(one: str, other: str) -> bool:
-    try:
-        return normalised_source(one) == normalised_source(other)
-    except InputError:
-        return False
 
 
 def _of(skill: Skill, program: Program) -> Skill:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from habilis.core import Embedder, HabilisError, InputError, Kind, NotFoundError, Program, Skill, VectorIndex
 from habilis.memory.home import Home
 from habilis.memory.index import Synced, sync_index
-from habilis.memory.library._lexical import Lexicon
-from habilis.memory.library.merging import plains, shape
-from habilis.memory.library.recall import skill_texts
+from habilis.memory.library.merging import Plain, plains, shape
+from habilis.memory.library.recall import Recall, skill_texts
 from habilis.memory.library.similarity import normalise
 
 Key = tuple[object, ...]
@@ -39,12 +39,11 @@ class Standing:
         self.passing = passing
         self.warn = warn or (lambda message: warnings.warn(message, RuntimeWarning, stacklevel=3))
         self._lock = threading.RLock()
-        self._lexicon = Lexicon()
+        self._recall = Recall(embedder, index)
         self._skills: dict[str, Skill] = {}  # active, by name@version
-        self._lexical: set[str] = set()
-        self._everyone = 0
-        self._keys: dict[Key, str] = {}  # what a skill does, to the one who does it
-        self._key_of: dict[str, Key] = {}
+        self._keys: dict[Key, str] = {}  # what a skill does in a case, to the one who does it
+        # What follows from the text of a version, which never changes.
+        self._keys_of: dict[str, tuple[Key, ...]] = {}
         self._shape_of: dict[str, Key | None] = {}
 
     # ------------------------------------------------------------------ the view
@@ -56,22 +55,23 @@ class Standing:
             return self._sync()
 
     def _read(self) -> None:
+        self._forget()
         self._skills = {skill_id(s): s for s in self.home.journal.skills() if self._ours(s)}
         self._keys = {}
         for id, skill in self._skills.items():
-            self._keys.setdefault(self._key(skill), id)
+            for key in self._keys_in(skill):
+                self._keys.setdefault(key, id)
+
+    def _forget(self) -> None:
+        """What was worked out from versions that may have been taken back: another may get their number."""
+        self._keys_of.clear()
+        self._shape_of.clear()
 
     def _sync(self) -> Synced:
         everyone = self.home.journal.skills()
-        own = {id: text for s in self._skills.values() for id, text in skill_texts(s).items()}
-        for id in self._lexical - own.keys():
-            self._lexicon.delete(id)
-        for id in own.keys() - self._lexical:
-            self._lexicon.put(id, own[id])
-        self._lexical = set(own)
+        self._recall.hold(self._skills)
         texts = {id: text for s in everyone for id, text in skill_texts(s).items()}
-        self._everyone = len(texts)  # the index is the home's: other worlds' vectors stay in it
-        return sync_index(self.index, {Kind.SKILL: texts}, self.embedder)
+        return sync_index(self.index, {Kind.SKILL: texts}, self.embedder)  # the home's: other worlds' stay in it
 
     def _stands(self, *skills: Skill) -> None:
         """Take in new versions, or what changed of old ones; the index follows once this is durable."""
@@ -79,12 +79,22 @@ class Standing:
             id = skill_id(skill)
             if skill.status == "active":
                 self._skills[id] = skill
-                self._keys.setdefault(self._key(skill), id)
+                for key in self._keys_in(skill):
+                    self._keys.setdefault(key, id)
             else:
                 self._skills.pop(id, None)
-                if self._keys.get(self._key(skill)) == id:
-                    del self._keys[self._key(skill)]
+                for key in self._keys_in(skill):
+                    if self._keys.get(key) == id:
+                        self._pass_on(key)
         self.home.journal.afterwards(self._settled, self._undone)
+
+    def _pass_on(self, key: Key) -> None:
+        """The next who does the same has it now."""
+        heir = next((id for id, s in self._skills.items() if key in self._keys_in(s)), None)
+        if heir is None:
+            del self._keys[key]
+        else:
+            self._keys[key] = heir
 
     def _settled(self) -> None:
         with self._lock:
@@ -156,32 +166,44 @@ class Standing:
         """Every version of a skill, whatever its status."""
         return [s for s in self.home.journal.skills(None, name) if self._ours(s)]
 
-    def _key(self, skill: Skill) -> Key:
+    def _keys_in(self, skill: Skill) -> tuple[Key, ...]:
+        """What a skill does, case by case, and as a whole at the end."""
         id = skill_id(skill)
-        if id not in self._key_of:
+        if id not in self._keys_of:
             try:
-                self._key_of[id] = twin_key(skill)
-            except InputError:
-                self._key_of[id] = (id,)  # stored by someone else, and no Python: like no other
-        return self._key_of[id]
+                own = [_plainly(skill, plain) for plain in plains(skill)] if skill.cases else []
+                self._keys_of[id] = tuple(map(twin_key, (*own, skill)))
+            except (InputError, KeyError, ValueError):
+                self._keys_of[id] = ((id,),)  # stored by someone else, and no Python: like no other
+        return self._keys_of[id]
 
     def _shape(self, skill: Skill) -> Key | None:
         """What all cases of a skill have in common; None where it is like no other."""
         id = skill_id(skill)
         if id not in self._shape_of:
-            try:
-                found = shape(plains(skill)[0])
-            except (InputError, KeyError, ValueError):
-                found = None
-            own = (skill.fingerprint, skill.tools, skill.evidence.level)
-            self._shape_of[id] = None if found is None else (*own, found.key)
-        return self._shape_of[id]
+            self._shape_of[id] = _shape_key(skill)
+        found = self._shape_of[id]
+        return None if found is None else (skill.fingerprint, skill.tools, skill.evidence.level, found)
 
 
 def skill_id(skill: Skill) -> str:
     """The id of a version. A version's texts never change, so its vectors never go stale; whoever shares the index (the
     catalogue of augmentations) names skills the same way."""
     return f"{skill.name}@{skill.version}"
+
+
+def _plainly(skill: Skill, plain: Plain) -> Skill:
+    """One case of a skill as a skill of its own."""
+    program = replace(skill.program, source=plain.source, parameters=plain.parameters)
+    return replace(skill, program=program, goal_template=plain.goal_template, cases=())
+
+
+def _shape_key(skill: Skill) -> Key | None:
+    try:
+        found = shape(plains(skill)[0])
+    except (InputError, KeyError, ValueError):
+        return None
+    return None if found is None else found.key
 
 
 def twin_key(skill: Skill) -> Key:

@@ -58,8 +58,9 @@ def follow(contract: Iterable[Clause], choices: Mapping[str, Json]) -> tuple[Cla
     return tuple(told)
 
 
-def merge(contracts: Iterable[tuple[Clause, ...]]) -> tuple[Clause, ...]:
-    """What several contracts say together: the same clauses are added up."""
+def merge(contracts: Iterable[tuple[Clause, ...]], runs: int) -> tuple[Clause, ...]:
+    """What several contracts say together, of so many successful runs in all: the same clauses are added up, and what
+    was not so in most runs is left out."""
     found: dict[tuple[ClauseKind, str], Clause] = {}
     for contract in contracts:
         for clause in contract:
@@ -72,7 +73,8 @@ def merge(contracts: Iterable[tuple[Clause, ...]]) -> tuple[Clause, ...]:
             amount = (known.amount * known.seen + clause.amount * clause.seen) / seen if seen else 0.0
             found[key] = Clause(*key, round(amount, 3), seen, known.against + clause.against)
     order = list(ClauseKind)
-    return tuple(sorted(found.values(), key=lambda c: order.index(c.kind)))
+    usual = [replace(c, against=max(0, runs - c.seen)) for c in found.values() if c.seen > _USUAL * runs]
+    return tuple(sorted(usual, key=lambda c: order.index(c.kind)))
 
 
 def _changed(before: Snapshot, after: Snapshot, ignored: frozenset[str]) -> Iterable[tuple[Fact, ClauseKind, float]]:

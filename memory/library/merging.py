@@ -124,8 +124,8 @@ def generalise(members: Sequence[Plain], *, name: str | None = None, taken: Iter
     """The least general program that is each of these in one of its cases.
 
     None where they differ in more than constants, or two have the same goal (then one is a duplicate of the other, or
-    another way to it), or where what comes apart again would not be just what was put together. ``name``: what it is called; by default made of the words that theirs share, and of none that is
-    ``taken``.
+    another way to it), or where what comes apart again would not be just what was put together. ``name``: what it is
+    called; by default made of the words that theirs share, and of none that is ``taken``.
     """
     shapes = [s for s in map(shape, members) if s is not None]
     if len(shapes) < 2 or len(shapes) < len(members) or len({s.key for s in shapes}) > 1:
@@ -144,9 +144,7 @@ def generalise(members: Sequence[Plain], *, name: str | None = None, taken: Iter
     parts = dict(zip(follow, _fresh("part", len(follow), used), strict=True))
     names: dict[tuple[str | int, ...], str] = {**choices, **parts}
 
-    parameters = tuple(
-        Parameter(choices[c], "str", c[0], False, "which", tuple(dict.fromkeys(c))) for c in chosen
-    )
+    parameters = tuple(Parameter(choices[c], "str", c[0], False, "which", tuple(dict.fromkeys(c))) for c in chosen)
     keys = [tuple(c[i] for c in chosen) for i in range(len(members))]
     calls = tuple(sorted({called for _, called in skill_calls(first.source)}))
     taken = {*taken, *used, *_GIVEN}
@@ -309,13 +307,11 @@ def _names(node: ast.expr) -> list[str] | None:
 def _renamed(source: str, function: ast.FunctionDef, sources: Sequence[str], used: set[str]) -> list[Edit]:
     """Helper functions that are named after one of the cases get a name that fits all."""
     orders = [list(normalise(one)[1]) for one in sources]
-    inner = {n.name: n for n in ast.walk(function) if isinstance(n, ast.FunctionDef) and n is not function}
-    apart = [name for i, name in enumerate(orders[0]) if name in inner and len({order[i] for order in orders}) > 1]
+    inner = [n for n in ast.walk(function) if isinstance(n, ast.FunctionDef) and n is not function]
+    names = {node.name for node in inner}
+    apart = [name for i, name in enumerate(orders[0]) if name in names and len({order[i] for order in orders}) > 1]
     new = dict(zip(apart, _fresh("helper", len(apart), used), strict=True))
-    edits: list[Edit] = []
-    for name, node in inner.items():
-        if name in new:
-            edits.append((*named(source, node), new[name]))
+    edits: list[Edit] = [(*named(source, node), new[node.name]) for node in inner if node.name in new]
     edits += [(*span(source, n), new[n.id]) for n in ast.walk(function) if isinstance(n, ast.Name) and n.id in new]
     return edits
 

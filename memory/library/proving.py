@@ -157,7 +157,7 @@ def varied(parameters: Sequence[Parameter], args: Mapping[str, Json] = MappingPr
     """
     default = {p.name: p.default for p in parameters if p.default is not None or not p.required} | dict(args)
     sets: list[dict[str, Json]] = [default]
-    for i in range(4):
+    for i in range(max(4, *(len(p.choices) for p in parameters), 0)):
         changed = dict(default)
         for p in parameters:
             values = tuple(v for v in p.choices or _VARIED.get(p.type, ()) if _in_range(v, p))

@@ -11,48 +11,18 @@ opened next, should the process die between the two.
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from habilis.core import (
-    Atom,
-    Embedder,
-    GoalSyntaxError,
-    HomeError,
-    InputError,
-    Kind,
-    Skill,
-    Snapshot,
-    VectorIndex,
-    Verifier,
-    fill,
-)
+from habilis.core import Embedder, HomeError, InputError, Snapshot, VectorIndex, Verifier
 from habilis.memory.home import Home
 from habilis.memory.index import ChromaIndex, MemoryIndex
 from habilis.memory.library._crediting import Crediting
+from habilis.memory.library.recall import Hit, Search
 from habilis.memory.library.settings import LibrarySettings
 
 __all__ = ["Hit", "SkillLibrary"]
-
-_DENSE_SHARE = 0.7  # best of the shares tried on tool and code retrieval; an embedder may ask for another
-_POOL = 200
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A skill that was found. ``dense``: cosine similarity; ``lexical``: BM25 (0: no word in common); ``score``: both,
-    z-scored over the candidates and weighted .7 / .3 (.3 / .7 for an embedder that sees spelling only). ``ready``: what
-    it needs holds in the given state."""
-
-    skill: Skill
-    score: float
-    dense: float
-    lexical: float
-    why: str
-    ready: bool = True
 
 
 class SkillLibrary(Crediting):
@@ -126,58 +96,40 @@ class SkillLibrary(Crediting):
         state: Snapshot | None = None,
         fingerprint: str | None = None,
         floor: float = 0.1,
+        unready: str = "last",
+        abstain: bool = False,
+        diversity: float = 0.0,
+        tokens: int | None = None,
     ) -> list[Hit]:
-        """The ``k`` active skills that fit a text best; with a state, those whose needs hold in it come first.
+        """The ``k`` active skills that fit a text best (`habilis.memory.library.recall` tells how); with a state, those
+        whose needs hold in it come first, or alone (``unready="drop"``).
 
         ``fingerprint``: only skills of this world. A skill with a cosine similarity below ``floor`` and no word in
-        common is no hit, so the list may be shorter than ``k`` or empty.
+        common is no hit, so the list may be shorter than ``k`` or empty. ``abstain``: empty too where the best hit is
+        more likely wrong than right. ``diversity``: from 0 to 1, how much the hits should differ. ``tokens``: how long
+        the sources of the hits, with all that they call, may be together. Raises `InputError`.
         """
+        wanted = Search(
+            k=k,
+            state=state,
+            fingerprint=fingerprint,
+            floor=floor,
+            unready=unready,
+            abstain=abstain,
+            diversity=diversity,
+            tokens=tokens,
+        )
         with self._lock:
-            ids = {i: s for i, s in self._skills.items() if fingerprint is None or s.fingerprint == fingerprint}
-            if not ids or k <= 0 or not text.strip():
-                return []
-            reach = self._everyone if len(ids) < self._everyone else min(len(ids), max(_POOL, 10 * k))
-            vector = self.embedder.embed([text])[0]
-            near = {n.id: n.score for n in self.index.query({Kind.SKILL}, vector, reach) if n.id in ids}
-            words = {i: s for i, s in self._lexicon.search(text).items() if i in ids}
-        pool = [i for i in ids if i in near or i in words]
-        # What the vectors did not reach is at most as near as the farthest that they did.
-        farthest = min(near.values(), default=0.0)
-        dense = {i: near.get(i, farthest) for i in pool}
-        lexical = {i: words.get(i, 0.0) for i in pool}
-        zd, zl = _z_scores(dense), _z_scores(lexical)
-        share = float(getattr(self.embedder, "dense_share", _DENSE_SHARE))
-        hits = []
-        for id in pool:
-            if dense[id] < floor and id not in words:
-                continue
-            lacks = [] if state is None else [n for n in ids[id].needs if not _holds(n, ids[id], state)]
-            why = f"meaning {dense[id]:.2f}, words {lexical[id]:.2f}" + (f"; lacks {', '.join(lacks)}" if lacks else "")
-            score = share * zd[id] + (1 - share) * zl[id]
-            hits.append(Hit(ids[id], score, dense[id], lexical[id], why, not lacks))
-        return sorted(hits, key=lambda h: (not h.ready, -h.score, h.skill.name))[:k]
+            return self._recall.search(text, self._skills, wanted)
 
     def close(self) -> None:
         """Close the index; the home stays open."""
         with self._lock:
             self.index.close()
-            self._lexicon.close()
+            self._recall.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
-
-
-def _holds(need: str, skill: Skill, state: Snapshot) -> bool:
-    try:
-        return state.holds(Atom.parse(fill(need, {p.name: p.default for p in skill.program.parameters})))
-    except (GoalSyntaxError, InputError):
-        return False
-
-
-def _z_scores(values: Mapping[str, float]) -> dict[str, float]:
-    mean = statistics.fmean(values.values()) if values else 0.0
-    spread = statistics.pstdev(values.values()) if values else 0.0
-    return {k: (v - mean) / spread if spread > 1e-12 else 0.0 for k, v in values.items()}

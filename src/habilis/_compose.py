@@ -34,6 +34,7 @@ from habilis.core import (
 from habilis.memory.contracts import ContractBook
 from habilis.memory.embedding import RememberingEmbedder, open_embedder
 from habilis.memory.home import Home, default_home
+from habilis.memory.index import open_index
 from habilis.memory.library import SkillLibrary
 from habilis.tools import Catalogue, ToolRegistry, load_registrations, registered
 from habilis.worlds.runner import ConfinedRunner
@@ -75,7 +76,12 @@ def compose(
     with contextlib.ExitStack() as stack:
         opened = Home.open(home if home is not None else default_home())
         stack.callback(opened.close)
-        embedder = home_embedder(opened, settings.embedder)
+        ledger = Ledger(limit)
+        holder: list[Assembly] = []
+        # A server's embeddings are paid from the run in hand.
+        embedder = home_embedder(opened, settings.embedder, lambda: holder[0].ledger if holder else ledger)
+        index = open_index(settings.index, opened.path, embedder.fingerprint, embedder.dim)
+        stack.callback(index.close)
         runner = ConfinedRunner(
             isolation=settings.isolation,
             unsafe_no_isolation=settings.unsafe_no_isolation,
@@ -84,7 +90,6 @@ def compose(
         stack.callback(runner.close)
         _refuse_unconfined(runner)
         journal = opened.journal
-        ledger = Ledger(limit)
         book = ContractBook(world.spec, journal.contracts(world.spec.fingerprint))
         chat = _chat(model, base_url, prices) if model is not None else None
         limits = RunLimits()
@@ -92,6 +97,7 @@ def compose(
         library = SkillLibrary.open(
             opened,
             embedder=embedder,
+            index=index,
             fingerprint=world.spec.fingerprint,
             verifier=WorldVerifier(fresh, runner, judge, limits=limits) if fresh is not None else None,
             passing=world.spec.passing,
@@ -107,7 +113,6 @@ def compose(
                     registry.add(one)
         registry.add_entry_points()
         stop = threading.Event()
-        holder: list[Assembly] = []
         helping = Helping(
             registry,
             Catalogue(library.index, embedder),
@@ -195,11 +200,13 @@ def _check(world: Any, home: Any, writer: Any, base_url: Any, prices: Any, appro
             raise InputError(f"{name}= is of type {type(function).__name__}; give a function")
 
 
-def home_embedder(home: Home, wanted: str) -> Embedder:
-    """The embedder that the home was made with; a new home takes ``wanted`` and keeps it."""
-    fixed = home.embedder
-    name = wanted if fixed is None else fixed.split(":")[0] if wanted == "auto" else wanted
-    embedder = RememberingEmbedder(open_embedder(name))
+def home_embedder(home: Home, wanted: str, ledger: Callable[[], Ledger] | None = None) -> Embedder:
+    """The embedder that the home was made with; a new home takes ``wanted`` and keeps it. ``ledger``: of one that
+    costs something."""
+    fixed, name = home.embedder, wanted
+    if fixed is not None and wanted == "auto":
+        name = fixed if fixed.startswith("endpoint:") else fixed.split(":")[0]
+    embedder = RememberingEmbedder(open_embedder(name, ledger=ledger))
     if fixed is None:
         home.set_embedder(embedder.fingerprint)
     elif embedder.fingerprint != fixed:

@@ -21,6 +21,7 @@ from habilis.agent.calls import called_tools, needed
 from habilis.core import Budget, InputError, Json, Ledger, NotFoundError, Parameter, RunLimits, Skill, Trajectory
 from habilis.memory.embedding import open_embedder
 from habilis.memory.home import Home
+from habilis.memory.index import open_index
 from habilis.memory.library import SkillLibrary
 from habilis.worlds.runner import ConfinedRunner
 
@@ -34,11 +35,12 @@ _SEEDS = 2**31
 
 
 class Served:
-    """A home's skills. ``world``: those of this world only, by name or fingerprint. Close it, or use it as a context
-    manager. Safe under threads; programs run one at a time. Raises `NotFoundError` where there is no home, or the world
-    has no skill in it."""
+    """A home's skills. ``world``: those of this world only, by name or fingerprint. ``index``: see `open_index`.
+    Close it, or use it as a context manager. Safe under threads; programs run one at a time. Raises `NotFoundError`
+    where there is no home, or the world has no skill in it."""
 
-    def __init__(self, home: Path, *, world: str | None = None, isolation: str = "auto") -> None:
+    def __init__(self, home: Path, *, world: str | None = None, isolation: str = "auto", index: str = "chroma") -> None:
+        self._index = index
         self._runner = ConfinedRunner(isolation=isolation)  # starts nothing yet
         self._home = Home.open(home, create=False, read_only=True)
         self._lock = threading.Lock()
@@ -60,7 +62,13 @@ class Served:
         with self._lock:
             if self._library is None:
                 embedder = open_embedder(self._home.embedder or "auto")
-                self._library = SkillLibrary.open(self._home, embedder=embedder, fingerprint=self._fingerprint)
+                told = (self._index, self._home.path, embedder.fingerprint, embedder.dim)
+                self._library = SkillLibrary.open(
+                    self._home,
+                    embedder=embedder,
+                    index=open_index(*told, read_only=True),
+                    fingerprint=self._fingerprint,
+                )
             else:
                 self._library.refresh()  # a run may have learned something meanwhile
             hits = self._library.search(text[:_TEXT], k=k)

@@ -15,7 +15,8 @@ WRITERS = ("search", "chat", "cascade")  # that can be named; any other is hande
 class AgentSettings:
     """How an agent works. ``seed``: of everything random. ``distil_every``: new skills in this world between two
     distillations, None: never. ``curriculum``: "demand", "reach" or "random". ``embedder``: "auto" takes what was
-    fetched.
+    fetched; "minilm", "wordllama", "hash", or a server's, "endpoint:MODEL@URL" (docs/embedding.md). ``index``: where
+    vectors are kept, "chroma", "faiss", "exact", or a Chroma server, "http://HOST:PORT"; it may differ from run to run.
     ``isolation``: "auto" (the highest tier that holds here), "bubblewrap", "landlock", "seccomp", "docker:IMAGE",
     "gvisor:IMAGE". ``unsafe_no_isolation``: run programs unconfined; recorded with every result. ``numpy``: programs
     may import numpy. ``task_budget``: the most that one task may cost, verification included, within the agent's
@@ -28,6 +29,7 @@ class AgentSettings:
     distil_seconds: float = 420.0
     curriculum: str = "demand"
     embedder: str = "auto"
+    index: str = "chroma"
     isolation: str = "auto"
     unsafe_no_isolation: bool = False
     numpy: bool = False

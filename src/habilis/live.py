@@ -146,6 +146,14 @@ class LiveView:
         self._kept += 1
         self._skills.append(data)
 
+    def _on_skill_promoted(self, data: Mapping[str, Json]) -> None:
+        self._line(f"lifted anew: {plain(data.get('name', ''), 60)} version {plain(data.get('version', ''), 20)}")
+
+    def _on_skills_left(self, data: Mapping[str, Json]) -> None:
+        names = data.get("names")
+        told = ", ".join(plain(n, 60) for n in names) if isinstance(names, list) else ""
+        self._line(f"{plain(data.get('status', ''), 20)}: {told}")
+
     def _on_task_ended(self, data: Mapping[str, Json]) -> None:
         self._tried += 1
         self._solved += data.get("status") == "solved"

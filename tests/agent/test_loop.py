@@ -47,6 +47,7 @@ from habilis.core import (
     WriterError,
 )
 from habilis.memory.contracts import ContractBook
+from habilis.memory.library import LibrarySettings
 from habilis.worlds.functions import FunctionWorld, from_functions
 from habilis.worlds.runner import ConfinedRunner
 
@@ -619,6 +620,41 @@ def test_names_do_not_matter(tmp_path: Path, runner: ConfinedRunner) -> None:
     other = renamed_life(tmp_path / "other", runner, lambda name: f"zq{name}")
     assert "zqoak" in repr(other)
     assert _unordered(re.sub("zq", "", repr(other))) == _unordered(repr(plain))
+
+
+_ITEMS = ("ash", "axe", "bench", "oak", "plank", "stick", "stone", "stone_axe", "wood")  # in their order
+_OPAQUE = {item: f"zq{number}x" for number, item in enumerate(_ITEMS)}
+
+
+@pytest.mark.parametrize("cap", [None, 5])
+def test_names_do_not_matter_to_the_end_of_a_life_either(
+    tmp_path: Path, runner: ConfinedRunner, cap: int | None
+) -> None:
+    """With names that share no words, and skills that are merged, verified, lifted anew and retired meanwhile. None is
+    withheld: what a task's words call up does follow from the words."""
+
+    def life(folder: str, rename: Callable[[str], str]) -> tuple[str, list[str]]:
+        settings = LoopSettings(upkeep_every=5)
+        library = LibrarySettings(withhold=0, active_cap=cap)
+        world = craft_like(rename)
+        with Life(tmp_path / folder, world, runner, settings=settings, library=library) as one:
+            for _ in range(40):
+                if step(one) is None:
+                    break
+            journal = one.home.journal
+            skills = journal.skills(None)
+            history = [(t.name, t.version, t.after, t.reason) for s in skills for t in journal.transitions(s.name)]
+            told = repr((outcome(one), [(s.name, s.cases, s.contract, s.due) for s in skills], history))
+            return told.replace("_", " "), [t.reason for s in skills for t in journal.transitions(s.name)]
+
+    plain, reasons = life("plain", str)
+    other, _ = life("other", _OPAQUE.__getitem__)
+    assert "zq3x" in other
+    back = {new: old.replace("_", " ") for old, new in _OPAQUE.items()}
+    assert _unordered(re.sub(r"zq\dx", lambda m: back[m[0]], other)) == _unordered(plain)
+    assert any("takes in" in reason for reason in reasons)
+    assert any("verified again" in reason for reason in reasons)
+    assert cap is None or any("more than 5 skills are active" in reason for reason in reasons)
 
 
 def _unordered(text: str) -> str:

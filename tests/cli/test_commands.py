@@ -104,11 +104,19 @@ def test_the_report_shows_every_skill(cli: Any, learned: Path, tmp_path: Path) -
             assert skill["name"] in text
 
 
+def _plain(cli: Any, home: Path) -> str:
+    """The name of a skill without choices."""
+    rows = cli("skills", "list", "--home", home, "--json").json
+    return str(next(r["name"] for r in reversed(rows) if "{kind" not in r["goal"]))
+
+
 def test_a_skill_is_found_and_shown(cli: Any, learned: Path) -> None:
-    name = cli("skills", "list", "--home", learned, "--json").json[-1]["name"]
+    name = _plain(cli, learned)
     wanted = name.removeprefix("have_").replace("_", " ")
     assert cli("skills", "search", wanted, "--home", learned, "--json").json[0]["name"] == name
     assert len(cli("skills", "search", "have", "-k", "2", "--home", learned, "--json").json) <= 2
+    told = cli("skills", "search", wanted, "--home", learned, "--why").out
+    assert "enough for 0.50" in told
     shown = cli("skills", "show", name, "--home", learned)
     assert f"def {name}(" in shown.out
     assert " trials, posterior " in shown.out
@@ -116,6 +124,36 @@ def test_a_skill_is_found_and_shown(cli: Any, learned: Path) -> None:
     assert data["program"]["source"] in shown.out
     assert data["evidence"]["successes"] >= 4
     assert data["history"][0]["to"] == "active"
+
+
+def test_a_search_that_nothing_answers_says_so(cli: Any, learned: Path) -> None:
+    search = ("skills", "search", "translate a report on dirt into Spanish", "-k", "1", "--home", learned)
+    told = cli(*search, "--why")
+    assert told.code == 0
+    assert "nothing is likely to serve. The nearest, " in told.out
+    assert "0.50 is asked for (meaning" in told.out
+    silent = cli(*search, "--json")
+    assert silent.json == []
+    assert "--anyway lists it" in silent.err
+    (row,) = cli(*search, "--anyway", "--json").json
+    assert row["chance"] < row["threshold"]
+
+
+def test_a_search_can_look_at_what_holds_and_at_what_it_costs(cli: Any, learned: Path) -> None:
+    name = _plain(cli, learned)
+    found = ["skills", "search", name.removeprefix("have_"), "-k", "1", "--home", learned]
+    (row,) = cli(*found, "--json").json
+    assert row["closure"][-1] == name
+    assert "done" in row
+    assert not row["done"]
+    holds = row["goal"].replace("{n}", "1")
+    assert cli(*found, "--state", holds, "--json").json[0]["done"]
+    assert f"takes {row['tokens']} tokens" in cli(*found, "--tokens", "1").out
+    assert cli(*found, "--tokens", str(row["tokens"]), "--diverse", "--json").json[0]["name"] == name
+    refused = cli(*found, "--ready")
+    assert refused.code == 1
+    assert "add --state" in refused.err
+    assert "no judged goal" in cli(*found, "--state", 'Judged("warm")').err
 
 
 def test_a_skill_is_retired_and_restored(cli: Any, home: Path) -> None:

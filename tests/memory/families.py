@@ -26,7 +26,8 @@ _STATEMENTS = (
     "table = {@: %, 'fixed': @, -%: [@]}\nprint(table.get(@, -%))",
     "what = {'a': 1, @: 2}[@]",
     "much = lambda item, more=2: world.count(item) + len(@) + more\nmuch(@)",
-    'def ~fetch(item="thing", *rest, also=3):\n    """Get (it): \'ä\'"""\n    world.gather(item); return @\n~fetch(@, also=%)',
+    'def ~fetch(item="thing", *rest, also=3):\n    """Get (it): \'ä\'"""\n    world.gather(item); return @\n'
+    "~fetch(@, also=%)",
     'def ~told():\n    """Only a text."""\n~told()',
     "skills.other(n, @)\nskills.other(n=-%, thing=@, )",
     "small = -% - % ** 2\nsmall += ~%",
@@ -48,7 +49,12 @@ _HEADS = (
     "def {name}( n : int=1 ) :  # (how) many",
     "def {name}(\n    n: int = 1,  # how many :)\n) -> 'list[(str)]':",
 )
-_DOCS = ("", '    """Get some (of it)."""\n', "    '''Räuber:\n    \"and\" more\n    '''\n", "    # only a comment :(\n")
+_DOCS = (
+    "",
+    '    """Get some (of it)."""\n',
+    "    '''Räuber:\n    \"and\" more\n    '''\n",
+    "    # only a comment :(\n",
+)
 
 
 @dataclass(frozen=True)

@@ -225,9 +225,11 @@ def test_a_foreign_source_does_not_keep_the_library_shut(library: SkillLibrary) 
     assert "odd2" not in library.active()
 
 
-def test_texts_name_the_skill_what_it_does_and_its_goal() -> None:
+def test_texts_name_the_skill_what_it_does_and_what_neither_says_of_its_goal() -> None:
     text = skill_text(example_skill("iron_door", doc="build a door of iron"))
-    assert text == 'iron door: build a door of iron\ncount("iron_door") >= {n}'
+    assert text == "iron door: build a door of iron"
+    text = skill_text(example_skill("shut", doc="keep the wolves out", goal='closed("iron_door")'))
+    assert text == "shut: keep the wolves out; iron door"
 
 
 def test_memory_needs_no_torch_and_loads_nothing_heavy() -> None:

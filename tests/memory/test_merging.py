@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as trying
 from hypothesis import strategies as st
+from tests.agent.conftest import Rule, make_world
+from tests.memory.families import TEXTS, WORDS, Family, N, families, skill_of
 
 from habilis.core import Case, InputError, Json, Parameter, Program, RunLimits, Trajectory
 from habilis.memory.library.merging import Plain, generalise, plains, redirect, shape
 from habilis.memory.library.similarity import normalised_source
 from habilis.worlds.runner import ConfinedRunner
-from tests.agent.conftest import Rule, make_world
-from tests.memory.families import N, TEXTS, WORDS, Family, families, skill_of
 
 # ---------------------------------------------------------------------- together, and apart again
 
@@ -137,6 +137,7 @@ def test_other_parameters_are_another_shape(changed: Parameter) -> None:
     """Who calls it by name, or has seen it fail beyond a number, must find what was there."""
     one, other = pair(OAK)
     source = other.source.replace("n: int = 1", f"{changed.name}: {changed.type} = {changed.default}")
+    source = source.replace("< n:", f"< {changed.name}:")
     goal = other.goal_template.replace("{n}", f"{{{changed.name}}}")
     changed_one = replace(other, source=source, goal_template=goal, parameters=(changed,))
     assert generalise([one, other]) is not None

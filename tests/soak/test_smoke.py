@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("suite", ["programs --runs 20", "kills --kills 2 --tasks 2"])
+@pytest.mark.parametrize("suite", ["programs --runs 20", "kills --kills 2 --tasks 2", "library --kills 4"])
 def test_the_suite_runs(suite: str) -> None:
     name, *options = suite.split()
     done = subprocess.run(

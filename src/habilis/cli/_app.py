@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from habilis.cli import _exchange, _models, _tools
-from habilis.cli._home import HomeOption
+from habilis.cli import _exchange, _memory, _models, _tools, _upkeep
+from habilis.cli._home import HomeOption, IndexOption
 
 app = typer.Typer(
     help="An agent that gets better at its work: it sets itself tasks, proves programs, keeps them as skills.",
@@ -19,7 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(_exchange.skills, name="skills")  # those of _memory, and its own
+_SKILLS = (_memory.skills, _upkeep.skills, _exchange.skills)  # one group of commands, written in three files
+app.add_typer(_SKILLS[0], name="skills")
 app.add_typer(_tools.tools, name="tools")
 app.add_typer(_models.models, name="models")
 
@@ -44,6 +45,9 @@ IsolationOption = Annotated[
 ]
 TaskBudgetOption = Annotated[
     str | None, typer.Option("--task-budget", help='of one task, such as "search_steps=20000, calls=5"')
+]
+EmbedderOption = Annotated[
+    str, typer.Option("--embedder", help="of a new home: auto, minilm, wordllama, hash or endpoint:MODEL@URL")
 ]
 NumpyOption = Annotated[bool, typer.Option("--numpy", help="programs may import numpy")]
 
@@ -74,6 +78,8 @@ def run(
     unsafe_no_isolation: UnsafeOption = False,
     numpy: NumpyOption = False,
     task_budget: TaskBudgetOption = None,
+    index: IndexOption = "chroma",
+    embedder: EmbedderOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Learn: let the curriculum propose, work, keep what is proven.
@@ -92,6 +98,8 @@ def run(
         unsafe_no_isolation=unsafe_no_isolation,
         numpy=numpy,
         task_budget=task_budget,
+        index=index,
+        embedder=embedder,
     )
     _warn_if(unsafe_no_isolation)
     with Agent(
@@ -143,6 +151,8 @@ def solve(
     unsafe_no_isolation: UnsafeOption = False,
     numpy: NumpyOption = False,
     task_budget: TaskBudgetOption = None,
+    index: IndexOption = "chroma",
+    embedder: EmbedderOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Work on one goal of yours."""
@@ -166,6 +176,8 @@ def solve(
             unsafe_no_isolation=unsafe_no_isolation,
             numpy=numpy,
             task_budget=task_budget,
+            index=index,
+            embedder=embedder,
         ),
         world_options=_options(option),
         approve=_ask,
@@ -200,6 +212,7 @@ def distil(
     option: OptOption = None,
     seconds: Annotated[float, typer.Option("--seconds", help="for everything together")] = 420.0,
     base: Annotated[str, typer.Option("--base", help="smollm2, a folder, or a Hugging Face id")] = "smollm2",
+    index: IndexOption = "chroma",
     as_json: JsonOption = False,
 ) -> None:
     """Turn the home's experience into the weights of a small model; the gate decides whether it is adopted."""
@@ -208,9 +221,9 @@ def distil(
     from habilis._distil import distil_now
     from habilis.cli._output import say_json
     from habilis.live import LiveView
-    from habilis.run import Agent
+    from habilis.run import Agent, AgentSettings
 
-    with Agent(world, home=home, world_options=_options(option)) as agent:
+    with Agent(world, home=home, world_options=_options(option), settings=AgentSettings(index=index)) as agent:
         if as_json:
             result = asyncio.run(distil_now(agent._parts, seconds=seconds, base=base))
             say_json(result)
@@ -229,16 +242,17 @@ def ask(
     world: WorldOption = "craft",
     option: OptOption = None,
     home: HomeOption = None,
+    index: IndexOption = "chroma",
     as_json: JsonOption = False,
 ) -> None:
     """Ask about the world: what the adopted local model says, and what the learned contracts say."""
     from habilis.cli._output import say_json
     from habilis.memory.home import Home, default_home
-    from habilis.run import Agent
+    from habilis.run import Agent, AgentSettings
 
     with Home.open(home or default_home(), create=False, read_only=True):
         pass  # a question makes no home
-    with Agent(world, home=home, world_options=_options(option)) as agent:
+    with Agent(world, home=home, world_options=_options(option), settings=AgentSettings(index=index)) as agent:
         answer = agent.ask(kind, about)
     if as_json:
         say_json({"about": answer.about, "model": answer.said, "contracts": answer.known})

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from habilis.cli._home import HomeOption
+from habilis.cli._home import HomeOption, IndexOption
 from habilis.cli._memory import JsonOption, skills
 
 __all__ = ["skills"]
@@ -123,6 +123,7 @@ def serve(
     world: Annotated[str | None, typer.Option("--world", help="the skills of this world only")] = None,
     isolation: Annotated[str, typer.Option("--isolation", help="as of habilis run")] = "auto",
     home: HomeOption = None,
+    index: IndexOption = "chroma",
 ) -> None:
     """Serve the skills over MCP: search, read, and run in fresh worlds, confined.
 
@@ -143,7 +144,7 @@ def serve(
             bold=True,
             err=True,
         )
-    with Served(home or default_home(), world=world, isolation=isolation) as served:
+    with Served(home or default_home(), world=world, isolation=isolation, index=index) as served:
         if place is None:
             asyncio.run(serve_stdio(served))
         else:

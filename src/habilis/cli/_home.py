@@ -1,4 +1,4 @@
-"""``--home``, which every command takes."""
+"""``--home``, which every command takes, and ``--index``, for those that look for skills."""
 
 from __future__ import annotations
 
@@ -17,4 +17,9 @@ def _read(text: str) -> Path:
 HomeOption = Annotated[
     Path | None,
     typer.Option("--home", parser=_read, metavar="PATH", help="the folder it lives in [HABILIS_HOME or ~/.habilis]"),
+]
+
+IndexOption = Annotated[
+    str,
+    typer.Option("--index", metavar="NAME", help="chroma, faiss, exact, or a Chroma server: http://HOST:PORT"),
 ]

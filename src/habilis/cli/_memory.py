@@ -1,4 +1,4 @@
-"""``habilis skills``: list, search, show, retire, restore."""
+"""``habilis skills``: list, search, show."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from habilis.cli._home import HomeOption
+from habilis.cli._home import HomeOption, IndexOption
 
 if TYPE_CHECKING:
     from habilis.core import Parameter, Skill
@@ -34,7 +34,7 @@ def list_(
 
     if status not in _STATUSES:
         raise NotFoundError.of("status", status, _STATUSES)
-    with _home(home) as opened:
+    with read_home(home) as opened:
         rows = [_row(s) for s in opened.journal.skills(None if status == "all" else status)]
     status_too = ("status",) if status == "all" else ()
     columns = ("name", "version", *status_too, "goal", "cases", "calls", "evidence", "cost")
@@ -46,22 +46,63 @@ def list_(
 def search(
     text: Annotated[str, typer.Argument(help="what it should do")],
     home: HomeOption = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="how many")] = 5,
+    k: Annotated[int, typer.Option("-k", "--k", min=1, help="how many")] = 5,
+    why: Annotated[bool, typer.Option("--why", help="say why each was found")] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="list the nearest even where none is likely to serve")
+    ] = False,
+    diverse: Annotated[bool, typer.Option("--diverse", help="skip near-copies of what is listed already")] = False,
+    tokens: Annotated[
+        int | None, typer.Option("--tokens", min=0, help="how many tokens the programs, with what they call, may take")
+    ] = None,
+    state: Annotated[
+        str | None,
+        typer.Option("--state", help="what holds now, written as a goal; skills whose needs hold then come first"),
+    ] = None,
+    ready: Annotated[bool, typer.Option("--ready", help="with --state: only skills whose needs hold")] = False,
+    index: IndexOption = "chroma",
     as_json: JsonOption = False,
 ) -> None:
-    """Find skills by meaning and by words."""
+    """Find skills by meaning and by words. Says so where nothing is likely to serve."""
+    import contextlib
+    import sys
+
+    from habilis._text import plain
     from habilis.cli._output import show
     from habilis.core import InputError
     from habilis.memory.embedding import open_embedder
+    from habilis.memory.index import open_index
     from habilis.memory.library import SkillLibrary
 
     if not text.strip():
         raise InputError("the search is empty; say what the skill should do")
-    with _home(home) as opened:
+    if ready and state is None:
+        raise InputError("--ready needs to know what holds now; add --state, such as --state 'count(\"stick\") >= 2'")
+    needs: dict[str, Any] = {
+        "state": None if state is None else _stated(state),
+        "unready": "drop" if ready else "last",
+    }
+    empty = "nothing fits; habilis skills list shows all"
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(read_home(home))
         embedder = open_embedder(opened.embedder or "auto")
-        with SkillLibrary.open(opened, embedder=embedder) as library:
-            rows = [{**_row(h.skill), "score": round(h.score, 3), "why": h.why} for h in library.search(text, k=k)]
-    show(rows, ("name", "score", "goal", "why"), as_json=as_json, empty="nothing fits; habilis skills list shows all")
+        # A run may own the home: its folder is left alone, and a server's vectors are read only.
+        vectors = open_index(index, opened.path, embedder.fingerprint, embedder.dim, read_only=True)
+        library = stack.enter_context(SkillLibrary.open(opened, embedder=embedder, index=vectors))
+        hits = library.search(text, k=k, abstain=not anyway, diversity=0.3 if diverse else 0.0, tokens=tokens, **needs)
+        nearest = [] if hits else library.search(text, k=1, **needs)
+    for hit in nearest:
+        if hit.chance < hit.threshold and not anyway:
+            empty = (
+                f"nothing is likely to serve. The nearest, {hit.skill.name}, has a chance of {hit.chance:.2f}, and "
+                f"{hit.threshold:.2f} is asked for" + (f" ({plain(hit.why)})" if why else "") + "; --anyway lists it"
+            )
+        else:
+            empty = f"{hit.skill.name} fits, and takes {hit.tokens} tokens with what it calls; raise --tokens {tokens}"
+    if as_json and not hits:
+        print(empty, file=sys.stderr)
+    columns = ("name", "chance", *(("tokens",) if tokens is not None else ()), "goal", *(("why",) if why else ()))
+    show([_found(h) for h in hits], columns, as_json=as_json, empty=empty)
 
 
 @skills.command()
@@ -76,7 +117,7 @@ def show(
     from habilis.cli._output import say_json
     from habilis.core import NotFoundError, dump
 
-    with _home(home) as opened:
+    with read_home(home) as opened:
         try:
             skill = opened.journal.skill(name, version)
         except NotFoundError:
@@ -98,45 +139,16 @@ def show(
         print(f"  version {move['version']}: {move['from'] or 'new'} -> {move['to']}: {plain(str(move['reason']))}")
 
 
-@skills.command()
-def retire(
-    name: Annotated[str, typer.Argument()],
-    reason: Annotated[str, typer.Option("--reason")] = "retired by hand",
-    world: WorldOption = None,
-    home: HomeOption = None,
-) -> None:
-    """Take a skill, and what calls it, out of use; it is kept."""
-    with _library(home, name, world) as library:
-        for one in library.retire(name, reason):
-            print(f"retired {one}")
-
-
-@skills.command()
-def restore(
-    name: Annotated[str, typer.Argument()],
-    reason: Annotated[str, typer.Option("--reason")] = "restored by hand",
-    world: WorldOption = None,
-    home: HomeOption = None,
-) -> None:
-    """Put a retired skill back into use."""
-    with _library(home, name, world) as library:
-        if name in library.active():
-            print(f"{name} is in use already")
-            return
-        skill = library.restore(name, reason)
-        print(f"restored {skill.name} version {skill.version}")
-        for one in library.home.journal.skills("quarantined"):
-            if name in one.program.calls and one.fingerprint == skill.fingerprint:
-                print(f"{one.name} calls it and is still out of use; habilis skills restore {one.name}")
-
-
-def _home(home: Path | None) -> Any:
+def read_home(home: Path | None) -> Any:
+    """The home, for reading only."""
     from habilis.memory.home import Home, default_home
 
     return Home.open(home or default_home(), create=False, read_only=True)
 
 
-def _library(home: Path | None, name: str, world: str | None) -> Any:
+def library_of(
+    home: Path | None, name: str, world: str | None, *, read_only: bool = False, index: str = "chroma"
+) -> Any:
     """The library of the world whose skill this is."""
     import contextlib
     from collections.abc import Iterator
@@ -144,11 +156,12 @@ def _library(home: Path | None, name: str, world: str | None) -> Any:
     from habilis.core import InputError, NotFoundError
     from habilis.memory.embedding import open_embedder
     from habilis.memory.home import Home, default_home
+    from habilis.memory.index import open_index
     from habilis.memory.library import SkillLibrary
 
     @contextlib.contextmanager
     def opened() -> Iterator[SkillLibrary]:
-        with Home.open(home or default_home(), create=False) as owned:
+        with Home.open(home or default_home(), create=False, read_only=read_only) as owned:
             worlds = {s.fingerprint: s.world for s in owned.journal.skills(None, name)}
             if world is not None:
                 kept = {f: w for f, w in worlds.items() if world in (f, w)}
@@ -159,7 +172,9 @@ def _library(home: Path | None, name: str, world: str | None) -> Any:
                 several = ", ".join(f"{w} ({f})" for f, w in sorted(worlds.items()))
                 raise InputError(f"several worlds have a skill {name}: {several}; say which: --world NAME")
             embedder = open_embedder(owned.embedder or "auto")
-            with SkillLibrary.open(owned, embedder=embedder, fingerprint=next(iter(worlds), None)) as library:
+            vectors = open_index(index, owned.path, embedder.fingerprint, embedder.dim, read_only=read_only)
+            fingerprint = next(iter(worlds), None)
+            with SkillLibrary.open(owned, embedder=embedder, index=vectors, fingerprint=fingerprint) as library:
                 yield library
 
     return opened()
@@ -178,7 +193,7 @@ def _told(skill: Skill) -> list[str]:
     ]
     for p in skill.program.parameters:
         default = "" if p.required else f" = {p.default!r}"
-        lines.append(f"  takes     {p.name}: {p.type}{plain(default)}{plain(_range(p))}")
+        lines.append("  takes     " + plain(f"{p.name}: {p.type}{default}{_range(p)}"))
     for clause in skill.contract:
         amount = f" by {number(clause.amount)} a run" if clause.amount else ""
         counts = f"{clause.seen} for, {clause.against} against"
@@ -227,3 +242,47 @@ def _row(skill: Any) -> dict[str, Any]:
         "world": skill.world,
         "origin": skill.origin,
     }
+
+
+def _found(hit: Any) -> dict[str, Any]:
+    from habilis.core import InputError, fill
+
+    row = _row(hit.skill)
+    try:
+        row["goal"] = fill(hit.skill.goal_template, hit.args)
+    except InputError:
+        pass
+    numbers = ("chance", "threshold", "score", "margin", "dense", "z_dense", "lexical", "z_lexical", "common")
+    return {
+        **row,
+        "args": dict(hit.args),
+        **{name: round(getattr(hit, name), 3) for name in numbers},
+        "ready": hit.ready,
+        "lacks": list(hit.lacks),
+        "done": hit.done,
+        "closure": [s.name for s in hit.closure],
+        "tokens": hit.tokens,
+        "why": hit.why,
+    }
+
+
+def _stated(text: str) -> Any:
+    """A goal read as what holds: each fact just so that its atom does."""
+    from habilis.core import Fact, Goal, InputError, Snapshot
+
+    goal = Goal.parse(text)
+    if goal.judged is not None:
+        raise InputError('--state takes facts, such as count("stick") >= 2 and near("furnace"), and no judged goal')
+    facts: dict[Fact, Any] = {}
+    tags: dict[str, frozenset[str]] = {}
+    for atom in goal.atoms:
+        value = atom.value
+        if atom.op in (">", "<") and not isinstance(value, bool):
+            value += 1 if atom.op == ">" else -1
+        elif atom.op == "!=":
+            value = (not value) if isinstance(value, bool) else value + 1
+        # Of a tag nobody says which member is meant; one that is called like the tag stands for all.
+        args = tuple(a[1:] if isinstance(a, str) and a.startswith("#") else a for a in atom.fact.args)
+        tags |= {str(a): frozenset((str(a)[1:],)) for a in atom.fact.args if str(a).startswith("#")}
+        facts[Fact(atom.fact.predicate, args)] = value
+    return Snapshot(facts, tags)

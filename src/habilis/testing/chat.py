@@ -10,7 +10,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -51,29 +51,40 @@ class Response:
 
 @dataclass
 class Server:
-    """``base_url`` for the client; ``requests``: every chat request's JSON; ``headers``: theirs, in lower case."""
+    """``base_url`` for the client; ``requests``: every chat request's JSON; ``headers``: theirs, in lower case;
+    ``embeddings`` and ``embedding_headers``: the same of requests for embeddings."""
 
     base_url: str
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    embeddings: list[dict[str, Any]] = field(default_factory=list)
+    embedding_headers: list[dict[str, str]] = field(default_factory=list)
 
 
 @contextmanager
 def serve_openai(
-    reply: Callable[[dict[str, Any]], str | Response], *, models: tuple[str, ...] = ("scripted",), dim: int = 16
+    reply: Callable[[dict[str, Any]], str | Response] = lambda request: "",
+    *,
+    models: tuple[str, ...] = ("scripted",),
+    dim: int = 16,
+    vectors: Callable[[list[str]], Sequence[Sequence[float]]] | None = None,
+    embed: Callable[[dict[str, Any]], Response | None] = lambda request: None,
 ) -> Iterator[Server]:
     """Serve ``/v1/chat/completions`` (also streamed), ``/v1/embeddings`` and ``/v1/models`` on 127.0.0.1.
 
     ``reply`` is called with each chat request's JSON, in the server's thread. Embeddings are unit vectors of ``dim``
-    numbers made from a hash of the text: equal texts, equal vectors, and nothing more. An exception in ``reply``
-    becomes HTTP 500 with its text.
+    numbers made from a hash of the text: equal texts, equal vectors, and nothing more; ``vectors`` makes others.
+    ``embed`` is called with each request for embeddings first: what it returns is sent instead (``text`` counts only
+    for errors). An exception in ``reply`` or ``embed`` becomes HTTP 500 with its text.
     """
     server = Server(base_url="")
 
     class Handler(_Handler):
         pass
 
-    Handler.state, Handler.reply, Handler.models, Handler.dim = server, staticmethod(reply), models, dim
+    Handler.state, Handler.reply, Handler.models = server, staticmethod(reply), models
+    Handler.embed = staticmethod(embed)
+    Handler.vectors = staticmethod(vectors if vectors is not None else lambda texts: [_vector(t, dim) for t in texts])
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     httpd.daemon_threads = True
     server.base_url = f"http://127.0.0.1:{httpd.server_address[1]}/v1"
@@ -92,7 +103,8 @@ class _Handler(BaseHTTPRequestHandler):
     state: Server
     reply: Callable[[dict[str, Any]], str | Response]
     models: tuple[str, ...]
-    dim: int
+    embed: Callable[[dict[str, Any]], Response | None]
+    vectors: Callable[[list[str]], Sequence[Sequence[float]]]
 
     def log_message(self, format: str, *args: Any) -> None:
         """A test's output is no place for an access log."""
@@ -127,15 +139,8 @@ class _Handler(BaseHTTPRequestHandler):
         except Exception as error:
             return self._error(500, f"{type(error).__name__}: {error}")
         answer = Response(answer) if isinstance(answer, str) else answer
-        if answer.delay:
-            time.sleep(answer.delay)
-        if answer.drop:
-            self.close_connection = True
+        if self._odd(answer):
             return None
-        if answer.body is not None:
-            return self._send(answer.status, answer.body.encode(), dict(answer.headers))
-        if answer.status >= 400:
-            return self._error(answer.status, answer.text, answer.headers)
         said = sum(len(str(m.get("content") or "").split()) for m in request.get("messages", []))
         counted = answer.usage_counts or (max(1, said), max(1, len(answer.text.split())))
         usage = {
@@ -150,6 +155,20 @@ class _Handler(BaseHTTPRequestHandler):
         body = head | {"object": "chat.completion", "choices": [choice]} | ({"usage": usage} if answer.usage else {})
         return self._json(answer.status, body, answer.headers)
 
+    def _odd(self, answer: Response) -> bool:
+        """Wait, and send an answer that is out of the ordinary; whether that was all."""
+        if answer.delay:
+            time.sleep(answer.delay)
+        if answer.drop:
+            self.close_connection = True
+        elif answer.body is not None:
+            self._send(answer.status, answer.body.encode(), dict(answer.headers))
+        elif answer.status >= 400:
+            self._error(answer.status, answer.text, answer.headers)
+        else:
+            return False
+        return True
+
     def _stream(self, head: dict[str, Any], answer: Response, usage: dict[str, int], count: bool) -> None:
         head = head | {"object": "chat.completion.chunk"}
         words = [w for w in _pieces(answer.text) if w]
@@ -163,14 +182,21 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, "".join(lines).encode(), dict(answer.headers) | {"content-type": "text/event-stream"})
 
     def _embeddings(self, request: dict[str, Any]) -> None:
+        self.state.embeddings.append(request)
+        self.state.embedding_headers.append({k.lower(): v for k, v in self.headers.items()})
+        try:
+            answer = type(self).embed(request)
+        except Exception as error:
+            return self._error(500, f"{type(error).__name__}: {error}")
+        if answer is not None and self._odd(answer):
+            return None
         given = request.get("input", [])
         texts = [given] if isinstance(given, str) else given
         if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
             return self._error(400, "input must be a text or a list of texts")
         data: list[dict[str, Any]] = []
-        for index, text in enumerate(texts):
-            vector = _vector(text, self.dim)
-            value: Any = vector
+        for index, vector in enumerate(type(self).vectors(texts)):
+            value: Any = list(vector)
             if request.get("encoding_format") == "base64":
                 import base64
                 import struct
@@ -178,8 +204,10 @@ class _Handler(BaseHTTPRequestHandler):
                 value = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
             data.append({"object": "embedding", "index": index, "embedding": value})
         count = sum(len(t.split()) for t in texts)
-        usage = {"prompt_tokens": count, "total_tokens": count}
-        return self._json(200, {"object": "list", "data": data, "model": request.get("model", ""), "usage": usage})
+        body = {"object": "list", "data": data, "model": request.get("model", "")}
+        if answer is None or answer.usage:
+            body["usage"] = {"prompt_tokens": count, "total_tokens": count}
+        return self._json(200, body)
 
     def _json(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
         self._send(status, json.dumps(body).encode(), dict(headers or {}))

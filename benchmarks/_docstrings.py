@@ -1,0 +1,77 @@
+"""Docstring to code: functions of the running Python's own standard library, found by what their docstrings say.
+
+Public functions at the top of public modules, in the order of the hash of their names: what is asked is the first
+paragraph of the docstring, what is to be found is the source without it. Which functions there are depends on the
+Python version, and on nothing else.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+COUNT = 1_000
+_LEFT_OUT = frozenset(("test", "tests", "idlelib", "lib2to3", "site-packages", "turtledemo", "ensurepip", "__phello__"))
+_MIN_WORDS, _MIN_LINES = 4, 3
+
+
+class Documented(NamedTuple):
+    """A function: ``module.name``, the first paragraph of its docstring, its source without docstring and comments."""
+
+    name: str
+    says: str
+    source: str
+
+    @property
+    def calibration(self) -> bool:
+        """Whether it belongs to the half that is tuned on."""
+        return hashlib.sha256(self.name.encode()).digest()[1] < 128
+
+
+def documented(count: int = COUNT, folder: Path | None = None) -> list[Documented]:
+    """This many functions (fewer where there are no more), drawn by the hash of their names. Both are
+    unique. ``folder``: by default the standard library of the running Python."""
+    found: dict[str, Documented] = {}
+    seen: set[str] = set()
+    for one in _all(folder or Path(sysconfig.get_path("stdlib"))):
+        if one.says not in seen and one.source not in seen:
+            found.setdefault(one.name, one)
+            seen |= {one.says, one.source}
+    return sorted(found.values(), key=lambda d: hashlib.sha256(d.name.encode()).digest())[:count]
+
+
+def _all(folder: Path) -> Iterator[Documented]:
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(folder).with_suffix("").parts
+        if any(p in _LEFT_OUT or (p.startswith("_") and p != "__init__") for p in parts):
+            continue
+        module = ".".join(p for p in parts if p != "__init__")
+        try:
+            tree = ast.parse(path.read_text("utf-8"))
+        except (SyntaxError, UnicodeDecodeError):
+            continue
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+                one = _function(module, node)
+                if one is not None:
+                    yield one
+
+
+def _function(module: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Documented | None:
+    doc = ast.get_docstring(node)
+    if not doc:
+        return None
+    says = " ".join(doc.split("\n\n")[0].split())
+    node.body = node.body[1:]
+    if len(node.body) == 0 or len(re.findall(r"[A-Za-z]{2,}", says)) < _MIN_WORDS:
+        return None
+    node.decorator_list = []
+    source = ast.unparse(node)
+    if source.count("\n") < _MIN_LINES:
+        return None
+    return Documented(f"{module}.{node.name}", says, source)
