@@ -115,7 +115,9 @@ class Relifting(Keeping):
             new = replace(plain, source=source, goal_template=draft.goal_template, case=case)
             drafts.append((i, replace(new, parameters=draft.program.parameters), draft))
         if len(drafts) == len(plains) > 1:
-            found = merging.generalise([p for _, p, _ in drafts], name=skill.name)
+            found = merging.generalise(
+                [p for _, p, _ in drafts], name=skill.name, grown=[case.args for case in skill.cases]
+            )
             same = found is not None and [p.name for p in found.program.parameters] == [
                 p.name for p in skill.program.parameters
             ]  # else whoever calls it could not call the new one

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 from tests.memory.toys import (
+    Table,
     Toy,
     fresh,
     library_of,
     names,
     opened,
+    runs,
     sound,
+    stick,
     view,
 )
 
@@ -68,6 +71,60 @@ def test_only_choices_that_were_proven_together_are_proven_again(library: SkillL
     assert all(case in proven for case in tried)
     assert all(case in tried[-4:] for case in proven)  # each of them, this time
     assert names(library.active()) == [general.name]
+
+
+@pytest.mark.parametrize("further", [("birch", "oak"), ("birch", "birch")])
+def test_a_choice_means_what_it_meant_when_there_is_a_further_one(
+    library: SkillLibrary, further: tuple[str, str]
+) -> None:
+    """Who calls the general one with ``kind`` finds the same as before, and so does who reads its trials."""
+    before = take(library, pair("ash", "oak"), pair("ash", "pine"))
+    call = f"skills.{before.name}(1, kind='pine_log')"
+    take(library, stick("ash", call, calls=(before.name,)))
+    did = runs(library, "have_ash_stick", n=1)
+    general = take(library, pair(*further))
+    assert general.name == before.name
+    assert len(general.cases) == 3
+    assert runs(library, "have_ash_stick", n=1) == did
+    assert runs(library, before.name, n=1, kind="pine_log") == did[:-1]
+    for trial in general.evidence.trials:
+        assert {k: v for k, v in trial.args.items() if k != "n"} in [dict(c.args) for c in general.cases]
+    assert library.verify(before.name).ok
+    assert library.verify("have_ash_stick").ok
+    assert library.due() == []
+
+
+def test_a_choice_that_would_come_apart_stays_whole(library: SkillLibrary) -> None:
+    """Where one choice was two things at once, a third for which they differ is a skill of its own."""
+
+    def both(wood: str, other: str) -> Skill:
+        name = f"have_{wood}_and_{other}"
+        source = f"def {name}(n: int = 1):\n    while world.count('{wood}_log') < n:\n"
+        source += f"        world.gather('{wood}_log')\n    world.gather('{other}_log')\n"
+        return fresh(name, source, f'count("{wood}_log") >= {{n}} and count("{other}_log") >= 1')
+
+    before = take(library, both("ash", "ash"), both("oak", "oak"))
+    call = f"skills.{before.name}(1, 'oak_log'); world.craft('oak_plank')"
+    take(library, stick("oak", call, calls=(before.name,)))
+    did = runs(library, "have_oak_stick", n=1)
+    take(library, both("birch", "pine"))
+    assert runs(library, "have_oak_stick", n=1) == did
+
+
+def test_a_group_that_is_lifted_keeps_the_meaning_of_its_choices(library: SkillLibrary) -> None:
+    before = take(library, pair("ash", "oak"), pair("ash", "pine"), pair("birch", "oak"))
+    take(library, stick("ash", f"skills.{before.name}(1, 'pine_log')", calls=(before.name,)))
+    drafts = []
+    for case in before.cases:
+        wood, other = (str(case.args[name]).split("_")[0] for name in ("kind_2", "kind"))
+        source = pair(wood, other).program.source.replace("craft", "saw").replace("have_", "lift_")
+        drafts.append(fresh(f"lift_{wood}_with_{other}", source, pair(wood, other).goal_template))
+    (kept,) = library.relift(Table(*drafts)).promoted
+    assert (kept.name, kept.version) == (before.name, before.version + 1)
+    assert [c.args for c in kept.cases] == [c.args for c in before.cases]
+    assert kept.program.parameters == before.program.parameters
+    assert 'saw("ash_plank")' in runs(library, "have_ash_stick", n=1)
+    assert 'gather("pine_log")' in runs(library, "have_ash_stick", n=1)
 
 
 def test_cases_with_several_choices_are_taken_along_one_by_one(tmp_path: Path, toy: Toy) -> None:
