@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.memory.toys import (
+    WALK,
     Table,
     Toy,
+    believed,
     fresh,
     library_of,
     names,
     opened,
+    plank,
     runs,
     sound,
     stick,
     view,
 )
 
-from habilis.core import Skill
+from habilis.core import InputError, Parameter, Skill
 from habilis.memory.library import SkillLibrary
 
 
@@ -139,3 +143,28 @@ def test_cases_with_several_choices_are_taken_along_one_by_one(tmp_path: Path, t
         ]
         assert here.verify(moved.name).ok
         sound(here)
+
+
+# ---------------------------------------------------------------------- older versions
+
+
+def test_an_older_version_that_is_verified_comes_back_as_a_restored_one(library: SkillLibrary) -> None:
+    take(library, plank("ash", extra=WALK), stick("ash"), plank("ash", "saw"))
+    assert library.verify("have_ash_stick").ok
+    assert library.verify("have_ash_plank", version=1).ok
+    assert library.get("have_ash_plank").version == 1
+    assert library.get("have_ash_stick").due == "version 1 of have_ash_plank is back"
+
+
+def test_a_version_that_its_callers_cannot_call_is_not_verified_into_use(library: SkillLibrary) -> None:
+    call = "skills.have_plank(1, kind='ash_plank')"
+    take(library, plank("ash"), plank("oak"), stick("ash", call, calls=("have_plank",)))
+    source = "def have_plank(m: int = 1):\n    world.gather('pine_log')\n"
+    many = (Parameter("m", "int", 1, False),)
+    other = believed(fresh("have_plank", source, 'count("pine_log") >= 1', parameters=many))
+    library.home.journal.put_skill(replace(other, version=9, status="quarantined"), "imported")
+    before = view(library)
+    with pytest.raises(InputError, match="takes other parameters"):
+        library.verify("have_plank", version=9)
+    assert view(library) == before
+    assert runs(library, "have_ash_stick", n=1)[-1] == 'craft("ash_stick")'
