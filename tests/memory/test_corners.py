@@ -168,3 +168,18 @@ def test_a_version_that_its_callers_cannot_call_is_not_verified_into_use(library
         library.verify("have_plank", version=9)
     assert view(library) == before
     assert runs(library, "have_ash_stick", n=1)[-1] == 'craft("ash_stick")'
+
+
+# ---------------------------------------------------------------------- what did better
+
+
+@pytest.mark.parametrize("saws", [True, False])
+def test_a_case_counts_again_where_what_did_better_does_not_hold(tmp_path: Path, toy: Toy, saws: bool) -> None:
+    with opened(tmp_path, toy, fingerprint="toy-1") as there:
+        take(there, plank("ash"), plank("oak"))
+        there.relift(Table(plank("oak", "saw", name="saw_oak_plank")))
+        toy.fingerprint, toy.broken = "toy-2", set() if saws else {'saw("oak_plank")'}
+        here = library_of(there.home, toy, fingerprint="toy-2")
+        here.carry_over("toy")
+        assert [c.successor for c in here.get("have_plank").cases] == ["", "saw_oak_plank" if saws else ""]
+        sound(here)
