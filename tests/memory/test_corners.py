@@ -24,7 +24,7 @@ from tests.memory.toys import (
 )
 
 from habilis.core import InputError, Parameter, Skill
-from habilis.memory.library import SkillLibrary
+from habilis.memory.library import Offer, SkillLibrary
 
 
 @pytest.fixture
@@ -183,3 +183,25 @@ def test_a_case_counts_again_where_what_did_better_does_not_hold(tmp_path: Path,
         here.carry_over("toy")
         assert [c.successor for c in here.get("have_plank").cases] == ["", "saw_oak_plank" if saws else ""]
         sound(here)
+
+
+# ---------------------------------------------------------------------- accounts of what has left
+
+
+def test_who_comes_back_is_not_judged_by_what_it_left_for(library: SkillLibrary) -> None:
+    def harms(name: str) -> None:
+        for _ in range(12):
+            library.settle(Offer((name,), ""), False)
+            library.settle(Offer((name,), name), True)
+
+    take(library, plank("oak"))
+    harms("have_oak_plank")
+    assert library.prune() == ("have_oak_plank",)
+    library.restore("have_oak_plank", "the user wants it")
+    assert library.credits() == {}
+    assert library.prune() == ()
+    harms("have_oak_plank")
+    assert library.prune() == ("have_oak_plank",)
+    take(library, plank("oak", "saw"))
+    assert library.prune() == ()
+    assert view(library_of(library.home)) == view(library)
