@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from tests.memory.toys import (
+    EMBEDDER,
     WALK,
     Table,
     Toy,
@@ -23,7 +26,8 @@ from tests.memory.toys import (
     view,
 )
 
-from habilis.core import InputError, Parameter, Skill
+from habilis.core import InputError, Kind, Parameter, Skill
+from habilis.memory.index import MemoryIndex
 from habilis.memory.library import Offer, SkillLibrary
 
 
@@ -205,3 +209,31 @@ def test_who_comes_back_is_not_judged_by_what_it_left_for(library: SkillLibrary)
     take(library, plank("oak", "saw"))
     assert library.prune() == ()
     assert view(library_of(library.home)) == view(library)
+
+
+# ---------------------------------------------------------------------- whatever is raised
+
+
+class Failing(MemoryIndex):
+    error: Exception | None = None
+
+    def upsert(self, kind: Kind, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        if self.error is not None:
+            raise self.error
+        super().upsert(kind, ids, vectors)
+
+
+@pytest.mark.parametrize("error", [OSError("no space"), RuntimeError("it is closed"), ValueError("odd")])
+def test_an_index_of_ones_own_may_raise_anything(tmp_path: Path, toy: Toy, error: Exception) -> None:
+    """What was admitted is kept, and whoever admitted it is told so."""
+    told: list[str] = []
+    index = Failing(EMBEDDER.dim)
+    with opened(tmp_path, toy, index=index, warn=told.append) as library:
+        index.error = error
+        assert take(library, plank("ash")).name == "have_ash_plank"
+        assert told == [
+            f"the index is behind, and is made good when the home is opened next: {type(error).__name__}: {error}"
+        ]
+        index.error = None
+        take(library, plank("oak"))
+        sound(library)
