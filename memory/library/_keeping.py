@@ -185,7 +185,7 @@ class Keeping(Admitting):
                 with journal.transaction():
                     self._stands(journal.rewrite_skill(failed))
                     if skill.status == "active":
-                        self.retire(name, why, status="quarantined")
+                        self._retire(failed, why, "quarantined")
                     else:
                         journal.rewrite_skill(failed, why)
                 return Checked(journal.skill(name, skill.version), False, why, proof.trajectories)
@@ -212,7 +212,9 @@ class Keeping(Admitting):
         active = [s for s in found if s.status == "active"]
         if not found:
             raise NotFoundError.of("skill", name, {s.name for s in self.home.journal.skills(None)})
-        return max(active if version is None and active else found, key=lambda s: s.version)
+        if version is None and active:
+            return self.get(name)
+        return max(found, key=lambda s: s.version)
 
 
 def _calls_alike(old: tuple[Parameter, ...], new: tuple[Parameter, ...]) -> bool:

@@ -237,3 +237,25 @@ def test_an_index_of_ones_own_may_raise_anything(tmp_path: Path, toy: Toy, error
         index.error = None
         take(library, plank("oak"))
         sound(library)
+
+
+# ---------------------------------------------------------------------- several worlds, one name
+
+
+def test_a_name_that_several_worlds_share_is_lifted_in_each(tmp_path: Path, toy: Toy) -> None:
+    with opened(tmp_path, toy) as everything:
+        take(everything, plank("ash"), stick("ash"), plank("ash", fingerprint="toy-2"))
+        lifted = everything.relift(Table(plank("ash", "saw", name="saw_ash_plank")))
+        assert {s.fingerprint for s in lifted.promoted} == {"toy-1", "toy-2"}
+        sound(everything)
+
+
+def test_a_name_that_several_worlds_share_is_verified_by_its_version(tmp_path: Path, toy: Toy) -> None:
+    with opened(tmp_path, toy) as everything:
+        take(everything, plank("ash"), stick("ash"), plank("ash", fingerprint="toy-2"))
+        with pytest.raises(InputError, match="several worlds have a skill have_ash_plank"):
+            everything.verify("have_ash_plank")
+        toy.broken = {'craft("ash_plank")'}
+        assert not everything.verify("have_ash_plank", version=1).ok
+        assert [s.fingerprint for s in everything.active().values()] == ["toy-2"]
+        sound(everything)
