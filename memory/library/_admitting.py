@@ -283,8 +283,8 @@ class Admitting(Standing):
     def _store(self, skill: Skill, reason: str) -> Skill:
         """The next version of its name, in place of the active one."""
         journal = self.home.journal
-        versions = [s.version for s in journal.skills(None, skill.name)]  # of all worlds: a version is unique
-        kept = replace(skill, version=max(versions, default=0) + 1, status="active")
+        # Of all worlds: a version is unique.
+        kept = replace(skill, version=journal.last_version(skill.name) + 1, status="active")
         old = self._world(skill.fingerprint).get(skill.name)
         if old is not None:
             why = f"version {kept.version}: {reason}"
@@ -299,7 +299,7 @@ class Admitting(Standing):
 
     def _names(self) -> set[str]:
         """Every name that was ever given to a skill, in any world."""
-        return {s.name for s in self.home.journal.skills(None)}
+        return self.home.journal.skill_names()
 
     def _free(self, name: str) -> str:
         taken, number = self._names(), 2

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from habilis.core import Embedder, HabilisError, InputError, Kind, NotFoundError, Program, Skill, VectorIndex
 from habilis.memory.home import Home
 from habilis.memory.index import Synced, sync_index
+from habilis.memory.library._usable import usable
 from habilis.memory.library.merging import plains, shape
 from habilis.memory.library.recall import Recall, skill_texts
 from habilis.memory.library.similarity import normalise
@@ -53,13 +54,13 @@ class Standing:
             return self._sync()
 
     def _read(self) -> None:
-        self._skills = {skill_id(s): s for s in self.home.journal.skills() if self._ours(s)}
+        self._skills = {skill_id(s): s for s in usable(self.home.journal) if self._ours(s)}
         self._keys = {}
         for id, skill in self._skills.items():
             self._keys.setdefault(self._key(skill), id)
 
     def _sync(self) -> Synced:
-        everyone = self.home.journal.skills()
+        everyone = usable(self.home.journal)
         self._recall.hold(self._skills)
         texts = {id: text for s in everyone for id, text in skill_texts(s).items()}
         return sync_index(self.index, {Kind.SKILL: texts}, self.embedder)  # the home's: other worlds' stay in it
@@ -113,6 +114,8 @@ class Standing:
                 raise NotFoundError(
                     f"skill {name} is {others[-1].status} (version {others[-1].version}); restore it to use it again"
                 )
+            if self.home.journal.damaged_skills(name):
+                self.home.journal.skill(name)  # says so
             raise NotFoundError.of("skill", name, self.active())
 
     def closure(self, names: Iterable[str]) -> list[Skill]:

@@ -15,12 +15,12 @@ def main() -> None:
     try:
         from habilis._interrupts import command_line
         from habilis.cli._app import app
-        from habilis.cli._output import fail
+        from habilis.cli._output import fail, plain_warnings
         from habilis.core import HabilisError
     except KeyboardInterrupt:
         _interrupted()
     try:
-        with command_line():
+        with command_line(), plain_warnings():
             app()
         sys.stdout.flush()
     except SystemExit as ended:  # typer turns Ctrl-C into a quiet exit

@@ -36,6 +36,8 @@ def list_(
         raise NotFoundError.of("status", status, _STATUSES)
     with read_home(home) as opened:
         rows = [_row(s) for s in opened.journal.skills(None if status == "all" else status)]
+        if status == "all":
+            rows += [_damaged_row(d) for d in opened.journal.damaged_skills()]
     status_too = ("status",) if status == "all" else ()
     columns = ("name", "version", *status_too, "goal", "cases", "calls", "evidence", "cost")
     learn = "no skill yet; habilis run learns some"
@@ -121,10 +123,11 @@ def show(
         try:
             skill = opened.journal.skill(name, version)
         except NotFoundError:
-            versions = [str(s.version) for s in opened.journal.skills(None, name)]
-            if versions:
-                raise NotFoundError.of(f"version of {name}", str(version), versions) from None
-            raise NotFoundError.of("skill", name, {s.name for s in opened.journal.skills(None)}) from None
+            names = {s.name for s in opened.journal.skills(None)} | {d.name for d in opened.journal.damaged_skills()}
+            if name in names:
+                kept = (*opened.journal.skills(None, name), *opened.journal.damaged_skills(name))
+                raise NotFoundError.of(f"version of {name}", str(version), (str(s.version) for s in kept)) from None
+            raise NotFoundError.of("skill", name, names) from None
         moves = [
             {"version": t.version, "from": t.before, "to": t.after, "reason": t.reason}
             for t in opened.journal.transitions(name)
@@ -226,6 +229,10 @@ def _range(parameter: Parameter) -> str:
     low, high = parameter.low, parameter.high
     bounds = [f"from {low:g}" if low is not None else "", f"up to {high:g}" if high is not None else ""]
     return "".join(f", {bound}" for bound in bounds if bound)
+
+
+def _damaged_row(skill: Any) -> dict[str, Any]:
+    return {"name": skill.name, "version": skill.version, "status": "damaged", "goal": None, "why": skill.why}
 
 
 def _row(skill: Any) -> dict[str, Any]:
