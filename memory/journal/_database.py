@@ -239,7 +239,7 @@ class Database:
         except (OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError) as error:
             raise InputError(f"the journal {self.path} cannot take this: {error}") from error
         except sqlite3.Error as error:
-            # SQLite may quote the whole row.
+            # SQLite may quote a whole row.
             raise JournalError(
                 f"the journal {self.path} failed: {str(error)[:200]}; {_advice(error, self.path)}"
             ) from error
@@ -272,7 +272,7 @@ def _advice(error: sqlite3.Error, path: Path) -> str:
     text = str(error)
     if "full" in text:
         return f"free some space on the disk of {path.parent} and run again; what was acknowledged is kept"
-    if "malformed" in text or "not a database" in text or "Could not decode" in text:
+    if "malformed" in text or "not a database" in text:
         return f"the file is damaged and was left as it is. {_restore(path)}"
     if "readonly" in text or "unable to open" in text:
         return _permissions(path)

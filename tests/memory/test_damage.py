@@ -144,3 +144,19 @@ def test_what_calls_a_damaged_skill_is_left_aside_with_it(file: Path) -> None:
         library.refresh()
         assert list(library.active()) == ["log", "stick", "door", "plank"]
         assert library.retire("log", "a test") == ("log", "door")
+
+
+def test_damage_to_one_text_is_told_in_few_words(file: Path) -> None:
+    with Journal(file) as journal:
+        journal.put_state("distil", "x" * 10_000)
+        assert journal.set_skill_status("log", 1, "retired", "broken").status == "retired"
+    _damage(file, "state", "key = 'distil'", f"cast(x'22ff{'78' * 10_000}22' as text)")
+    _damage(file, "transitions", "after = 'retired'", "cast(x'ff' as text)", column="reason")
+    with Journal(file) as journal:
+        with pytest.raises(
+            JournalError, match=r"the state 'distil' in the journal is damaged.*put back a copy"
+        ) as told:
+            journal.get_state("distil")
+        assert len(str(told.value)) < 300
+        assert "run again" not in str(told.value)
+        assert [t.after for t in journal.transitions("log")] == ["active", "retired"]
