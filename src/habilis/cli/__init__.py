@@ -20,6 +20,7 @@ def main() -> None:
     except KeyboardInterrupt:
         _interrupted()
     try:
+        _check_text(sys.argv[1:])
         with command_line(), plain_warnings():
             app()
         sys.stdout.flush()
@@ -37,6 +38,17 @@ def main() -> None:
     except OSError as error:
         print(f"error: {error}; what was learned is kept", file=sys.stderr)
         sys.exit(1)
+
+
+def _check_text(arguments: list[str]) -> None:
+    """What is typed goes into journals, indexes and models, which hold text. Raises `InputError`."""
+    from habilis.core import InputError
+
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"the argument {argument!r} is no UTF-8 text; type it anew") from None
 
 
 def _interrupted() -> NoReturn:
