@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import sys
 import time
 import weakref
@@ -26,7 +27,7 @@ from typing import Any, Self
 from habilis.core.errors import HabilisError, HomeError, HomeLockedError, InputError, NotFoundError, SchemaError
 from habilis.memory.journal import SCHEMA_VERSION, Hook, Journal
 
-__all__ = ["Home", "default_home", "is_owned"]
+__all__ = ["Home", "default_home", "is_owned", "rebuild_command"]
 
 _PATIENCE = 0.2  # seconds that a lock is waited for: who asks `is_owned` holds it for a moment
 _LONGEST = 480  # bytes of a home's path: SQLite takes 512 for a file, its own endings included
@@ -36,6 +37,13 @@ _LONGEST_NAME = 255  # bytes of one name, on the usual file systems
 def default_home() -> Path:
     """``HABILIS_HOME``, else ``~/.habilis``. Raises `InputError` where that is no path."""
     return _folder(os.environ.get("HABILIS_HOME") or "~/.habilis", "HABILIS_HOME")
+
+
+def rebuild_command(home: Path, embedder: str = "") -> str:
+    """The command that makes a home's index anew; ``embedder``: its name or fingerprint, by default the home's own."""
+    name = embedder if embedder.startswith("endpoint:") else embedder.partition(":")[0]
+    chosen = f" --embedder {shlex.quote(name)}" if name else ""
+    return f"habilis index rebuild --home {shlex.quote(str(home))}{chosen}"
 
 
 def is_owned(path: Path | str) -> bool:
@@ -95,11 +103,8 @@ class Home:
                 lock = _Lock(folder / "home.lock", clock)
             facts = _read_facts(facts_file)
             known = facts.get("embedder")
-            if embedder is not None and known is not None and embedder != known:
-                raise HomeError(
-                    f"the home {folder} was made with the embedder {known}, now it is {embedder}; vectors of the two "
-                    "do not mix. Use the first one again, or rebuild the index with the new one (Home.set_embedder)"
-                )
+            if embedder is not None:
+                _check_embedder(folder, known, embedder)
             journal = Journal(folder / "journal.sqlite", read_only=read_only, clock=clock, before_write=before_write)
             home = cls(folder, journal, facts, lock)
             if not read_only:
@@ -136,8 +141,12 @@ class Home:
     def reports_path(self) -> Path:
         return self.path / "reports"
 
+    def check_embedder(self, fingerprint: str) -> None:
+        """Raises `HomeError` where the home was made with another embedder than this."""
+        _check_embedder(self.path, self.embedder, fingerprint)
+
     def set_embedder(self, fingerprint: str) -> None:
-        """From now on use another embedder; delete the index before, it is rebuilt from the journal."""
+        """From now on use another embedder. The index holds vectors of the one before: see `SkillLibrary.rebuild`."""
         if self.read_only:
             raise HomeError(f"{self.path} is open for reading only; open it without read_only to change its embedder")
         try:
@@ -223,6 +232,14 @@ def _read_facts(file: Path) -> dict[str, Any]:
             "untouched. Upgrade habilis, or use another home"
         )
     return dict(facts)
+
+
+def _check_embedder(folder: Path, known: str | None, now: str) -> None:
+    if known not in (None, now):
+        raise HomeError(
+            f"the home {folder} was made with the embedder {known}, now it is {now}; vectors of the two do not mix. "
+            f"Use the first one again, or make the index anew: {rebuild_command(folder, now)}"
+        )
 
 
 def _shown(value: Any) -> str:

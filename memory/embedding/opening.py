@@ -88,7 +88,8 @@ def open_embedder(
     if weights and embedder.fingerprint != name:
         raise ModelError(
             f"the embedder {name} is not the one this version knows ({embedder.fingerprint}); vectors of the two do "
-            "not mix. Install the version that wrote it, or rebuild the index with the new one"
+            "not mix. Install the version that wrote it, or make the index anew with the new one: habilis index "
+            f"rebuild --home HOME --embedder {wanted}"
         )
     return embedder
 

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from habilis.core import EvidenceLevel, Fact, HomeError, InputError, Kind, NotFoundError, Parameter, Snapshot, Trial
+from habilis.core import (
+    EvidenceLevel,
+    Fact,
+    HomeError,
+    InputError,
+    Kind,
+    ModelError,
+    NotFoundError,
+    Parameter,
+    Snapshot,
+    Trial,
+)
 from habilis.memory.home import Home
-from habilis.memory.index import MemoryIndex
+from habilis.memory.index import ChromaIndex, MemoryIndex
 from habilis.memory.library import LibrarySettings, SkillLibrary, skill_text
 from habilis.testing.embedding import HashEmbedder
 from habilis.testing.journal import Crash, CrashAfter, example_skill
@@ -180,6 +194,14 @@ def test_the_index_is_rebuilt_from_the_journal(tmp_path: Path) -> None:
         with SkillLibrary.rebuild(home, embedder=other) as library:
             assert library.search("get door")[0].skill.name == "door"
         assert home.embedder == other.fingerprint
+        (tmp_path / "home.json").unlink()
+    with Home.open(tmp_path) as home:
+        index = ChromaIndex(home.index_path, other.fingerprint, other.dim)
+        assert index.ids(Kind.SKILL) == {"log@1", "plank@1", "stick@1", "door@1"}
+        index.close()
+        with SkillLibrary.open(home, embedder=EMBEDDER) as library:  # the home names no embedder any more
+            assert library.search("get door")[0].skill.name == "door"
+        assert home.embedder == EMBEDDER.fingerprint
     with (
         Home.open(tmp_path, read_only=True) as home,
         SkillLibrary.open(home, embedder=EMBEDDER, settings=APART) as library,
@@ -277,3 +299,19 @@ def test_worlds_share_a_home_and_no_skill(tmp_path: Path) -> None:
         first.refresh()
         assert list(first.active()) == ["stick", "bow"]
         assert second.restore("stick", "mended").version == 2
+
+
+class _Broken(HashEmbedder):
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        raise ModelError("no power")
+
+
+def test_the_embedder_is_written_down_once_the_index_could_be_filled(tmp_path: Path) -> None:
+    with Home.open(tmp_path) as home:
+        home.journal.put_skill(example_skill("stick"), "found")
+        with pytest.raises(ModelError):
+            SkillLibrary.open(home, embedder=_Broken(64))
+        assert home.embedder is None
+        with SkillLibrary.open(home, embedder=EMBEDDER) as library:
+            assert library.search("get stick")[0].skill.name == "stick"
+    assert json.loads((tmp_path / "home.json").read_text())["embedder"] == EMBEDDER.fingerprint

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from habilis.cli import _exchange, _memory, _models, _tools, _upkeep
+from habilis.cli import _exchange, _index, _memory, _models, _tools, _upkeep
 from habilis.cli._home import HomeOption, IndexOption
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ _SKILLS = (_memory.skills, _upkeep.skills, _exchange.skills)  # one group of com
 app.add_typer(_SKILLS[0], name="skills")
 app.add_typer(_tools.tools, name="tools")
 app.add_typer(_models.models, name="models")
+app.add_typer(_index.index, name="index")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 WorldOption = Annotated[str, typer.Option("--world", help="a world's name, or module:callable")]

@@ -69,10 +69,10 @@ def search(
     import contextlib
     import sys
 
+    from habilis._embedders import home_embedder
     from habilis._text import plain
     from habilis.cli._output import show
     from habilis.core import InputError
-    from habilis.memory.embedding import open_embedder
     from habilis.memory.index import open_index
     from habilis.memory.library import SkillLibrary
 
@@ -87,7 +87,7 @@ def search(
     empty = "nothing fits; habilis skills list shows all"
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(read_home(home))
-        embedder = open_embedder(opened.embedder or "auto")
+        embedder = home_embedder(opened)
         # A run may own the home: its folder is left alone, and a server's vectors are read only.
         vectors = open_index(index, opened.path, embedder.fingerprint, embedder.dim, read_only=True)
         library = stack.enter_context(SkillLibrary.open(opened, embedder=embedder, index=vectors))
