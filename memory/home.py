@@ -4,6 +4,7 @@
     home.lock        held by the owner; names it
     journal.sqlite   the journal
     index/           vectors, derived
+    vectors.sqlite   what was embedded, derived; listing commands, which may not open the index, read it
     models/          distilled models
     reports/
 
@@ -132,6 +133,10 @@ class Home:
     @property
     def index_path(self) -> Path:
         return self.path / "index"
+
+    @property
+    def vectors_path(self) -> Path:
+        return self.path / "vectors.sqlite"
 
     @property
     def models_path(self) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 
 from habilis._approval import approving
 from habilis._assembly import Assembly
-from habilis._embedders import home_embedder
+from habilis._embedders import home_embedder, keep_vectors
 from habilis._minds import Minds
 from habilis._settings import WRITERS, AgentSettings
 from habilis._worlds import open_world, world_tools
@@ -104,6 +104,7 @@ def compose(
             warn=lambda message: events.emit("warning", None, message=message),
         )
         stack.callback(library.close)
+        keep_vectors(opened, embedder)
         registry = ToolRegistry(approve=approve)
         for one in [*world_tools(given), *tools]:
             registry.add_all(one)

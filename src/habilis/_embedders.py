@@ -1,14 +1,15 @@
-"""The embedder of a home."""
+"""The embedder of a home, and where its vectors are kept."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from habilis.core import Embedder, HomeError, Ledger, NotFoundError
-from habilis.memory.embedding import RememberingEmbedder, open_embedder
+from habilis.memory.embedding import CachedEmbedder, HashEmbedder, RememberingEmbedder, open_embedder
 from habilis.memory.home import Home, rebuild_command
+from habilis.memory.library import skill_texts
 
-__all__ = ["home_embedder"]
+__all__ = ["home_embedder", "keep_vectors", "kept"]
 
 Payer = Ledger | Callable[[], Ledger]
 
@@ -30,4 +31,18 @@ def home_embedder(home: Home, wanted: str = "auto", ledger: Payer | None = None)
     else:
         embedder = open_embedder(wanted, ledger=ledger)
     home.check_embedder(embedder.fingerprint)
-    return RememberingEmbedder(embedder)
+    return kept(home, embedder)
+
+
+def kept(home: Home, embedder: Embedder) -> Embedder:
+    """The embedder, with what it gives kept in this process and in the home."""
+    if isinstance(embedder, HashEmbedder):  # as fast as reading a file
+        return RememberingEmbedder(embedder)
+    return RememberingEmbedder(CachedEmbedder(embedder, home.vectors_path, read_only=home.read_only))
+
+
+def keep_vectors(home: Home, embedder: Embedder) -> None:
+    """See that the vectors of all skills are kept, also of those that the index had before they were. For it alone
+    nobody is paid."""
+    if not home.read_only and not embedder.fingerprint.startswith(("hash:", "endpoint:")):
+        embedder.embed([text for s in home.journal.skills() for text in skill_texts(s).values()])

@@ -31,7 +31,7 @@ def rebuild(
     max_usd: Annotated[float, typer.Option("--max-usd", min=0, help="the most to spend, on a server's vectors")] = 0.0,
 ) -> None:
     """Make the index of a home anew from its journal; with --embedder, with another embedder from now on."""
-    from habilis._embedders import home_embedder
+    from habilis._embedders import home_embedder, kept
     from habilis.core import Budget, Ledger
     from habilis.memory.embedding import open_embedder
     from habilis.memory.home import Home, default_home
@@ -39,7 +39,11 @@ def rebuild(
 
     ledger = Ledger(Budget(usd=max_usd))
     with Home.open(home or default_home(), create=False) as opened:
-        chosen = home_embedder(opened, ledger=ledger) if embedder is None else open_embedder(embedder, ledger=ledger)
+        if embedder is None:
+            chosen = home_embedder(opened, ledger=ledger)
+        else:
+            chosen = kept(opened, open_embedder(embedder, ledger=ledger))
+        opened.vectors_path.unlink(missing_ok=True)
         with SkillLibrary.rebuild(opened, embedder=chosen, index=kind) as library:
             count = len(library.active())
     print(f"index rebuilt: {count} skills, embedder {chosen.fingerprint}")
