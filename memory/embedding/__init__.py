@@ -16,7 +16,7 @@ from habilis.memory.embedding.cached import CachedEmbedder
 from habilis.memory.embedding.endpoint import EndpointEmbedder
 from habilis.memory.embedding.hashing import HashEmbedder
 from habilis.memory.embedding.minilm import MiniLmEmbedder
-from habilis.memory.embedding.opening import fetch_embedder, open_embedder
+from habilis.memory.embedding.opening import fetch_embedder, have_embedder, open_embedder
 from habilis.memory.embedding.remembering import RememberingEmbedder
 from habilis.memory.embedding.wordllama import WordLlamaEmbedder
 
@@ -28,5 +28,6 @@ __all__ = [
     "RememberingEmbedder",
     "WordLlamaEmbedder",
     "fetch_embedder",
+    "have_embedder",
     "open_embedder",
 ]

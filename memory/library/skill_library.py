@@ -16,8 +16,9 @@ from types import TracebackType
 from typing import Self
 
 from habilis.core import Embedder, InputError, Snapshot, VectorIndex, Verifier
+from habilis.memory.embedding import HashEmbedder
 from habilis.memory.home import Home
-from habilis.memory.index import open_index
+from habilis.memory.index import MemoryIndex, open_index
 from habilis.memory.library._crediting import Crediting
 from habilis.memory.library.recall import Hit, Search
 from habilis.memory.library.settings import LibrarySettings
@@ -37,7 +38,7 @@ class SkillLibrary(Crediting):
         cls,
         home: Home,
         *,
-        embedder: Embedder,
+        embedder: Embedder | None,
         index: VectorIndex | None = None,
         fingerprint: str | None = None,
         verifier: Verifier | None = None,
@@ -47,6 +48,8 @@ class SkillLibrary(Crediting):
     ) -> Self:
         """Open the library of a home, and make the index agree with the journal.
 
+        ``embedder``: None for a library that needs no model: it finds by words and spelling alone, and the home's index
+        is left as it is, to agree again when the library is next opened with one.
         ``fingerprint``: of the world whose skills it holds; by default those of all worlds. ``verifier``: runs skills
         in fresh worlds, to prove and compare them. ``passing``: predicates that contracts say nothing of, such as where
         the agent stands (`WorldSpec.passing`). ``warn``: is told of what went wrong and could wait; by default a
@@ -56,7 +59,11 @@ class SkillLibrary(Crediting):
         """
         if not isinstance(home, Home):
             raise InputError(f"a library is opened in a home, got {home!r:.80}: SkillLibrary.open(Home.open(path), …)")
-        if not home.read_only:
+        modelless = embedder is None
+        if embedder is None:
+            embedder = HashEmbedder()
+            index = index or MemoryIndex(embedder.dim)
+        elif not home.read_only:
             home.check_embedder(embedder.fingerprint)
         if index is None:
             told = ("chroma", home.path, embedder.fingerprint, embedder.dim)
@@ -73,7 +80,7 @@ class SkillLibrary(Crediting):
         )
         try:
             library.refresh()
-            if home.embedder is None and not home.read_only:
+            if home.embedder is None and not home.read_only and not modelless:
                 home.set_embedder(embedder.fingerprint)  # not before the index could be opened and filled
         except BaseException:
             library.close()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from typing import Any
 
-from habilis.core import Embedder, HomeError, Ledger, NotFoundError
-from habilis.memory.embedding import CachedEmbedder, HashEmbedder, RememberingEmbedder, open_embedder
+from habilis.core import Embedder, HabilisError, HomeError, Ledger, NotFoundError
+from habilis.memory.embedding import CachedEmbedder, HashEmbedder, RememberingEmbedder, have_embedder, open_embedder
 from habilis.memory.home import Home, rebuild_command
-from habilis.memory.library import skill_texts
+from habilis.memory.index import open_index
+from habilis.memory.library import SkillLibrary, skill_texts
 
-__all__ = ["home_embedder", "keep_vectors", "kept"]
+__all__ = ["embedder_at_hand", "home_embedder", "keep_vectors", "kept", "library_at_hand", "open_library"]
 
 Payer = Ledger | Callable[[], Ledger]
 
@@ -32,6 +35,33 @@ def home_embedder(home: Home, wanted: str = "auto", ledger: Payer | None = None)
         embedder = open_embedder(wanted, ledger=ledger)
     home.check_embedder(embedder.fingerprint)
     return kept(home, embedder)
+
+
+def embedder_at_hand(home: Home) -> Embedder | None:
+    """The home's embedder, or None where its files would have to be fetched first."""
+    fixed = home.embedder
+    with contextlib.suppress(NotFoundError):  # told below
+        if fixed is not None and not have_embedder(fixed):
+            return None
+    return home_embedder(home)
+
+
+def open_library(home: Home, embedder: Embedder | None, index: str, **options: Any) -> SkillLibrary:
+    """The home's library with this index (its name or address); without an embedder one without vectors."""
+    if embedder is None:
+        return SkillLibrary.open(home, embedder=None, **options)
+    told = (index, home.path, embedder.fingerprint, embedder.dim)
+    vectors = open_index(*told, read_only=home.read_only, replace=home.embedder is None)
+    return SkillLibrary.open(home, embedder=embedder, index=vectors, **options)
+
+
+def library_at_hand(home: Home, index: str, **options: Any) -> SkillLibrary:
+    """The home's library for changing skills, which can wait for vectors: where the embedder cannot be had at once, the
+    index follows at the next run."""
+    embedder = None
+    with contextlib.suppress(HabilisError):
+        embedder = None if home.read_only else embedder_at_hand(home)
+    return open_library(home, embedder, index, **options)
 
 
 def kept(home: Home, embedder: Embedder) -> Embedder:

@@ -326,3 +326,19 @@ def test_a_registration_is_removed_by_its_whole_name(cli: Any, home: Path, write
     refused = cli("tools", "remove", "weigh", "--home", home)
     assert refused.code != 0
     assert cli("tools", "remove", f"{file}:weigh", "--home", home).code == 0
+
+
+def test_skills_are_searched_retired_and_restored_without_the_model(cli: Any, home: Path) -> None:
+    (home / "home.json").write_text('{"schema_version": 1, "embedder": "minilm:8199be6f699a395f"}')
+    index = {p: p.stat().st_mtime_ns for p in (home / "index").rglob("*")}
+    offline = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0", "UV_INDEX_URL": "http://127.0.0.1:9/"}
+    found = cli.apart("skills", "search", "get dirt", "--home", home, "--json", **offline)
+    assert found.code == 0, found.err
+    assert found.json[0]["name"] == "have_dirt"
+    assert found.err == "by words and spelling alone: minilm is not in the model cache; habilis models get minilm\n"
+    for command in ("retire", "restore"):
+        done = cli.apart("skills", command, "have_dirt", "--home", home, **offline)
+        assert done.code == 0, done.err
+        assert done.err == ""
+    assert not Path(cli.env["HABILIS_CACHE"]).exists()
+    assert {p: p.stat().st_mtime_ns for p in (home / "index").rglob("*")} == index

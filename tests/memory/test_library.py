@@ -315,3 +315,17 @@ def test_the_embedder_is_written_down_once_the_index_could_be_filled(tmp_path: P
         with SkillLibrary.open(home, embedder=EMBEDDER) as library:
             assert library.search("get stick")[0].skill.name == "stick"
     assert json.loads((tmp_path / "home.json").read_text())["embedder"] == EMBEDDER.fingerprint
+
+
+def test_without_an_embedder_skills_are_found_by_words_and_the_index_follows_later(tmp_path: Path) -> None:
+    with Home.open(tmp_path) as home:
+        with SkillLibrary.open(home, embedder=EMBEDDER, settings=APART) as library:
+            _chain(library)
+        with SkillLibrary.open(home, embedder=None, settings=APART) as library:
+            assert [h.skill.name for h in library.search("get a plank")] == ["plank"]
+            assert library.search("nothing of the kind") == []
+            assert library.retire("door", "a test") == ("door",)
+            library.admit(example_skill("bow", calls=("stick",)), "found")
+        assert home.embedder == EMBEDDER.fingerprint
+        with SkillLibrary.open(home, embedder=EMBEDDER, settings=APART) as library:
+            assert library.index.ids(Kind.SKILL) == {"log@1", "plank@1", "stick@1", "bow@1"}

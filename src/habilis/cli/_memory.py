@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -65,16 +66,11 @@ def search(
     index: IndexOption = "chroma",
     as_json: JsonOption = False,
 ) -> None:
-    """Find skills by meaning and by words. Says so where nothing is likely to serve."""
-    import contextlib
-    import sys
-
-    from habilis._embedders import home_embedder
+    """Find skills by meaning and by words. Says so where nothing is likely to serve. Nothing is fetched for it."""
+    from habilis._embedders import open_library
     from habilis._text import plain
     from habilis.cli._output import show
     from habilis.core import InputError
-    from habilis.memory.index import open_index
-    from habilis.memory.library import SkillLibrary
 
     if not text.strip():
         raise InputError("the search is empty; say what the skill should do")
@@ -85,12 +81,8 @@ def search(
         "unready": "drop" if ready else "last",
     }
     empty = "nothing fits; habilis skills list shows all"
-    with contextlib.ExitStack() as stack:
-        opened = stack.enter_context(read_home(home))
-        embedder = home_embedder(opened)
-        # A run may own the home: its folder is left alone, and a server's vectors are read only.
-        vectors = open_index(index, opened.path, embedder.fingerprint, embedder.dim, read_only=True)
-        library = stack.enter_context(SkillLibrary.open(opened, embedder=embedder, index=vectors))
+    # A run may own the home: its folder is left alone, and a server's vectors are read only.
+    with read_home(home) as opened, open_library(opened, _at_hand(opened), index) as library:
         hits = library.search(text, k=k, abstain=not anyway, diversity=0.3 if diverse else 0.0, tokens=tokens, **needs)
         nearest = [] if hits else library.search(text, k=1, **needs)
     for hit in nearest:
@@ -156,10 +148,9 @@ def library_of(
     import contextlib
     from collections.abc import Iterator
 
+    from habilis._embedders import library_at_hand
     from habilis.core import InputError, NotFoundError
-    from habilis.memory.embedding import open_embedder
     from habilis.memory.home import Home, default_home
-    from habilis.memory.index import open_index
     from habilis.memory.library import SkillLibrary
 
     @contextlib.contextmanager
@@ -174,10 +165,8 @@ def library_of(
             if len(worlds) > 1:
                 several = ", ".join(f"{w} ({f})" for f, w in sorted(worlds.items()))
                 raise InputError(f"several worlds have a skill {name}: {several}; say which: --world NAME")
-            embedder = open_embedder(owned.embedder or "auto")
-            vectors = open_index(index, owned.path, embedder.fingerprint, embedder.dim, read_only=read_only)
             fingerprint = next(iter(worlds), None)
-            with SkillLibrary.open(owned, embedder=embedder, index=vectors, fingerprint=fingerprint) as library:
+            with library_at_hand(owned, index, fingerprint=fingerprint) as library:
                 yield library
 
     return opened()
@@ -229,6 +218,18 @@ def _range(parameter: Parameter) -> str:
     low, high = parameter.low, parameter.high
     bounds = [f"from {low:g}" if low is not None else "", f"up to {high:g}" if high is not None else ""]
     return "".join(f", {bound}" for bound in bounds if bound)
+
+
+def _at_hand(home: Any) -> Any:
+    """The home's embedder; None, and a line that says so, where it would have to be fetched."""
+    from habilis._embedders import embedder_at_hand
+
+    found = embedder_at_hand(home)
+    if found is None:
+        model = str(home.embedder).partition(":")[0]
+        told = f"by words and spelling alone: {model} is not in the model cache; habilis models get {model}"
+        print(told, file=sys.stderr)
+    return found
 
 
 def _damaged_row(skill: Any) -> dict[str, Any]:
