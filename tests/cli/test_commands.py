@@ -172,6 +172,27 @@ def test_a_skill_is_retired_and_restored(cli: Any, home: Path) -> None:
     assert "in use already" in cli("skills", "restore", name, "--home", home).out
 
 
+def test_what_calls_a_retired_skill_is_told_as_quarantined_and_restored_after_it(cli: Any, home: Path) -> None:
+    with Home.open(home, create=False) as opened:
+        dirt = opened.journal.skill("have_dirt")
+        for name, called in (("dig", "have_dirt"), ("dig_deep", "dig")):
+            program = replace(dirt.program, name=name, calls=(called,))
+            opened.journal.put_skill(replace(dirt, name=name, program=program), "a test")
+    assert cli("skills", "retire", "have_dirt", "--home", home).out == (
+        "retired have_dirt\n"
+        "quarantined dig: it calls have_dirt, directly or through others\n"
+        "quarantined dig_deep: it calls have_dirt, directly or through others\n"
+    )
+    refused = cli("skills", "restore", "dig_deep", "--home", home)
+    assert refused.code == 1
+    assert refused.err == (
+        "error: dig_deep calls what is not in use: have_dirt is retired, dig is quarantined; restore them first: "
+        "habilis skills restore have_dirt; habilis skills restore dig\n"
+    )
+    for name in ("have_dirt", "dig", "dig_deep"):
+        assert f"restored {name}" in cli("skills", "restore", name, "--home", home).out
+
+
 def test_of_worlds_that_share_a_name_one_is_told(cli: Any, home: Path) -> None:
     with Home.open(home, create=False) as opened:
         mine = opened.journal.skills()[0]
