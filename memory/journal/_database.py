@@ -236,7 +236,11 @@ class Database:
             yield
         except sqlite3.IntegrityError:
             raise  # the caller knows which rule was broken and says so
-        except (OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError) as error:
+        except sqlite3.ProgrammingError as error:
+            if "closed" not in str(error):
+                raise InputError(f"the journal {self.path} cannot take this: {error}") from error
+            raise InputError(f"the journal {self.path} is closed; open its home again: Home.open(path)") from error
+        except (OverflowError, sqlite3.InterfaceError) as error:
             raise InputError(f"the journal {self.path} cannot take this: {error}") from error
         except sqlite3.Error as error:
             # SQLite may quote a whole row.

@@ -27,6 +27,7 @@ from habilis.core import (
     Verifier,
 )
 from habilis.memory.library import clauses, merging
+from habilis.memory.library._checks import check_skill
 from habilis.memory.library._programs import call_renamed
 from habilis.memory.library._standing import Key, Standing, closure, skill_id, twin_key
 from habilis.memory.library.duel import Duel, Side, duel
@@ -63,15 +64,14 @@ class Admitting(Standing):
         it calls what is not active in its world, `InputError` for a cycle, a source that is not Python, or a skill of
         another world than the library's.
         """
-        if not isinstance(skill, Skill) or not isinstance(reason, str):
-            raise InputError(f"admit takes a Skill and a reason, got {skill!r:.80} and {reason!r:.80}")
+        check_skill(skill, reason)
         if not self._ours(skill):
             raise InputError(
                 f"{skill.name} is a skill of the world {skill.fingerprint}, and this is the library of "
                 f"{self.fingerprint}; open that world's"
             )
         ledger = ledger or Ledger()
-        with self._lock:
+        with self._open():
             twin = self._keys.get(twin_key(skill))
             if twin is not None:
                 return self._add_evidence(self._skills[twin], skill)

@@ -61,7 +61,7 @@ class Relifting(Keeping):
         rejected: dict[str, str] = {}
         seen: list[Trajectory] = []
         ledger = ledger or Ledger()
-        with self._lock:
+        with self._open():
             todo = [s.name for s in self.closure(names if names is not None else sorted(self.active()))]
             wanted = set(names) if names is not None else set(todo)
             for name in todo:

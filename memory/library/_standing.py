@@ -7,13 +7,15 @@ index is made good when it can be.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from habilis.core import Embedder, HabilisError, InputError, Kind, NotFoundError, Program, Skill, VectorIndex
 from habilis.memory.home import Home
 from habilis.memory.index import Synced, sync_index
+from habilis.memory.library._checks import check_text
 from habilis.memory.library._usable import usable
 from habilis.memory.library.merging import plains, shape
 from habilis.memory.library.recall import Recall, skill_texts
@@ -39,6 +41,7 @@ class Standing:
         self.passing = passing
         self.warn = warn or (lambda message: warnings.warn(message, RuntimeWarning, stacklevel=3))
         self._lock = threading.RLock()
+        self._closed = False
         self._recall = Recall(embedder, index)
         self._skills: dict[str, Skill] = {}  # active, by name@version
         self._keys: dict[Key, str] = {}  # what a skill does, to the one who does it
@@ -49,7 +52,7 @@ class Standing:
 
     def refresh(self) -> Synced:
         """Read the active skills from the journal again, and make vectors and words agree with them."""
-        with self._lock:
+        with self._open():
             self._read()
             return self._sync()
 
@@ -99,6 +102,7 @@ class Standing:
 
     def get(self, name: str) -> Skill:
         """The active version of a skill. Raises `NotFoundError`, or `InputError` where several worlds have one."""
+        check_text(name, "name", "the name of a skill")
         with self._lock:
             found = [s for s in self._skills.values() if s.name == name]
             if len(found) == 1:
@@ -138,6 +142,14 @@ class Standing:
         return [s for s in self._world(skill.fingerprint).values() if skill.name in s.program.calls]
 
     # ------------------------------------------------------------------ inside
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[None]:
+        """The lock. Raises `InputError` where the library was closed."""
+        with self._lock:
+            if self._closed:
+                raise InputError("the skill library is closed; open it again: SkillLibrary.open(home, embedder=…)")
+            yield
 
     def _ours(self, skill: Skill) -> bool:
         return self.fingerprint in (None, skill.fingerprint)

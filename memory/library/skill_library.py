@@ -15,10 +15,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from habilis.core import Embedder, InputError, Snapshot, VectorIndex, Verifier
+from habilis.core import Embedder, Snapshot, VectorIndex, Verifier
 from habilis.memory.embedding import HashEmbedder
 from habilis.memory.home import Home
 from habilis.memory.index import MemoryIndex, open_index
+from habilis.memory.library._checks import check_parts, check_search
 from habilis.memory.library._crediting import Crediting
 from habilis.memory.library.recall import Hit, Search
 from habilis.memory.library.settings import LibrarySettings
@@ -57,8 +58,7 @@ class SkillLibrary(Crediting):
         reading only (two processes must not share a Chroma folder). Raises `HomeError` when the home was made with
         another embedder; where the home names none, an index of another is made anew.
         """
-        if not isinstance(home, Home):
-            raise InputError(f"a library is opened in a home, got {home!r:.80}: SkillLibrary.open(Home.open(path), …)")
+        check_parts(home, embedder, index, fingerprint)
         modelless = embedder is None
         if embedder is None:
             embedder = HashEmbedder()
@@ -120,6 +120,7 @@ class SkillLibrary(Crediting):
         more likely wrong than right. ``diversity``: from 0 to 1, how much the hits should differ. ``tokens``: how long
         the sources of the hits, with all that they call, may be together. Raises `InputError`.
         """
+        check_search(text, k, state, floor, diversity, tokens)
         wanted = Search(
             k=k,
             state=state,
@@ -130,12 +131,13 @@ class SkillLibrary(Crediting):
             diversity=diversity,
             tokens=tokens,
         )
-        with self._lock:
+        with self._open():
             return self._recall.search(text, self._skills, wanted)
 
     def close(self) -> None:
-        """Close the index; the home stays open."""
+        """Close the index; the home stays open. What needs the index raises `InputError` from then on."""
         with self._lock:
+            self._closed = True
             self.index.close()
             self._recall.close()
 
