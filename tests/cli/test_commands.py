@@ -84,6 +84,21 @@ def test_worlds_and_doctor_speak_json(cli: Any) -> None:
     assert f"tier {found['isolation']['tier']}" in cli("doctor").out
 
 
+def test_doctor_fails_where_what_was_asked_for_does_not_hold(cli: Any) -> None:
+    for flag in ((), ("--json",)):
+        told = cli.apart("doctor", "--isolation", "docker:x", *flag, PATH="/nowhere")
+        assert told.code == 1
+        assert "docker cannot be started" in told.out
+        assert "install Docker" in told.out
+        assert "--isolation docker:IMAGE" not in told.out  # that is what was asked for
+
+
+def test_the_command_line_is_a_module_too() -> None:
+    done = subprocess.run([sys.executable, "-m", "habilis", "--help"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert "skills" in done.stdout
+
+
 def test_a_run_says_what_it_learned(cli: Any, learned: Path) -> None:
     (run,) = cli("runs", "--home", learned, "--json").json
     skills = cli("skills", "list", "--home", learned, "--json").json
@@ -214,6 +229,12 @@ def test_tools_are_added_listed_and_removed(cli: Any, home: Path, write: Callabl
     assert "added weigh" in cli("tools", "add", "shop_tools.py:weigh", "--home", home).out
     listed = {t["name"]: t for t in cli("tools", "list", "--home", home, "--json").json}
     assert listed["weigh"]["cost"]["usd"] == 0.5
+    table = cli("tools", "list", "--home", home).out
+    (line,) = (line for line in table.splitlines() if line.startswith("weigh"))
+    assert "$0.50, 1 call " in line
+    assert listed["recipe_book"]["owner"] == "habilis.worlds.craft.tools:recipe_book"
+    assert "<locals>" not in table
+    assert "{" not in table
     assert {"recipe_book", "telescope"} <= set(listed)  # the world's own
     assert cli("tools", "remove", "shop_tools.py:weigh", "--home", home).code == 0
     assert "weigh" not in {t["name"] for t in cli("tools", "list", "--home", home, "--json").json}
@@ -323,6 +344,12 @@ def test_a_first_goal_in_a_new_home_is_found_out_and_solved(cli: Any, tmp_path: 
     assert done.json["status"] == "solved"
     assert done.json["skill"] == "have_stick"
     assert cli("skills", "list", "--home", tmp_path / "new", "--json").json[0]["evidence"].startswith("verified")
+
+
+def test_a_skill_that_was_there_before_is_not_told_as_kept(cli: Any, tmp_path: Path) -> None:
+    told = [cli("solve", "have 3 sticks", "--home", tmp_path / "new").out for _ in range(2)]
+    assert "kept as the skill have_stick; habilis skills show have_stick" in told[0]
+    assert "the skill have_stick, known before, does this; habilis skills show have_stick" in told[1]
 
 
 def test_a_goal_that_holds_already_is_not_called_unknown(cli: Any, tmp_path: Path) -> None:
