@@ -78,7 +78,10 @@ def test_a_second_process_is_told_who_owns_the_home(tmp_path: Path) -> None:
 
 
 def test_the_same_process_cannot_own_it_twice(tmp_path: Path) -> None:
-    with Home.open(tmp_path), pytest.raises(HomeLockedError, match=f"already in this process.*{os.getpid()}.*close"):
+    with (
+        Home.open(tmp_path),
+        pytest.raises(HomeLockedError, match=f"process {os.getpid()}, which is this one.*close it"),
+    ):
         Home.open(tmp_path)
 
 
