@@ -310,8 +310,8 @@ def _owned(path: Path, owner: bytes) -> str:
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(float(facts["since"])))
         if facts["pid"] == os.getpid():
             return (
-                f"the home {path.parent} is in use by process {os.getpid()}, which is this one, since {since}; close it "
-                "first (Agent.close(), Home.close(), or with …:), or open it with read_only=True"
+                f"the home {path.parent} is in use by process {os.getpid()}, which is this one, since {since}; close "
+                "it first (Agent.close(), Home.close(), or with …:), or open it with read_only=True"
             )
         who = f"process {facts['pid']} ({facts['command']}) since {since}"
     except (ValueError, KeyError, TypeError, OverflowError):

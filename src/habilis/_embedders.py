@@ -33,7 +33,8 @@ def home_embedder(home: Home, wanted: str = "auto", ledger: Payer | None = None)
             ) from error
     else:
         embedder = open_embedder(wanted, ledger=ledger)
-    home.check_embedder(embedder.fingerprint)
+    if not home.read_only:  # who only reads mixes no vectors
+        home.check_embedder(embedder.fingerprint)
     return kept(home, embedder)
 
 
