@@ -49,7 +49,9 @@ class Shelf(Database):
                 self._transition(skill.name, skill.version, None, skill.status, reason)
                 return
             old = from_text(row[1], _where(skill.name, skill.version))
-            changed = [k for k in data if k not in _GROWING and data[k] != old.get(k)]
+            # As it would be written today: an older version may not have known all fields.
+            known = to_data(read(Skill, old, _where(skill.name, skill.version)))
+            changed = [k for k in data if k not in _GROWING and data[k] != known[k]]
             if changed:
                 raise DuplicateNameError(
                     f"skill {skill.name} version {skill.version} exists with another {changed[0]}; a version never "
