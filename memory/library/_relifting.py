@@ -62,7 +62,7 @@ class Relifting(Keeping):
         rejected: dict[str, str] = {}
         seen: list[Trajectory] = []
         ledger = ledger or Ledger()
-        with self._lock:
+        with self._open():
             wanted = list(names) if names is not None else sorted(self.active())
             todo = [s.name for s in self.closure(wanted)]
             for name in todo:
