@@ -31,7 +31,9 @@ def load_user_code(place: str, wanted: str) -> ModuleType:
     for in the current folder too. Raises `NotFoundError` where there is none, `InputError` where it cannot be loaded.
     """
     try:
-        return _file(Path(place).expanduser().resolve(), wanted) if place.endswith(".py") else _module(place, wanted)
+        if place.endswith(".py"):
+            return _file(Path(os.path.expanduser(place)).resolve(), wanted)  # of nobody's folder: there is no such file
+        return _module(place, wanted)
     except (HabilisError, KeyboardInterrupt):
         raise
     except BaseException as error:  # code that ends the process, or raises what is no Exception, is no better

@@ -4,6 +4,7 @@
     home.lock        held by the owner; names it
     journal.sqlite   the journal
     index/           vectors, derived
+    vectors.sqlite   what was embedded, derived; listing commands, which may not open the index, read it
     models/          distilled models
     reports/
 
@@ -15,8 +16,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -25,14 +28,23 @@ from typing import Any, Self
 from habilis.core.errors import HabilisError, HomeError, HomeLockedError, InputError, NotFoundError, SchemaError
 from habilis.memory.journal import SCHEMA_VERSION, Hook, Journal
 
-__all__ = ["Home", "default_home", "is_owned"]
+__all__ = ["Home", "default_home", "is_owned", "rebuild_command"]
 
 _PATIENCE = 0.2  # seconds that a lock is waited for: who asks `is_owned` holds it for a moment
+_LONGEST = 480  # bytes of a home's path: SQLite takes 512 for a file, its own endings included
+_LONGEST_NAME = 255  # bytes of one name, on the usual file systems
 
 
 def default_home() -> Path:
-    """``HABILIS_HOME``, else ``~/.habilis``."""
-    return Path(os.environ.get("HABILIS_HOME") or "~/.habilis").expanduser()
+    """``HABILIS_HOME``, else ``~/.habilis``. Raises `InputError` where that is no path."""
+    return _folder(os.environ.get("HABILIS_HOME") or "~/.habilis", "HABILIS_HOME")
+
+
+def rebuild_command(home: Path, embedder: str = "") -> str:
+    """The command that makes a home's index anew; ``embedder``: its name or fingerprint, by default the home's own."""
+    name = embedder if embedder.startswith("endpoint:") else embedder.partition(":")[0]
+    chosen = f" --embedder {shlex.quote(name)}" if name else ""
+    return f"habilis index rebuild --home {shlex.quote(str(home))}{chosen}"
 
 
 def is_owned(path: Path | str) -> bool:
@@ -40,7 +52,7 @@ def is_owned(path: Path | str) -> bool:
     try:
         import fcntl
 
-        fd = os.open(Path(path).expanduser() / "home.lock", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(_folder(path) / "home.lock", os.O_RDONLY | os.O_CLOEXEC)
     except (ImportError, OSError):
         return False
     try:
@@ -79,10 +91,9 @@ class Home:
         Raises `HomeLockedError` (names the process that owns it), `NotFoundError`, `SchemaError` (written by a newer
         version: untouched), `HomeError` (another embedder, no permission, no space, damaged facts), `JournalError`.
         """
-        if not str(path).strip() or "\0" in str(path):
-            raise InputError(f"{str(path)!r} names no folder for a home; give its path, or leave it out")
-        folder = Path(path).expanduser().absolute()
+        folder = _folder(path).absolute()
         facts_file = folder / "home.json"
+        _refuse_impossible(folder)
         if not (folder / "journal.sqlite").exists() and (read_only or not create):
             raise NotFoundError(f"there is no home at {folder}; a first run makes one (habilis run --home {folder})")
         lock: _Lock | None = None
@@ -93,11 +104,8 @@ class Home:
                 lock = _Lock(folder / "home.lock", clock)
             facts = _read_facts(facts_file)
             known = facts.get("embedder")
-            if embedder is not None and known is not None and embedder != known:
-                raise HomeError(
-                    f"the home {folder} was made with the embedder {known}, now it is {embedder}; vectors of the two "
-                    "do not mix. Use the first one again, or rebuild the index with the new one (Home.set_embedder)"
-                )
+            if embedder is not None:
+                _check_embedder(folder, known, embedder)
             journal = Journal(folder / "journal.sqlite", read_only=read_only, clock=clock, before_write=before_write)
             home = cls(folder, journal, facts, lock)
             if not read_only:
@@ -127,6 +135,10 @@ class Home:
         return self.path / "index"
 
     @property
+    def vectors_path(self) -> Path:
+        return self.path / "vectors.sqlite"
+
+    @property
     def models_path(self) -> Path:
         return self.path / "models"
 
@@ -134,8 +146,12 @@ class Home:
     def reports_path(self) -> Path:
         return self.path / "reports"
 
+    def check_embedder(self, fingerprint: str) -> None:
+        """Raises `HomeError` where the home was made with another embedder than this."""
+        _check_embedder(self.path, self.embedder, fingerprint)
+
     def set_embedder(self, fingerprint: str) -> None:
-        """From now on use another embedder; delete the index before, it is rebuilt from the journal."""
+        """From now on use another embedder. The index holds vectors of the one before: see `SkillLibrary.rebuild`."""
         if self.read_only:
             raise HomeError(f"{self.path} is open for reading only; open it without read_only to change its embedder")
         try:
@@ -168,22 +184,71 @@ class Home:
         self._facts = facts
 
 
+def _folder(path: Path | str, whose: str = "") -> Path:
+    """The path of a home. Raises `InputError` where it cannot be one; ``whose``: who named it."""
+    said, by = f"{str(path)!r}", f" ({whose})" if whose else ""
+    if not str(path).strip() or "\0" in str(path):
+        raise InputError(f"{said}{by} names no folder for a home; give its path, or leave it out")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{said}{by} is no UTF-8 text, and so no path of a home; give another") from None
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(
+            f"{said}{by}: there is no such user, or no home folder of theirs; write the whole path"
+        ) from None
+
+
+def _refuse_impossible(folder: Path) -> None:
+    """Raises `HomeError` where the path is too long, or a file stands where the folder would be."""
+    size, longest = len(os.fsencode(folder)), max(len(os.fsencode(part)) for part in folder.parts)
+    if size > _LONGEST or longest > _LONGEST_NAME:
+        raise HomeError(
+            f"the path of the home is too long: {size} bytes with a name of {longest}, the most are {_LONGEST} and "
+            f"{_LONGEST_NAME}: {str(folder)[:60]}…; choose a shorter one with --home or HABILIS_HOME"
+        )
+    there = next(p for p in (folder, *folder.parents) if os.path.exists(p) or p == p.parent)
+    if not os.path.isdir(there):
+        raise HomeError(
+            f"cannot open the home {folder}: {there} is a file, not a folder; choose another with --home or "
+            "HABILIS_HOME"
+        )
+
+
 def _read_facts(file: Path) -> dict[str, Any]:
+    anew = "put back a copy, or delete it: it is made anew, and so is the index where it needs to be"
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except ValueError as error:
-        raise HomeError(f"{file} is damaged ({error}); put back a copy, or delete it: it is made anew") from error
+    except (ValueError, RecursionError) as error:
+        raise HomeError(f"{file} is damaged ({error}); {anew}") from error
     version = facts.get("schema_version", 0) if isinstance(facts, dict) else None
-    if not isinstance(version, int):
-        raise HomeError(f"{file} is damaged (no schema_version); put back a copy, or delete it: it is made anew")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 0:
+        raise HomeError(f"{file} is damaged (schema_version: {_shown(version)}); {anew}")
+    embedder = facts.get("embedder")
+    if embedder is not None and not (isinstance(embedder, str) and embedder.strip()):
+        raise HomeError(f"{file} is damaged (embedder: {_shown(embedder)}); {anew}")
     if version > SCHEMA_VERSION:
         raise SchemaError(
             f"{file} has schema {version}, this version of Habilis knows up to {SCHEMA_VERSION}; the home was left "
             "untouched. Upgrade habilis, or use another home"
         )
     return dict(facts)
+
+
+def _check_embedder(folder: Path, known: str | None, now: str) -> None:
+    if known not in (None, now):
+        raise HomeError(
+            f"the home {folder} was made with the embedder {known}, now it is {now}; vectors of the two do not mix. "
+            f"Use the first one again, or make the index anew: {rebuild_command(folder, now)}"
+        )
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else repr(value)[:60]
 
 
 def _plain(error: OSError, folder: Path) -> str:
@@ -197,7 +262,10 @@ def _plain(error: OSError, folder: Path) -> str:
 
 
 class _Lock:
-    """An exclusive lock on a file that tells who holds it; gone when its process is, however that ended."""
+    """An exclusive lock on a file that tells who holds it; gone when its process is, however that ended.
+
+    ``release`` gives it back; calling it again does nothing.
+    """
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         try:
@@ -206,21 +274,18 @@ class _Lock:
             raise HomeError(
                 "this system has no flock, so a home cannot be guarded against a second process; run in WSL or Docker"
             ) from error
-        self._fd: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        # Given back with the object, so that a home that was dropped without `close` is not locked for good.
+        self.release = weakref.finalize(self, os.close, fd)
         try:
-            if not _taken(self._fd):
-                raise HomeLockedError(_owned(path, os.pread(self._fd, 4096, 0)))
+            if not _taken(fd):
+                raise HomeLockedError(_owned(path, os.pread(fd, 4096, 0)))
             facts = {"pid": os.getpid(), "command": " ".join(sys.argv)[:300], "since": clock()}
-            os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, json.dumps(facts).encode(), 0)
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, json.dumps(facts).encode(), 0)
         except BaseException:
             self.release()
             raise
-
-    def release(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
 
 
 def _taken(fd: int) -> bool:
@@ -243,6 +308,11 @@ def _owned(path: Path, owner: bytes) -> str:
     try:
         facts = json.loads(owner)
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(float(facts["since"])))
+        if facts["pid"] == os.getpid():
+            return (
+                f"the home {path.parent} is in use by process {os.getpid()}, which is this one, since {since}; close "
+                "it first (Agent.close(), Home.close(), or with …:), or open it with read_only=True"
+            )
         who = f"process {facts['pid']} ({facts['command']}) since {since}"
     except (ValueError, KeyError, TypeError, OverflowError):
         who = "another process"

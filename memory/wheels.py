@@ -28,7 +28,10 @@ def cache_dir() -> Path:
     """Where fetched models lie, shared by all homes: ``HABILIS_CACHE``, else the user's cache folder. Not created."""
     chosen = os.environ.get("HABILIS_CACHE")
     if chosen:
-        return Path(chosen).expanduser()
+        try:
+            return Path(chosen).expanduser()
+        except RuntimeError:
+            raise InputError(f"HABILIS_CACHE={chosen}: there is no such user; write the whole path") from None
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "habilis"
     if sys.platform == "win32":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,26 @@ def test_the_example_runs_and_makes_the_program_that_is_shown(tmp_path: Path) ->
 def test_every_file_that_is_linked_exists() -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / "README.md").read_text()):
         assert (ROOT / target).exists(), target
+
+
+def look_around() -> list[list[str]]:
+    """The commands after "Look around"."""
+    text = (ROOT / "README.md").read_text().partition("\nLook around")[2]
+    lines = re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL)[0].splitlines()
+    return [shlex.split(line.removeprefix("$ habilis ")) for line in lines]
+
+
+def test_what_it_says_to_look_at_is_there_after_a_few_tasks(tmp_path: Path) -> None:
+    def habilis(*args: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "habilis", *args, "--home", str(tmp_path)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+
+    assert habilis("run", "-n", "16", "--distil-every", "0").returncode == 0
+    for args in look_around():
+        done = habilis(*args)
+        assert done.returncode == 0, (args, done.stdout, done.stderr)
+        if args[:2] == ["skills", "search"]:
+            assert "have_dirt" in done.stdout
 
 
 def test_every_command_that_is_shown_exists() -> None:

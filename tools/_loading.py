@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +15,7 @@ def full_source(text: str) -> str:
     """The same text with the file's path made absolute, so that it is found from any folder."""
     place, function = split_source(text)
     if place.endswith(".py"):
-        place = str(Path(place).expanduser().resolve())
+        place = str(Path(os.path.expanduser(place)).resolve())
     return f"{place}:{function}" if function else place
 
 

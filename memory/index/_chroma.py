@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from habilis.core.augmentation import Kind
 from habilis.core.errors import HabilisError, HomeError
 from habilis.core.protocols import Neighbour
-from habilis.memory.index._vectors import best, checked, checked_query, last_of_each
+from habilis.memory.index._vectors import ForeignVectors, best, checked, checked_query, last_of_each
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,7 +131,7 @@ class ChromaCollections:
         for collection in self._stored():
             facts = dict(collection.metadata or {})
             if {k: facts.get(k) for k in self._facts} != self._facts:
-                raise HomeError(self._of_another(facts))
+                raise ForeignVectors(self._of_another(facts))
             ids = set(collection.get(include=[])["ids"])
             if not ids:
                 continue

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from habilis.core.augmentation import Kind
-from habilis.core.errors import InputError
+from habilis.core.errors import HomeError, InputError
 from habilis.core.protocols import Neighbour
 
 if TYPE_CHECKING:
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 # Rows up to which one thread is as quick: a product of more wakes BLAS's threads, which then spin for milliseconds, and
 # take the processor from whoever comes next.
 _ONE_THREAD = 10_000
+
+
+class ForeignVectors(HomeError):
+    """An index holds vectors of another embedder."""
 
 
 def checked(ids: Sequence[str], vectors: NDArray[np.float32], dim: int) -> NDArray[np.float32]:

@@ -76,8 +76,8 @@ class ChromaIndex(ChromaCollections):
     def _of_another(self, facts: dict[str, Any]) -> str:
         return (
             f"the index {self.path} holds vectors of {facts.get('embedder')} (dim {facts.get('dim')}), now it "
-            f"is {self._facts['embedder']} (dim {self.dim}); the two do not mix. Use the first again, or "
-            "rebuild the index (delete that folder): nothing is lost, it is derived from the journal"
+            f"is {self._facts['embedder']} (dim {self.dim}); the two do not mix. Use the first again, or make the "
+            "index anew: habilis index rebuild --home HOME. Nothing is lost, it is derived from the journal"
         )
 
     def _open(self) -> Any:

@@ -75,8 +75,8 @@ class ChromaServerIndex(ChromaCollections):
         return (
             f"the collections {self._prefix}-… at {self.url} hold vectors of {facts.get('embedder')} (dim "
             f"{facts.get('dim')}) of {facts.get('owner')}, now it is {self._facts['embedder']} (dim {self.dim}) of "
-            f"{self.owner}; the two do not mix. Use the first embedder again, or delete those collections: nothing is "
-            "lost, the index is derived from the journal"
+            f"{self.owner}; the two do not mix. Use the first embedder again, or make the index anew: habilis index "
+            f"rebuild --home HOME --index {self.url}. Nothing is lost, it is derived from the journal"
         )
 
 

@@ -16,7 +16,7 @@ from habilis.core.protocols import Neighbour
 from habilis.memory.index import _seal
 from habilis.memory.index._ivf import Ivf, load_faiss
 from habilis.memory.index._log import Log
-from habilis.memory.index._vectors import Rows, best, checked, checked_query, last_of_each
+from habilis.memory.index._vectors import ForeignVectors, Rows, best, checked, checked_query, last_of_each
 
 if TYPE_CHECKING:
     import numpy as np
@@ -305,10 +305,11 @@ class _Shelf:
                 f"{_SCHEMA}; upgrade habilis, or delete that folder: it is rebuilt from the journal"
             )
         if {k: card[k] for k in self._facts} != self._facts:
-            raise HomeError(
+            raise ForeignVectors(
                 f"the index {self._folder} holds vectors of {card['embedder']} (dim {card['dim']}), now it is "
                 f"{self._facts['embedder']} (dim {self._facts['dim']}); the two do not mix. Use the first again, or "
-                "rebuild the index (delete that folder): nothing is lost, it is derived from the journal"
+                "make the index anew: habilis index rebuild --home HOME --index faiss. Nothing is lost, it is derived "
+                "from the journal"
             )
 
     def _file(self, part: str) -> Path:

@@ -14,7 +14,14 @@ columns that are searched; keys that a newer version wrote survive whenever a re
 from __future__ import annotations
 
 from habilis.memory.journal._database import Hook
-from habilis.memory.journal._records import ModelRecord, RunRecord, Transition, UseRecord
+from habilis.memory.journal._records import (
+    DamagedRecordWarning,
+    DamagedSkill,
+    ModelRecord,
+    RunRecord,
+    Transition,
+    UseRecord,
+)
 from habilis.memory.journal._runs import RUN_STATUSES, Runs
 from habilis.memory.journal._schema import SCHEMA_VERSION
 from habilis.memory.journal._shelf import SKILL_STATUSES, Shelf
@@ -23,6 +30,8 @@ __all__ = [
     "RUN_STATUSES",
     "SCHEMA_VERSION",
     "SKILL_STATUSES",
+    "DamagedRecordWarning",
+    "DamagedSkill",
     "Hook",
     "Journal",
     "ModelRecord",
@@ -34,6 +43,9 @@ __all__ = [
 
 class Journal(Runs, Shelf):
     """Runs, episodes, events and uses; skills, contracts, models, documents and state, in one SQLite file.
+
+    A record that is damaged is left aside with a `DamagedRecordWarning` where many are read; asked for by itself, it
+    raises `JournalError`.
 
     Raises `SchemaError` for a file of a newer version (left untouched), `JournalError` for a damaged or unreadable
     one, `NotFoundError` for one that does not exist and should only be read.

@@ -5,14 +5,16 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 from habilis.core.errors import InputError, JournalError, NotFoundError, SchemaError
+from habilis.memory.journal._records import DamagedRecordWarning
 from habilis.memory.journal._schema import MIGRATIONS, Migration
 
 _MAGIC = b"SQLite format 3\x00"
@@ -20,6 +22,8 @@ _VERSION_AT = 60  # where the file header keeps user_version, 4 bytes, big-endia
 _WAIT_SECONDS = 10.0
 
 Hook = Callable[[str], None]
+Row = tuple[Any, ...]
+T = TypeVar("T")
 
 
 class Database:
@@ -47,6 +51,7 @@ class Database:
         self._committed: list[Callable[[], None]] = []
         self._undone: list[Callable[[], None]] = []
         self._migrations = tuple(migrations)
+        self._warned: set[str] = set()
         if read_only and not self.path.exists():
             raise NotFoundError(f"there is no journal at {self.path}; a first run with this home makes it")
         # Checked without SQLite first: merely opening a journal in WAL mode may touch its files.
@@ -130,6 +135,12 @@ class Database:
                 problems = [str(error)]
         return problems
 
+    def warn(self, message: str) -> None:
+        """A `DamagedRecordWarning`, once for each message."""
+        if message not in self._warned:
+            self._warned.add(message)
+            warnings.warn(message, DamagedRecordWarning, stacklevel=3)
+
     def close(self) -> None:
         with self._lock:
             self._connection.close()
@@ -141,13 +152,15 @@ class Database:
         self.close()
 
     def _connect(self, mode: str) -> sqlite3.Connection:
-        return sqlite3.connect(
+        connection = sqlite3.connect(
             f"file:{quote(str(self.path.absolute()))}?mode={mode}",
             uri=True,
             timeout=_WAIT_SECONDS,
             isolation_level=None,
             check_same_thread=False,
         )
+        connection.text_factory = _text
+        return connection
 
     def _prepare(self) -> None:
         self._connection.execute("PRAGMA foreign_keys = ON")
@@ -207,6 +220,17 @@ class Database:
         with self._lock, self._plain_errors():
             return self._connection.execute(sql, values).fetchall()
 
+    def _each(self, rows: Iterable[Row], one: Callable[[Row], T]) -> Iterator[T]:
+        """What the rows hold. A damaged one is left aside with a warning that names it."""
+        for row in rows:
+            try:
+                yield one(row)
+            except JournalError as error:
+                self._leave_aside(error)
+
+    def _leave_aside(self, error: JournalError) -> None:
+        self.warn(f"left aside: {error}")
+
     def _one(self, sql: str, values: Sequence[Any] = ()) -> Any:
         rows = self._rows(sql, values)
         return rows[0] if rows else None
@@ -217,10 +241,25 @@ class Database:
             yield
         except sqlite3.IntegrityError:
             raise  # the caller knows which rule was broken and says so
-        except (OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError) as error:
+        except sqlite3.ProgrammingError as error:
+            if "closed" not in str(error):
+                raise InputError(f"the journal {self.path} cannot take this: {error}") from error
+            raise InputError(f"the journal {self.path} is closed; open its home again: Home.open(path)") from error
+        except (OverflowError, sqlite3.InterfaceError) as error:
             raise InputError(f"the journal {self.path} cannot take this: {error}") from error
         except sqlite3.Error as error:
-            raise JournalError(f"the journal {self.path} failed: {error}; {_advice(error, self.path)}") from error
+            # SQLite may quote a whole row.
+            raise JournalError(
+                f"the journal {self.path} failed: {str(error)[:200]}; {_advice(error, self.path)}"
+            ) from error
+
+
+def _text(raw: bytes) -> str | bytes:
+    """Text as it is stored. What is no UTF-8 stays as bytes, so that one damaged row does not hide all others."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
 
 
 def _version_in_header(path: Path) -> int:

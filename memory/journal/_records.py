@@ -55,6 +55,20 @@ class UseRecord:
     cost: Cost = field(default_factory=Cost)
 
 
+class DamagedRecordWarning(RuntimeWarning):
+    """A record of the journal cannot be read and is left aside; everything else goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedSkill:
+    """A version of a skill whose record cannot be read. ``status``: what it had; it counts as quarantined."""
+
+    name: str
+    version: int
+    status: str
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class Transition:
     """A change of status of one version of a skill; ``before`` is None for its admission."""
@@ -103,21 +117,43 @@ def to_text(data: Json) -> str:
         raise InputError(f"this cannot be stored as JSON: {error}; give dicts, lists, texts and numbers") from error
 
 
-def from_text(text: str, where: str) -> Any:
+def from_text(text: str | bytes, where: str) -> Any:
+    """JSON data back. ``text`` is bytes where the file holds what is not UTF-8. Raises `JournalError`."""
     try:
         return json.loads(text)
-    except ValueError as error:
-        raise JournalError(f"{where} in the journal is not JSON ({error}); put back a copy of the home") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise damaged(where, error) from error
 
 
 def read(kind: type[T], data: Json, where: str) -> T:
     """The record back. Raises `JournalError` where the stored data is not one."""
     try:
         return load(kind, data)
-    except ValueError as error:
-        raise JournalError(
-            f"{where} in the journal cannot be read as {kind.__name__}: {error}; it may stem from a newer version"
-        ) from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise damaged(where, error) from error
+
+
+def readable(text: str | bytes) -> Any:
+    """JSON data, or None where it is damaged: what is to be written over it needs nothing of it."""
+    try:
+        return from_text(text, "")
+    except JournalError:
+        return None
+
+
+def damaged(where: str, error: Exception) -> JournalError:
+    """The error for a record that cannot be read."""
+    told = getattr(error, "errors", None)  # pydantic lists them; the first says enough
+    if callable(told):
+        first = told()[0]
+        why = f"{'.'.join(map(str, first['loc'])) or 'all of it'}: {first['msg']}"
+    else:
+        why = f"{error}"
+    why = " ".join(why.split())[:200]
+    return JournalError(
+        f"{where} in the journal is damaged, or of a newer version ({why}); to have it again, put back a copy of the "
+        "home"
+    )
 
 
 def carry_unknown(record: Any, old: Any, new: Any) -> Any:

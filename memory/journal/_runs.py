@@ -10,8 +10,17 @@ from dataclasses import replace
 from typing import Any
 
 from habilis.core import Cost, Episode, Event, InputError, JournalError, Json, NotFoundError
-from habilis.memory.journal._database import Database
-from habilis.memory.journal._records import RunRecord, UseRecord, carry_unknown, from_text, read, to_data, to_text
+from habilis.memory.journal._database import Database, Row
+from habilis.memory.journal._records import (
+    RunRecord,
+    UseRecord,
+    carry_unknown,
+    damaged,
+    from_text,
+    read,
+    to_data,
+    to_text,
+)
 
 RUN_STATUSES = ("running", "finished", "stopped", "failed")
 _PAGE = 64
@@ -35,9 +44,9 @@ class Runs(Database):
         return read(RunRecord, self._run_data(run_id), f"run {run_id}")
 
     def runs(self) -> list[RunRecord]:
-        """All runs, oldest first."""
+        """All runs, oldest first. Damaged ones are left aside with a warning."""
         rows = self._rows("SELECT id, data FROM runs ORDER BY id")
-        return [read(RunRecord, from_text(data, f"run {i}"), f"run {i}") for i, data in rows]
+        return list(self._each(rows, lambda row: read(RunRecord, from_text(row[1], f"run {row[0]}"), f"run {row[0]}")))
 
     def update_run(
         self, run_id: int, *, status: str | None = None, spent: Cost | None = None, note: str | None = None
@@ -106,20 +115,22 @@ class Runs(Database):
     ) -> Iterator[Episode]:
         """Episodes in the order they were stored, of one run or of all.
 
-        ``since``: the smallest index. Without trajectories (much faster) each attempt has an empty one.
+        ``since``: the smallest index. Without trajectories (much faster) each attempt has an empty one. Damaged ones
+        are left aside with a warning.
         """
         seq = 0
         while True:
             # Read in pages, so that no reader holds the file or the memory for long.
             rows = self._rows(
-                f"SELECT seq, data, {'trajectories' if with_trajectories else 'NULL'} FROM episodes WHERE seq > ? "
-                "AND (? IS NULL OR run_id = ?) AND idx >= ? AND (? IS NULL OR status = ?) ORDER BY seq LIMIT ?",
+                f"SELECT seq, run_id, idx, data, {'trajectories' if with_trajectories else 'NULL'} FROM episodes "
+                "WHERE seq > ? AND (? IS NULL OR run_id = ?) AND idx >= ? AND (? IS NULL OR status = ?) "
+                "ORDER BY seq LIMIT ?",
                 (seq, run_id, run_id, since, status, status, _PAGE),
             )
-            for seq, data, packed in rows:
-                yield _episode(data, packed, f"episode row {seq}")
+            yield from self._each(rows, lambda row: _episode(row[3], row[4], f"episode {row[2]} of run {row[1]}"))
             if len(rows) < _PAGE:
                 return
+            seq = rows[-1][0]
 
     def episode(self, run_id: int, index: int) -> Episode:
         """Raises `NotFoundError`."""
@@ -142,10 +153,17 @@ class Runs(Database):
             )
 
     def events(self, run_id: int, *, since: int = 0) -> list[Event]:
-        """The events of a run, oldest first, without the first ``since``."""
-        rows = self._rows("SELECT data FROM events WHERE run_id = ? ORDER BY seq LIMIT -1 OFFSET ?", (run_id, since))
-        where = f"an event of run {run_id}"
-        return [read(Event, from_text(row[0], where), where) for row in rows]
+        """The events of a run, oldest first, without the first ``since``. Damaged ones are left aside with a warning,
+        so that of a tool's call and its answer one may be missing."""
+        rows = self._rows(
+            "SELECT seq, data FROM events WHERE run_id = ? ORDER BY seq LIMIT -1 OFFSET ?", (run_id, since)
+        )
+
+        def one(row: Row) -> Event:
+            where = f"event {row[0]}, of run {run_id},"
+            return read(Event, from_text(row[1], where), where)
+
+        return list(self._each(rows, one))
 
     def record_use(self, run_id: int, augmentation_id: str, task_text: str, ok: bool, cost: Cost | None = None) -> None:
         """Note that an augmentation was used for a task, and how that ended: what its track record is made of."""
@@ -158,11 +176,12 @@ class Runs(Database):
             )
 
     def uses(self, augmentation_id: str | None = None) -> list[UseRecord]:
-        """All uses, oldest first."""
+        """All uses, oldest first. Damaged ones are left aside with a warning."""
         rows = self._rows(
-            "SELECT data FROM uses WHERE ? IS NULL OR augmentation = ? ORDER BY seq", (augmentation_id, augmentation_id)
+            "SELECT seq, data FROM uses WHERE ? IS NULL OR augmentation = ? ORDER BY seq",
+            (augmentation_id, augmentation_id),
         )
-        return [read(UseRecord, from_text(row[0], "a use"), "a use") for row in rows]
+        return list(self._each(rows, lambda row: read(UseRecord, from_text(row[1], f"use {row[0]}"), f"use {row[0]}")))
 
     def _run_data(self, run_id: int) -> Any:
         row = self._one("SELECT data FROM runs WHERE id = ?", (run_id,))
@@ -173,14 +192,10 @@ class Runs(Database):
 
 def _episode(text: str, packed: bytes | None, where: str) -> Episode:
     data = from_text(text, where)
-    trajectories: list[Any] = [{} for _ in data["attempts"]]
-    if packed is not None:
-        try:
-            trajectories = json.loads(zlib.decompress(packed))
-        except (zlib.error, ValueError) as error:
-            raise JournalError(
-                f"the trajectories of {where} are damaged ({error}); read it with with_trajectories=False"
-            ) from error
-    for attempt, trajectory in zip(data["attempts"], trajectories, strict=True):
-        attempt["trajectory"] = trajectory
+    try:
+        attempts = list(data["attempts"])
+        trajectories = [{}] * len(attempts) if packed is None else json.loads(zlib.decompress(packed))
+        data["attempts"] = [{**a, "trajectory": t} for a, t in zip(attempts, trajectories, strict=True)]
+    except (zlib.error, ValueError, TypeError, LookupError, RecursionError) as error:
+        raise damaged(where, error) from error
     return read(Episode, data, where)

@@ -6,10 +6,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from habilis.core import Contract, EvidenceLevel, InputError, Json, NotFoundError, Skill, Trial
+from habilis.core import Contract, EvidenceLevel, InputError, JournalError, Json, NotFoundError, Skill, Trial
 from habilis.core.errors import DuplicateNameError
-from habilis.memory.journal._database import Database
-from habilis.memory.journal._records import ModelRecord, Transition, carry_unknown, from_text, read, to_data, to_text
+from habilis.memory.journal._database import Database, Row
+from habilis.memory.journal._records import (
+    DamagedSkill,
+    ModelRecord,
+    Transition,
+    carry_unknown,
+    from_text,
+    read,
+    readable,
+    to_data,
+    to_text,
+)
 
 _STATE_VERSION = 1
 SKILL_STATUSES = ("active", "quarantined", "superseded", "retired")
@@ -39,11 +49,13 @@ class Shelf(Database):
                 self._transition(skill.name, skill.version, None, skill.status, reason)
                 return
             old = from_text(row[1], _where(skill.name, skill.version))
-            changed = [k for k in data if k not in _GROWING and data[k] != old.get(k)]
+            # As it would be written today: an older version may not have known all fields.
+            known = to_data(read(Skill, old, _where(skill.name, skill.version)))
+            changed = [k for k in data if k not in _GROWING and data[k] != known[k]]
             if changed:
                 raise DuplicateNameError(
                     f"skill {skill.name} version {skill.version} exists with another {changed[0]}; a version never "
-                    f"changes, store it as version {self._last_version(skill.name) + 1}"
+                    f"changes, store it as version {self.last_version(skill.name) + 1}"
                 )
             self._rewrite(skill, old, data)
             if row[0] != skill.status:
@@ -89,17 +101,36 @@ class Shelf(Database):
         return skill
 
     def skills(self, status: str | None = "active", name: str | None = None) -> list[Skill]:
-        """Skills in the order they were first stored; ``status=None``: whatever their status."""
-        rows = self._rows(
-            "SELECT name, version, data FROM skills WHERE (? IS NULL OR status = ?) AND (? IS NULL OR name = ?) "
-            "ORDER BY seq",
-            (status, status, name, name),
-        )
-        return [read(Skill, from_text(data, _where(n, v)), _where(n, v)) for n, v, data in rows]
+        """Skills in the order they were first stored; ``status=None``: whatever their status.
+
+        Damaged ones are left aside with a warning, as if they were quarantined; `damaged_skills` lists them.
+        """
+        return list(self._each(self._skill_rows(status, name), _skill))
+
+    def damaged_skills(self, name: str | None = None) -> list[DamagedSkill]:
+        """The versions whose records cannot be read, in the order they were first stored."""
+        found = []
+        for row in self._skill_rows(None, name):
+            try:
+                _skill(row)
+            except JournalError as error:
+                found.append(DamagedSkill(str(row[0]), int(row[1]), str(row[2]), str(error)))
+        return found
+
+    def skill_names(self) -> set[str]:
+        """Every name that a skill has or had, damaged ones too."""
+        return {str(row[0]) for row in self._rows("SELECT DISTINCT name FROM skills")}
+
+    def last_version(self, name: str) -> int:
+        """The highest version of a skill, damaged ones too; 0 where there is none."""
+        return int(self._one("SELECT coalesce(max(version), 0) FROM skills WHERE name = ?", (name,))[0])
 
     def count_skills(self, fingerprint: str) -> int:
-        """How many versions of skills a world has, whatever their status."""
-        sql = "SELECT count(*) FROM skills WHERE json_extract(data, '$.fingerprint') = ?"
+        """How many versions of skills a world has, whatever their status; damaged ones belong to none."""
+        sql = (
+            "SELECT count(*) FROM skills "
+            "WHERE CASE WHEN json_valid(data) THEN json_extract(data, '$.fingerprint') END = ?"
+        )
         return int(self._one(sql, (fingerprint,))[0])
 
     def skill(self, name: str, version: int | None = None) -> Skill:
@@ -127,25 +158,28 @@ class Shelf(Database):
                 data = to_data(contract)
                 row = self._one("SELECT data FROM contracts WHERE fingerprint = ? AND action = ?", key)
                 if row is not None:
-                    data = carry_unknown(contract, from_text(row[0], f"the contract of {key[1]}"), data)
+                    data = carry_unknown(contract, readable(row[0]), data)
                 self._write("INSERT OR REPLACE INTO contracts VALUES (?, ?, ?)", (*key, to_text(data)))
 
     def contracts(self, fingerprint: str) -> list[Contract]:
-        """What is known of a world's actions, sorted by the action's text."""
+        """What is known of a world's actions, sorted by the action's text. Damaged ones are left aside with a warning:
+        they are learned again."""
         rows = self._rows("SELECT action, data FROM contracts WHERE fingerprint = ?", (fingerprint,))
-        return [
-            read(Contract, from_text(data, f"the contract of {action}"), f"the contract of {action}")
-            for action, data in sorted(rows)
-        ]
+
+        def one(row: Row) -> Contract:
+            where = f"the contract of {row[0]}"
+            return read(Contract, from_text(row[1], where), where)
+
+        return list(self._each(_sorted(rows), one))
 
     def put_document(self, kind: str, id: str, data: Json) -> None:
         """Store JSON under a kind and an id, in place of what was there."""
         self._write("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (kind, id, to_text(data)))
 
     def documents(self, kind: str) -> dict[str, Json]:
-        """All of one kind by id, sorted by id."""
+        """All of one kind by id, sorted by id. Damaged ones are left aside with a warning."""
         rows = self._rows("SELECT id, data FROM documents WHERE kind = ?", (kind,))
-        return {id: from_text(data, f"the {kind} {id}") for id, data in sorted(rows)}
+        return dict(self._each(_sorted(rows), lambda row: (str(row[0]), from_text(row[1], f"the {kind} {row[0]}"))))
 
     def delete_documents(self, kind: str, ids: Iterable[str]) -> None:
         with self.transaction():
@@ -181,7 +215,7 @@ class Shelf(Database):
                     (model.name, model.fingerprint, to_text(data), self.clock()),
                 )
             else:
-                data = carry_unknown(model, from_text(row[0], f"the model {model.name}"), data)
+                data = carry_unknown(model, readable(row[0]), data)
                 self._write(
                     "UPDATE models SET adopted = 0, fingerprint = ?, data = ? WHERE name = ?",
                     (model.fingerprint, to_text(data), model.name),
@@ -190,17 +224,22 @@ class Shelf(Database):
                 self.adopt_model(model.name)
 
     def models(self) -> list[ModelRecord]:
-        """All models, oldest first."""
-        return [_model(*row) for row in self._rows("SELECT name, adopted, data FROM models ORDER BY seq")]
+        """All models, oldest first. Damaged ones are left aside with a warning."""
+        return list(self._each(self._rows("SELECT name, adopted, data FROM models ORDER BY seq"), _model))
+
+    def count_models(self) -> int:
+        """How many there are, damaged ones too."""
+        return int(self._one("SELECT count(*) FROM models")[0])
 
     def adopted_model(self, fingerprint: str = "") -> ModelRecord | None:
-        """The model adopted for this world, else the one for all that have none of their own."""
-        row = self._one(
+        """The model adopted for this world, else the one for all that have none of their own. None where there is none,
+        or its record is damaged (with a warning)."""
+        rows = self._rows(
             "SELECT name, adopted, data FROM models WHERE adopted = 1 AND fingerprint IN (?, '') "
             "ORDER BY fingerprint = '' LIMIT 1",
             (fingerprint,),
         )
-        return None if row is None else _model(*row)
+        return next(self._each(rows, _model), None)
 
     def adopt_model(self, name: str | None) -> None:
         """Make this model the adopted one of its world; None: no world has one. Raises `NotFoundError`."""
@@ -229,14 +268,18 @@ class Shelf(Database):
     def _skill_data(self, name: str, version: int) -> Any:
         row = self._one("SELECT data FROM skills WHERE name = ? AND version = ?", (name, version))
         if row is None:
-            last = self._last_version(name)
+            last = self.last_version(name)
             if last:
                 raise NotFoundError(f"skill {name} has no version {version}; its newest is {last}")
             raise NotFoundError.of("skill", name, (str(r[0]) for r in self._rows("SELECT DISTINCT name FROM skills")))
         return from_text(row[0], _where(name, version))
 
-    def _last_version(self, name: str) -> int:
-        return int(self._one("SELECT coalesce(max(version), 0) FROM skills WHERE name = ?", (name,))[0])
+    def _skill_rows(self, status: str | None, name: str | None) -> list[Row]:
+        return self._rows(
+            "SELECT name, version, status, data FROM skills WHERE (? IS NULL OR status = ?) "
+            "AND (? IS NULL OR name = ?) ORDER BY seq",
+            (status, status, name, name),
+        )
 
 
 def _check_status(status: str) -> None:
@@ -248,6 +291,16 @@ def _where(name: str, version: int) -> str:
     return f"skill {name} version {version}"
 
 
-def _model(name: str, adopted: int, text: str) -> ModelRecord:
+def _skill(row: Row) -> Skill:
+    where = _where(row[0], row[1])
+    return read(Skill, from_text(row[3], where), where)
+
+
+def _sorted(rows: Iterable[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: str(row[0]))  # a damaged name is bytes
+
+
+def _model(row: Row) -> ModelRecord:
+    name, adopted, text = row
     where = f"the model {name}"
     return replace(read(ModelRecord, from_text(text, where), where), adopted=bool(adopted))

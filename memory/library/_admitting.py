@@ -27,6 +27,7 @@ from habilis.core import (
     Verifier,
 )
 from habilis.memory.library import clauses, merging
+from habilis.memory.library._checks import check_skill
 from habilis.memory.library._programs import call_renamed
 from habilis.memory.library._standing import Key, Standing, closure, skill_id, twin_key
 from habilis.memory.library.duel import Duel, Side, duel
@@ -63,15 +64,14 @@ class Admitting(Standing):
         it calls what is not active in its world, `InputError` for a cycle, a source that is not Python, or a skill of
         another world than the library's.
         """
-        if not isinstance(skill, Skill) or not isinstance(reason, str):
-            raise InputError(f"admit takes a Skill and a reason, got {skill!r:.80} and {reason!r:.80}")
+        check_skill(skill, reason)
         if not self._ours(skill):
             raise InputError(
                 f"{skill.name} is a skill of the world {skill.fingerprint}, and this is the library of "
                 f"{self.fingerprint}; open that world's"
             )
         ledger = ledger or Ledger()
-        with self._lock:
+        with self._open():
             key = twin_key(skill)
             twin = self._keys.get(key)
             if twin is not None:
@@ -293,8 +293,8 @@ class Admitting(Standing):
     def _store(self, skill: Skill, reason: str) -> Skill:
         """The next version of its name, in place of the active one."""
         journal = self.home.journal
-        versions = [s.version for s in journal.skills(None, skill.name)]  # of all worlds: a version is unique
-        kept = replace(skill, version=max(versions, default=0) + 1, status="active")
+        # Of all worlds: a version is unique.
+        kept = replace(skill, version=journal.last_version(skill.name) + 1, status="active")
         old = self._world(skill.fingerprint).get(skill.name)
         if old is not None:
             why = f"version {kept.version}: {reason}"
@@ -309,7 +309,7 @@ class Admitting(Standing):
 
     def _names(self) -> set[str]:
         """Every name that was ever given to a skill, in any world."""
-        return {s.name for s in self.home.journal.skills(None)}
+        return self.home.journal.skill_names()
 
     def _free(self, name: str) -> str:
         taken, number = self._names(), 2

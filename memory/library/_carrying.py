@@ -35,7 +35,7 @@ class Carrying(Relifting):
         kept: list[Skill] = []
         seen: list[Trajectory] = []
         tried = 0
-        with self._lock:
+        with self._open():
             for skill in self._elsewhere(world):
                 here = self._world(self.fingerprint)
                 if skill.name in here or skill.tools or not set(skill.program.calls) <= here.keys():

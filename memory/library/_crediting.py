@@ -63,7 +63,7 @@ class Crediting(Carrying):
         """Count one use of a skill in the agent's own world. One that fails there more often than not is verified
         again; one whose posterior falls below ``settings.quarantine`` leaves."""
         journal = self.home.journal
-        with self._lock:
+        with self._open():
             if name not in self.active():
                 return
             skill = counted(self.get(name), IN_USE, ok, not ok)
@@ -80,7 +80,7 @@ class Crediting(Carrying):
         """Retire what has been outdone in all its cases and is called by none, what tasks go worse with, and what is of
         least use while more skills are active than ``settings.active_cap`` allows. Returns who went."""
         gone: list[str] = []
-        with self._lock:
+        with self._open():
             for skill in list(self._skills.values()):
                 outdone = skill.cases and all(c.successor for c in skill.cases)
                 if outdone and not self.callers(skill):
@@ -114,7 +114,7 @@ class Crediting(Carrying):
         one of them is to be left out. Skills that others call never are. ``seed`` decides, so that a run repeats."""
         rng = random.Random(f"withhold:{seed}")
         drawn = rng.random() < self.settings.withhold
-        with self._lock:
+        with self._open():
             called = tuple(dict.fromkeys(names))[:_OFFERED]
             free = [n for n in called if not self.callers(self.get(n))]
         return Offer(called, rng.choice(free) if drawn and free else "")
@@ -123,7 +123,7 @@ class Crediting(Carrying):
         """Note how the task went."""
         if not offer.names:
             return
-        with self._lock, self.home.journal.transaction():
+        with self._open(), self.home.journal.transaction():
             accounts = self._accounts()
             for name in offer.names:
                 credit = accounts.get(name, Credit())
@@ -135,7 +135,7 @@ class Crediting(Carrying):
 
     def credits(self) -> dict[str, Credit]:
         """What is known of each skill's worth so far, by name."""
-        with self._lock:
+        with self._open():
             return self._accounts()
 
     def _close_account(self, accounts: dict[str, Credit], name: str) -> None:

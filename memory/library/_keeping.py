@@ -17,6 +17,7 @@ from habilis.core import (
 )
 from habilis.memory.journal import Transition
 from habilis.memory.library._admitting import Admitting, counted
+from habilis.memory.library._checks import check_callees, check_change
 from habilis.memory.library._standing import closure
 from habilis.memory.library.proving import FRESH, prove
 
@@ -41,9 +42,8 @@ class Keeping(Admitting):
         be "quarantined". Returns the names of all that went, the skill first."""
         if status not in ("retired", "quarantined"):
             raise InputError(f"a skill leaves as 'retired' or 'quarantined', got {status!r}")
-        if not isinstance(reason, str):
-            raise InputError(f"a reason is a text, got {reason!r:.80}")
-        with self._lock:
+        check_change(name, reason)
+        with self._open():
             return self._retire(self.get(name), reason, status)
 
     def _retire(self, skill: Skill, reason: str, status: str) -> tuple[str, ...]:
@@ -65,8 +65,9 @@ class Keeping(Admitting):
         Active skills that call it are to be verified again. Raises `NotFoundError` where it, or what it calls, is not
         there; `InputError` where who calls it could not call this version, or it is an import that was never verified.
         """
+        check_change(name, reason, version)
         journal = self.home.journal
-        with self._lock:
+        with self._open():
             known = [s for s in self._versions(name) if version in (None, s.version)]
             found = [s for s in known if s.evidence.successes or "imported" not in s.meta]
             if known and not found:
@@ -78,12 +79,7 @@ class Keeping(Admitting):
             if not self._ours(skill):
                 raise NotFoundError(f"skill {name} version {skill.version} belongs to another world, {skill.world}")
             world = self._world(skill.fingerprint)
-            lacking = sorted(c for c in skill.program.calls if c not in world)
-            if lacking:
-                raise NotFoundError(
-                    f"{name} version {skill.version} calls {', '.join(lacking)}, out of use: no active skill "
-                    f"{lacking[0]!r}; first: habilis skills restore {lacking[0]}"
-                )
+            check_callees(skill, world, journal)
             closure([name], {**world, name: skill})
             self._callable(skill)
             with journal.transaction():
@@ -145,7 +141,7 @@ class Keeping(Admitting):
 
     def due(self) -> list[Skill]:
         """The active skills that are to be verified again, those that others rest on first."""
-        with self._lock:
+        with self._open():
             waiting = [s for s in self._skills.values() if s.due]
             return sorted(waiting, key=lambda s: (len(closure([s.name], self._world(s.fingerprint))), s.name))
 
@@ -156,7 +152,7 @@ class Keeping(Admitting):
         if self.verifier is None:
             raise InputError("this library has no verifier; open it with one: SkillLibrary.open(…, verifier=…)")
         journal = self.home.journal
-        with self._lock:
+        with self._open():
             skill = self._to_verify(name, version)
             if skill.tools:
                 raise InputError(f"{name} calls tools ({', '.join(skill.tools)}), which verifying would call again")

@@ -62,7 +62,7 @@ class Relifting(Keeping):
         rejected: dict[str, str] = {}
         seen: list[Trajectory] = []
         ledger = ledger or Ledger()
-        with self._lock:
+        with self._open():
             if names is not None:
                 wanted = list(names)
                 todo = [s for s in self.closure(wanted) if s.name in wanted]

@@ -7,14 +7,17 @@ index is made good when it can be.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from habilis.core import Embedder, HabilisError, InputError, Kind, NotFoundError, Program, Skill, VectorIndex
 from habilis.memory.home import Home
 from habilis.memory.index import Synced, sync_index
+from habilis.memory.library._checks import check_text
+from habilis.memory.library._usable import usable
 from habilis.memory.library.merging import Plain, plains, shape
 from habilis.memory.library.recall import Recall, skill_texts
 from habilis.memory.library.similarity import normalise
@@ -39,6 +42,7 @@ class Standing:
         self.passing = passing
         self.warn = warn or (lambda message: warnings.warn(message, RuntimeWarning, stacklevel=3))
         self._lock = threading.RLock()
+        self._closed = False
         self._recall = Recall(embedder, index)
         self._skills: dict[str, Skill] = {}  # active, by name@version
         self._keys: dict[Key, str] = {}  # what a skill does in a case, to the one who does it
@@ -50,13 +54,13 @@ class Standing:
 
     def refresh(self) -> Synced:
         """Read the active skills from the journal again, and make vectors and words agree with them."""
-        with self._lock:
+        with self._open():
             self._read()
             return self._sync()
 
     def _read(self) -> None:
         self._forget()
-        self._skills = {skill_id(s): s for s in self.home.journal.skills() if self._ours(s)}
+        self._skills = {skill_id(s): s for s in usable(self.home.journal) if self._ours(s)}
         self._keys = {}
         for id, skill in self._skills.items():
             for key in self._keys_in(skill):
@@ -68,7 +72,7 @@ class Standing:
         self._shape_of.clear()
 
     def _sync(self) -> Synced:
-        everyone = self.home.journal.skills()
+        everyone = usable(self.home.journal)
         self._recall.hold(self._skills)
         texts = {id: text for s in everyone for id, text in skill_texts(s).items()}
         return sync_index(self.index, {Kind.SKILL: texts}, self.embedder)  # the home's: other worlds' stay in it
@@ -118,6 +122,7 @@ class Standing:
 
     def get(self, name: str) -> Skill:
         """The active version of a skill. Raises `NotFoundError`, or `InputError` where several worlds have one."""
+        check_text(name, "name", "the name of a skill")
         with self._lock:
             found = [s for s in self._skills.values() if s.name == name]
             if len(found) == 1:
@@ -133,6 +138,8 @@ class Standing:
                 raise NotFoundError(
                     f"skill {name} is {others[-1].status} (version {others[-1].version}); restore it to use it again"
                 )
+            if self.home.journal.damaged_skills(name):
+                self.home.journal.skill(name)  # says so
             raise NotFoundError.of("skill", name, self.active())
 
     def closure(self, names: Iterable[str]) -> list[Skill]:
@@ -155,6 +162,14 @@ class Standing:
         return [s for s in self._world(skill.fingerprint).values() if skill.name in s.program.calls]
 
     # ------------------------------------------------------------------ inside
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[None]:
+        """The lock. Raises `InputError` where the library was closed."""
+        with self._lock:
+            if self._closed:
+                raise InputError("the skill library is closed; open it again: SkillLibrary.open(home, embedder=…)")
+            yield
 
     def _ours(self, skill: Skill) -> bool:
         return self.fingerprint in (None, skill.fingerprint)

@@ -15,9 +15,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from habilis.core import Embedder, HomeError, InputError, Snapshot, VectorIndex, Verifier
+from habilis.core import Embedder, Snapshot, VectorIndex, Verifier
+from habilis.memory.embedding import HashEmbedder
 from habilis.memory.home import Home
-from habilis.memory.index import ChromaIndex, MemoryIndex
+from habilis.memory.index import MemoryIndex, open_index
+from habilis.memory.library._checks import check_parts, check_search
 from habilis.memory.library._crediting import Crediting
 from habilis.memory.library.recall import Hit, Search
 from habilis.memory.library.settings import LibrarySettings
@@ -37,7 +39,7 @@ class SkillLibrary(Crediting):
         cls,
         home: Home,
         *,
-        embedder: Embedder,
+        embedder: Embedder | None,
         index: VectorIndex | None = None,
         fingerprint: str | None = None,
         verifier: Verifier | None = None,
@@ -47,27 +49,25 @@ class SkillLibrary(Crediting):
     ) -> Self:
         """Open the library of a home, and make the index agree with the journal.
 
+        ``embedder``: None for a library that needs no model: it finds by words and spelling alone, and the home's index
+        is left as it is, to agree again when the library is next opened with one.
         ``fingerprint``: of the world whose skills it holds; by default those of all worlds. ``verifier``: runs skills
         in fresh worlds, to prove and compare them. ``passing``: predicates that contracts say nothing of, such as where
         the agent stands (`WorldSpec.passing`). ``warn``: is told of what went wrong and could wait; by default a
         Python warning. ``index``: by default Chroma in the home's folder, or one in memory where the home is open for
         reading only (two processes must not share a Chroma folder). Raises `HomeError` when the home was made with
-        another embedder.
+        another embedder; where the home names none, an index of another is made anew.
         """
-        if not isinstance(home, Home):
-            raise InputError(f"a library is opened in a home, got {home!r:.80}: SkillLibrary.open(Home.open(path), …)")
-        if home.embedder is None and not home.read_only:
-            home.set_embedder(embedder.fingerprint)
-        if home.embedder is not None and home.embedder != embedder.fingerprint and not home.read_only:
-            raise HomeError(
-                f"the home {home.path} was made with the embedder {home.embedder}, now it is {embedder.fingerprint}; "
-                "open the first one again (open_embedder takes the fingerprint), or change it with SkillLibrary.rebuild"
-            )
+        check_parts(home, embedder, index, fingerprint)
+        modelless = embedder is None
+        if embedder is None:
+            embedder = HashEmbedder()
+            index = index or MemoryIndex(embedder.dim)
+        elif not home.read_only:
+            home.check_embedder(embedder.fingerprint)
         if index is None:
-            if home.read_only:
-                index = MemoryIndex(embedder.dim)
-            else:
-                index = ChromaIndex(home.index_path, embedder.fingerprint, embedder.dim)
+            told = ("chroma", home.path, embedder.fingerprint, embedder.dim)
+            index = open_index(*told, read_only=home.read_only, replace=home.embedder is None)
         library = cls(
             home,
             embedder,
@@ -78,15 +78,26 @@ class SkillLibrary(Crediting):
             passing=passing,
             warn=warn,
         )
-        library.refresh()
+        try:
+            library.refresh()
+            if home.embedder is None and not home.read_only and not modelless:
+                home.set_embedder(embedder.fingerprint)  # not before the index could be opened and filled
+        except BaseException:
+            library.close()
+            raise
         return library
 
     @classmethod
-    def rebuild(cls, home: Home, *, embedder: Embedder) -> Self:
-        """Throw the index away and make it anew with this embedder, which is the home's from now on."""
-        index = ChromaIndex(home.index_path, embedder.fingerprint, embedder.dim, rebuild=True)
-        home.set_embedder(embedder.fingerprint)
-        return cls.open(home, embedder=embedder, index=index)
+    def rebuild(cls, home: Home, *, embedder: Embedder, index: str = "chroma") -> Self:
+        """Throw the index away and make it anew with this embedder, which is the home's from now on. ``index``: see
+        `open_index`."""
+        vectors = open_index(index, home.path, embedder.fingerprint, embedder.dim, rebuild=True)
+        try:
+            home.set_embedder(embedder.fingerprint)
+        except BaseException:
+            vectors.close()
+            raise
+        return cls.open(home, embedder=embedder, index=vectors)
 
     def search(
         self,
@@ -109,6 +120,7 @@ class SkillLibrary(Crediting):
         more likely wrong than right. ``diversity``: from 0 to 1, how much the hits should differ. ``tokens``: how long
         the sources of the hits, with all that they call, may be together. Raises `InputError`.
         """
+        check_search(text, k, state, floor, diversity, tokens)
         wanted = Search(
             k=k,
             state=state,
@@ -119,12 +131,13 @@ class SkillLibrary(Crediting):
             diversity=diversity,
             tokens=tokens,
         )
-        with self._lock:
+        with self._open():
             return self._recall.search(text, self._skills, wanted)
 
     def close(self) -> None:
-        """Close the index; the home stays open."""
+        """Close the index; the home stays open. What needs the index raises `InputError` from then on."""
         with self._lock:
+            self._closed = True
             self.index.close()
             self._recall.close()
 

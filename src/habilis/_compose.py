@@ -10,6 +10,7 @@ from typing import Any
 
 from habilis._approval import approving
 from habilis._assembly import Assembly
+from habilis._embedders import home_embedder, keep_vectors
 from habilis._minds import Minds
 from habilis._settings import WRITERS, AgentSettings
 from habilis._worlds import open_world, world_tools
@@ -22,7 +23,6 @@ from habilis.core import (
     Approve,
     Budget,
     Cloneable,
-    Embedder,
     EventStream,
     InputError,
     Ledger,
@@ -32,7 +32,6 @@ from habilis.core import (
     Writer,
 )
 from habilis.memory.contracts import ContractBook
-from habilis.memory.embedding import RememberingEmbedder, open_embedder
 from habilis.memory.home import Home, default_home
 from habilis.memory.index import open_index
 from habilis.memory.library import SkillLibrary
@@ -80,7 +79,8 @@ def compose(
         holder: list[Assembly] = []
         # A server's embeddings are paid from the run in hand.
         embedder = home_embedder(opened, settings.embedder, lambda: holder[0].ledger if holder else ledger)
-        index = open_index(settings.index, opened.path, embedder.fingerprint, embedder.dim)
+        anew = opened.embedder is None  # whatever made the index, nobody knows any more
+        index = open_index(settings.index, opened.path, embedder.fingerprint, embedder.dim, replace=anew)
         stack.callback(index.close)
         runner = ConfinedRunner(
             isolation=settings.isolation,
@@ -104,6 +104,7 @@ def compose(
             warn=lambda message: events.emit("warning", None, message=message),
         )
         stack.callback(library.close)
+        keep_vectors(opened, embedder)
         registry = ToolRegistry(approve=approve)
         for one in [*world_tools(given), *tools]:
             registry.add_all(one)
@@ -200,22 +201,6 @@ def _check(world: Any, home: Any, writer: Any, base_url: Any, prices: Any, appro
             raise InputError(f"{name}= is of type {type(function).__name__}; give a function")
 
 
-def home_embedder(home: Home, wanted: str, ledger: Callable[[], Ledger] | None = None) -> Embedder:
-    """The embedder that the home was made with; a new home takes ``wanted`` and keeps it. ``ledger``: of one that
-    costs something."""
-    fixed, name = home.embedder, wanted
-    if fixed is not None and wanted == "auto":
-        name = fixed if fixed.startswith("endpoint:") else fixed.split(":")[0]
-    embedder = RememberingEmbedder(open_embedder(name, ledger=ledger))
-    if fixed is None:
-        home.set_embedder(embedder.fingerprint)
-    elif embedder.fingerprint != fixed:
-        raise InputError(
-            f"this home was made with the embedder {fixed}, not {embedder.fingerprint}; use that one, or a new home"
-        )
-    return embedder
-
-
 def _fresh(world: World, given: Callable[[], World] | None, approve: Approve | None) -> Callable[[], World] | None:
     """How to make a world of the same rules, or None where that cannot be done."""
     capabilities = world.spec.capabilities
@@ -264,4 +249,4 @@ def _proposer(chat: Any) -> Any:
     return ChatProposer(chat)
 
 
-__all__ = ["compose", "home_embedder"]
+__all__ = ["compose"]

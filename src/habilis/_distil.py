@@ -115,7 +115,7 @@ async def distil_now(
     episodes = list(journal.episodes())
     # A name of its own for every result: nothing is ever written over a model that is in use. Until a result is
     # recorded the name stays, so that interrupted work is found again.
-    name = f"{base.rsplit('/', 1)[-1]}-{len(journal.models()) + 1}"
+    name = f"{base.rsplit('/', 1)[-1]}-{journal.count_models() + 1}"
     out = parts.home.models_path / name
     parts.events.emit("distil_started", iteration, episodes=len(episodes), model=name)
     last = [0.0]

@@ -15,13 +15,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from habilis._approval import approving
+from habilis._embedders import embedder_at_hand, open_library
 from habilis._known_worlds import fresh_world
 from habilis._text import plain
 from habilis.agent.calls import called_tools, needed
 from habilis.core import Budget, InputError, Json, Ledger, NotFoundError, Parameter, RunLimits, Skill, Trajectory
-from habilis.memory.embedding import open_embedder
 from habilis.memory.home import Home
-from habilis.memory.index import open_index
 from habilis.memory.library import SkillLibrary
 from habilis.worlds.runner import ConfinedRunner
 
@@ -61,14 +60,8 @@ class Served:
             raise InputError(f"k={k} is not from 1 to {MOST_HITS}")
         with self._lock:
             if self._library is None:
-                embedder = open_embedder(self._home.embedder or "auto")
-                told = (self._index, self._home.path, embedder.fingerprint, embedder.dim)
-                self._library = SkillLibrary.open(
-                    self._home,
-                    embedder=embedder,
-                    index=open_index(*told, read_only=True),
-                    fingerprint=self._fingerprint,
-                )
+                embedder = embedder_at_hand(self._home)  # nothing is fetched for it
+                self._library = open_library(self._home, embedder, self._index, fingerprint=self._fingerprint)
             else:
                 self._library.refresh()  # a run may have learned something meanwhile
             hits = self._library.search(text[:_TEXT], k=k)

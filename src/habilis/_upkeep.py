@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from habilis._embedders import library_at_hand
 from habilis._known_worlds import fresh_world
 from habilis.agent.upkeep import SearchLifter
 from habilis.core import Budget, InputError, Ledger, NotFoundError, RunLimits
 from habilis.memory.contracts import ContractBook
-from habilis.memory.embedding import open_embedder
 from habilis.memory.home import Home
-from habilis.memory.index import open_index
 from habilis.memory.library import SkillLibrary
 from habilis.worlds.runner import ConfinedRunner
 from habilis.worlds.verify import GoalJudge, WorldVerifier
@@ -59,11 +58,9 @@ def proving(
         verifier = WorldVerifier(
             lambda: fresh_world(opened.journal, fingerprint, name), runner, GoalJudge(), limits=limits
         )
-        embedder = open_embedder(opened.embedder or "auto")
-        library = SkillLibrary.open(
+        library = library_at_hand(
             opened,
-            embedder=embedder,
-            index=open_index(index, opened.path, embedder.fingerprint, embedder.dim),
+            index,
             fingerprint=fingerprint,
             verifier=verifier,
             passing=made.spec.passing,

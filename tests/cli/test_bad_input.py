@@ -60,6 +60,7 @@ WRONG: list[tuple[list[str], list[str]]] = [
     (["skills", "search", "dirt", "-k", "0", "--home", "{home}"], ["-k"]),
     (["tools", "add", "", "--home", "{home}"], ["module:function"]),
     (["tools", "add", "nosuchmodule:f", "--home", "{home}"], ["'nosuchmodule'"]),
+    (["tools", "add", "~nosuchuser/t.py:f", "--home", "{home}"], ["~nosuchuser/t.py"]),
     (["tools", "remove", "nosuch", "--home", "{home}"], ["no registration 'nosuch'"]),
     (["tools", "list", "--world", "crft"], ["no world 'crft'", "craft"]),
     (["models", "show", "x", "--home", "{home}"], ["no model 'x'"]),
@@ -69,6 +70,11 @@ WRONG: list[tuple[list[str], list[str]]] = [
     (["runs", "--home", "nowhere"], ["no home at", "nowhere", "habilis run"]),
     (["run", "--home", ""], ["--home", "empty"]),
     (["runs", "--home", " "], ["--home", "empty"]),
+    (["runs", "--home", "~nosuchuser/x"], ["'~nosuchuser/x'", "no such user"]),
+    (["solve", "have dirt", "--home", "~nosuchuser/x"], ["'~nosuchuser/x'", "no such user"]),
+    (["solve", "have dirt", "--home", "x" * 300], ["too long", "480 and 255"]),
+    (["solve", "have dirt", "--home", "a\udcff"], [r"'a\udcff'", "no UTF-8 text"]),
+    (["skills", "search", "\udcff", "--home", "{home}"], [r"'\udcff'", "no UTF-8 text"]),
 ]
 
 
@@ -85,6 +91,7 @@ def test_wrong_input_is_one_clear_message(
     for word in named:
         assert word in told.err, told.err
     assert _content(learned) == before
+    assert not list(here.iterdir())
 
 
 @pytest.mark.parametrize(

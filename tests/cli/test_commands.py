@@ -84,6 +84,21 @@ def test_worlds_and_doctor_speak_json(cli: Any) -> None:
     assert f"tier {found['isolation']['tier']}" in cli("doctor").out
 
 
+def test_doctor_fails_where_what_was_asked_for_does_not_hold(cli: Any) -> None:
+    for flag in ((), ("--json",)):
+        told = cli.apart("doctor", "--isolation", "docker:x", *flag, PATH="/nowhere")
+        assert told.code == 1
+        assert "docker cannot be started" in told.out
+        assert "install Docker" in told.out
+        assert "--isolation docker:IMAGE" not in told.out  # that is what was asked for
+
+
+def test_the_command_line_is_a_module_too() -> None:
+    done = subprocess.run([sys.executable, "-m", "habilis", "--help"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert "skills" in done.stdout
+
+
 def test_a_run_says_what_it_learned(cli: Any, learned: Path) -> None:
     (run,) = cli("runs", "--home", learned, "--json").json
     skills = cli("skills", "list", "--home", learned, "--json").json
@@ -172,6 +187,27 @@ def test_a_skill_is_retired_and_restored(cli: Any, home: Path) -> None:
     assert "in use already" in cli("skills", "restore", name, "--home", home).out
 
 
+def test_what_calls_a_retired_skill_is_told_as_quarantined_and_restored_after_it(cli: Any, home: Path) -> None:
+    with Home.open(home, create=False) as opened:
+        dirt = opened.journal.skill("have_dirt")
+        for name, called in (("dig", "have_dirt"), ("dig_deep", "dig")):
+            program = replace(dirt.program, name=name, calls=(called,))
+            opened.journal.put_skill(replace(dirt, name=name, program=program), "a test")
+    assert cli("skills", "retire", "have_dirt", "--home", home).out == (
+        "retired have_dirt\n"
+        "quarantined dig: it calls have_dirt, directly or through others\n"
+        "quarantined dig_deep: it calls have_dirt, directly or through others\n"
+    )
+    refused = cli("skills", "restore", "dig_deep", "--home", home)
+    assert refused.code == 1
+    assert refused.err == (
+        "error: dig_deep calls what is not in use: have_dirt is retired, dig is quarantined; restore them first: "
+        "habilis skills restore have_dirt; habilis skills restore dig\n"
+    )
+    for name in ("have_dirt", "dig", "dig_deep"):
+        assert f"restored {name}" in cli("skills", "restore", name, "--home", home).out
+
+
 def test_of_worlds_that_share_a_name_one_is_told(cli: Any, home: Path) -> None:
     with Home.open(home, create=False) as opened:
         mine = opened.journal.skills()[0]
@@ -193,6 +229,12 @@ def test_tools_are_added_listed_and_removed(cli: Any, home: Path, write: Callabl
     assert "added weigh" in cli("tools", "add", "shop_tools.py:weigh", "--home", home).out
     listed = {t["name"]: t for t in cli("tools", "list", "--home", home, "--json").json}
     assert listed["weigh"]["cost"]["usd"] == 0.5
+    table = cli("tools", "list", "--home", home).out
+    (line,) = (line for line in table.splitlines() if line.startswith("weigh"))
+    assert "$0.50, 1 call " in line
+    assert listed["recipe_book"]["owner"] == "habilis.worlds.craft.tools:recipe_book"
+    assert "<locals>" not in table
+    assert "{" not in table
     assert {"recipe_book", "telescope"} <= set(listed)  # the world's own
     assert cli("tools", "remove", "shop_tools.py:weigh", "--home", home).code == 0
     assert "weigh" not in {t["name"] for t in cli("tools", "list", "--home", home, "--json").json}
@@ -304,6 +346,12 @@ def test_a_first_goal_in_a_new_home_is_found_out_and_solved(cli: Any, tmp_path: 
     assert cli("skills", "list", "--home", tmp_path / "new", "--json").json[0]["evidence"].startswith("verified")
 
 
+def test_a_skill_that_was_there_before_is_not_told_as_kept(cli: Any, tmp_path: Path) -> None:
+    told = [cli("solve", "have 3 sticks", "--home", tmp_path / "new").out for _ in range(2)]
+    assert "kept as the skill have_stick; habilis skills show have_stick" in told[0]
+    assert "the skill have_stick, known before, does this; habilis skills show have_stick" in told[1]
+
+
 def test_a_goal_that_holds_already_is_not_called_unknown(cli: Any, tmp_path: Path) -> None:
     done = cli("solve", 'count("stick") < 1', "--home", tmp_path / "new")
     assert done.code == 0, done.err
@@ -326,3 +374,19 @@ def test_a_registration_is_removed_by_its_whole_name(cli: Any, home: Path, write
     refused = cli("tools", "remove", "weigh", "--home", home)
     assert refused.code != 0
     assert cli("tools", "remove", f"{file}:weigh", "--home", home).code == 0
+
+
+def test_skills_are_searched_retired_and_restored_without_the_model(cli: Any, home: Path) -> None:
+    (home / "home.json").write_text('{"schema_version": 1, "embedder": "minilm:8199be6f699a395f"}')
+    index = {p: p.stat().st_mtime_ns for p in (home / "index").rglob("*")}
+    offline = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0", "UV_INDEX_URL": "http://127.0.0.1:9/"}
+    found = cli.apart("skills", "search", "get dirt", "--home", home, "--json", **offline)
+    assert found.code == 0, found.err
+    assert found.json[0]["name"] == "have_dirt"
+    assert found.err == "by words and spelling alone: minilm is not in the model cache; habilis models get minilm\n"
+    for command in ("retire", "restore"):
+        done = cli.apart("skills", command, "have_dirt", "--home", home, **offline)
+        assert done.code == 0, done.err
+        assert done.err == ""
+    assert not Path(cli.env["HABILIS_CACHE"]).exists()
+    assert {p: p.stat().st_mtime_ns for p in (home / "index").rglob("*")} == index

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -89,7 +88,7 @@ def test_what_is_wrong_with_an_index_is_said(cli: Cli, home: Path, index: str, s
         assert "Traceback" not in done.err
 
 
-def test_an_index_of_another_embedder_names_the_folder(cli: Cli, home: Path) -> None:
+def test_an_index_of_another_embedder_names_the_folder_and_the_command(cli: Cli, home: Path) -> None:
     from habilis.memory.index import open_index
 
     open_index("faiss", home, "another", 512, rebuild=True).close()
@@ -99,7 +98,8 @@ def test_an_index_of_another_embedder_names_the_folder(cli: Cli, home: Path) -> 
     done = cli("run", "-n", "1", "--index", "faiss", "--home", home)
     assert done.code == 1
     assert f"the index {home / 'index-faiss'} holds vectors of another" in done.err
-    shutil.rmtree(home / "index-faiss")  # as the message says
+    assert "habilis index rebuild --home HOME --index faiss" in done.err
+    assert cli("index", "rebuild", "--home", home, "--index", "faiss").code == 0
     assert cli("run", "-n", "17", "--distil-every", "0", "--index", "faiss", "--home", home).code == 0
 
 

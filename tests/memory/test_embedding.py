@@ -12,14 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from habilis.core import ModelError, NotFoundError
-from habilis.memory.embedding import HashEmbedder, MiniLmEmbedder, WordLlamaEmbedder, open_embedder
+from habilis.memory.embedding import HashEmbedder, MiniLmEmbedder, WordLlamaEmbedder, have_embedder, open_embedder
 from habilis.testing.embedding import check_embedder, measure_retrieval
-
-
-def _cached(name: str) -> bool:
-    from habilis.memory.embedding.opening import _is_cached
-
-    return _is_cached(name, None)
 
 
 def test_hash_passes_the_suite() -> None:
@@ -27,7 +21,7 @@ def test_hash_passes_the_suite() -> None:
     check_embedder(HashEmbedder(64))
 
 
-@pytest.mark.skipif(not _cached("minilm"), reason="the weights of minilm were not fetched")
+@pytest.mark.skipif(not have_embedder("minilm"), reason="the weights of minilm were not fetched")
 def test_minilm_passes_the_suite_and_knows_meaning() -> None:
     embedder = open_embedder("minilm")
     assert isinstance(embedder, MiniLmEmbedder)
@@ -38,7 +32,7 @@ def test_minilm_passes_the_suite_and_knows_meaning() -> None:
     assert open_embedder("auto").fingerprint == embedder.fingerprint
 
 
-@pytest.mark.skipif(not _cached("wordllama"), reason="the table of wordllama was not fetched")
+@pytest.mark.skipif(not have_embedder("wordllama"), reason="the table of wordllama was not fetched")
 def test_wordllama_passes_the_suite() -> None:
     embedder = open_embedder("wordllama")
     assert isinstance(embedder, WordLlamaEmbedder)
@@ -48,6 +42,10 @@ def test_wordllama_passes_the_suite() -> None:
 def test_auto_falls_back_without_touching_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/")
     assert open_embedder("auto", cache=tmp_path).fingerprint == "hash:v1-512"
+    names = ("auto", "hash:v1-512", "minilm", "minilm:8199be6f699a395f", "wordllama")
+    assert [have_embedder(name, cache=tmp_path) for name in names] == [True, True, False, False, False]
+    with pytest.raises(NotFoundError):
+        have_embedder("minilmm", cache=tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import json
 import os
 import sqlite3
@@ -17,6 +18,8 @@ import pytest
 from habilis.core import HomeError, HomeLockedError, InputError, JournalError, NotFoundError, SchemaError
 from habilis.memory.home import Home, default_home, is_owned
 from habilis.memory.journal import SCHEMA_VERSION
+from habilis.memory.library import SkillLibrary
+from habilis.testing.embedding import HashEmbedder
 
 OWNER = """
 import sys
@@ -75,8 +78,23 @@ def test_a_second_process_is_told_who_owns_the_home(tmp_path: Path) -> None:
 
 
 def test_the_same_process_cannot_own_it_twice(tmp_path: Path) -> None:
-    with Home.open(tmp_path), pytest.raises(HomeLockedError, match=f"process {os.getpid()}"):
+    with (
+        Home.open(tmp_path),
+        pytest.raises(HomeLockedError, match=f"process {os.getpid()}, which is this one.*close it"),
+    ):
         Home.open(tmp_path)
+
+
+def test_a_home_that_was_dropped_is_free_again(tmp_path: Path) -> None:
+    Home.open(tmp_path, embedder="another")
+    gc.collect()
+    Home.open(tmp_path).close()
+    with pytest.raises(HomeError, match="another"):
+        SkillLibrary.open(Home.open(tmp_path), embedder=HashEmbedder(64))
+    gc.collect()
+    with Home.open(tmp_path) as home:
+        home.close()
+        Home.open(tmp_path).close()
 
 
 def test_a_home_that_does_not_exist_says_how_to_make_one(tmp_path: Path) -> None:
@@ -128,9 +146,24 @@ def test_newer_facts_are_refused_untouched(tmp_path: Path) -> None:
 def test_damaged_facts_and_journals_are_named_and_left(tmp_path: Path) -> None:
     Home.open(tmp_path).close()
     facts = (tmp_path / "home.json").read_text()
-    (tmp_path / "home.json").write_text("{")
-    with pytest.raises(HomeError, match=r"home\.json is damaged"):
-        Home.open(tmp_path)
+    for text, said in (
+        ("{", "Expecting"),
+        ("[" * 100_000, "recursion"),
+        ("\udcff", "utf-8"),
+        ("[]", "schema_version: none"),
+        ('{"schema_version": true}', "schema_version: True"),
+        ('{"schema_version": -3}', "schema_version: -3"),
+        ('{"schema_version": "1"}', "schema_version: '1'"),
+        ('{"embedder": 5}', "embedder: 5"),
+        ('{"embedder": true}', "embedder: True"),
+        ('{"embedder": ""}', "embedder: ''"),
+    ):
+        (tmp_path / "home.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+        for read_only in (False, True):
+            with pytest.raises(
+                HomeError, match=rf"home\.json is damaged \(.*{said}.*\); put back a copy, or delete it"
+            ):
+                Home.open(tmp_path, read_only=read_only)
     (tmp_path / "home.json").write_text(facts)
     (tmp_path / "journal.sqlite").write_bytes(b"not a database at all")
     with pytest.raises(JournalError, match="is not a journal"):
@@ -154,10 +187,40 @@ def test_a_corrupted_page_is_reported(tmp_path: Path) -> None:
             home.journal.documents("recipe")
 
 
-@pytest.mark.parametrize("path", ["", " ", "a\0b"])
-def test_a_path_that_names_no_folder_is_refused(path: str) -> None:
-    with pytest.raises(InputError, match="names no folder"):
-        Home.open(path)
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("", "names no folder"),
+        (" ", "names no folder"),
+        ("a\0b", "names no folder"),
+        ("a\udcff", r"'a\\udcff' is no UTF-8 text"),
+        ("~nosuchuser/home", "'~nosuchuser/home': there is no such user"),
+    ],
+)
+def test_a_path_that_names_no_folder_is_refused(
+    path: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for read_only in (False, True):
+        with pytest.raises(InputError, match=said):
+            Home.open(path, read_only=read_only)
+    assert not list(tmp_path.iterdir())
+    if path.strip() and "\0" not in path:
+        monkeypatch.setenv("HABILIS_HOME", path)
+        with pytest.raises(InputError, match="HABILIS_HOME"):
+            default_home()
+
+
+def test_a_path_that_is_too_long_is_told_with_its_length(tmp_path: Path) -> None:
+    (many, one) = tmp_path.joinpath(*["x" * 100] * 5), tmp_path / ("x" * 256)
+    for path in (many, one):
+        for read_only in (False, True):
+            with pytest.raises(HomeError, match=rf"too long: {len(str(path))} bytes.*480 and 255.*shorter"):
+                Home.open(path, read_only=read_only)
+    assert not list(tmp_path.iterdir())
+    longest = tmp_path.joinpath("x" * 200, "x" * (480 - 202 - len(str(tmp_path))))
+    with Home.open(longest) as home:
+        home.journal.put_state("a", 1)
 
 
 def test_whether_a_home_is_owned_can_be_asked_without_taking_it(tmp_path: Path) -> None:
@@ -203,8 +266,10 @@ def test_no_permission(tmp_path: Path) -> None:
 
 def test_a_home_where_a_file_stands(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(HomeError, match="cannot open the home"):
-        Home.open(tmp_path / "file")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        for read_only in (False, True):
+            with pytest.raises(HomeError, match=rf"cannot open the home.*{tmp_path / 'file'} is a file, not a folder"):
+                Home.open(path, read_only=read_only)
     assert (tmp_path / "file").read_text() == "mine"
 
 

@@ -98,7 +98,7 @@ def test_another_embedder_is_refused_until_rebuilt(keeping: BackEnd) -> None:
     sync_index(first, WANTED, EMBEDDER)
     first.close()
     other = HashEmbedder(64)
-    with pytest.raises(HomeError, match=r"hash:v1-32 \(dim 32\).*hash:v1-64 \(dim 64\).*delete th"):
+    with pytest.raises(HomeError, match=r"hash:v1-32 \(dim 32\).*hash:v1-64 \(dim 64\).*habilis index rebuild"):
         keeping.open(place, other.fingerprint, other.dim)
     with pytest.raises(HomeError, match="do not mix"):
         keeping.open(place, "another of the same length", EMBEDDER.dim)
@@ -136,6 +136,23 @@ def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path, name: str) -
 
 
 # ------------------------------------------------------------------ by name, by address
+
+
+@pytest.mark.parametrize("name", ["chroma", "faiss"])
+def test_vectors_of_another_embedder_make_way_where_that_is_said(name: str, tmp_path: Path) -> None:
+    first = open_index(name, tmp_path, EMBEDDER.fingerprint, EMBEDDER.dim)
+    sync_index(first, WANTED, EMBEDDER)
+    held = first.ids(Kind.SKILL)
+    first.close()
+    other = HashEmbedder(64)
+    same = open_index(name, tmp_path, EMBEDDER.fingerprint, EMBEDDER.dim, replace=True)
+    assert same.ids(Kind.SKILL) == held
+    same.close()
+    new = open_index(name, tmp_path, other.fingerprint, other.dim, replace=True)
+    assert new.ids(Kind.SKILL) == set()
+    sync_index(new, WANTED, other)
+    assert new.ids(Kind.SKILL) == held
+    new.close()
 
 
 def test_indexes_are_opened_by_name(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -405,3 +406,16 @@ def test_an_old_journal_cannot_be_read_without_migrating(tmp_path: Path) -> None
         db._write("CREATE TABLE before_the_first_version (a)")
     with pytest.raises(SchemaError, match=r"open it once for writing"):
         Journal(path, read_only=True)
+
+
+def test_a_skill_that_an_older_version_wrote_is_the_same_skill(journal: Journal) -> None:
+    skill = example_skill("stick")
+    journal.put_skill(skill, "found")
+    (text,) = journal._one("SELECT data FROM skills")
+    old = json.loads(text)
+    del old["program"]["writer"], old["cases"], old["due"]  # fields that came later
+    journal._write("UPDATE skills SET data = ?", (json.dumps(old),))
+    journal.rewrite_skill(replace(journal.skill("stick"), due="to be verified"))
+    assert journal.skill("stick").due == "to be verified"
+    with pytest.raises(DuplicateNameError, match="another program"):
+        journal.put_skill(example_skill("stick", source="def stick(n=1): pass"), "another")

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from habilis.core import EvidenceLevel, Fact, HomeError, InputError, Kind, NotFoundError, Parameter, Snapshot, Trial
+from habilis.core import (
+    EvidenceLevel,
+    Fact,
+    HomeError,
+    InputError,
+    Kind,
+    ModelError,
+    NotFoundError,
+    Parameter,
+    Snapshot,
+    Trial,
+)
 from habilis.memory.home import Home
-from habilis.memory.index import MemoryIndex
+from habilis.memory.index import ChromaIndex, MemoryIndex
 from habilis.memory.library import LibrarySettings, SkillLibrary, skill_text
 from habilis.testing.embedding import HashEmbedder
 from habilis.testing.journal import Crash, CrashAfter, example_skill
@@ -114,8 +129,16 @@ def test_who_calls_a_retired_skill_is_quarantined(library: SkillLibrary) -> None
     assert list(library.active()) == ["log"]
     with pytest.raises(NotFoundError, match="stick is quarantined"):
         library.get("stick")
-    with pytest.raises(NotFoundError, match="no active skill 'plank'"):
+    with pytest.raises(NotFoundError, match=r"stick calls .* plank is retired; .* habilis skills restore plank$"):
         library.restore("stick", "mended")
+    library.retire("log", "fails too")
+    with pytest.raises(NotFoundError) as told:
+        library.restore("door", "mended")
+    assert str(told.value) == (
+        "door calls what is not in use: log is retired, plank is retired; restore them first: "
+        "habilis skills restore log; habilis skills restore plank"
+    )
+    library.restore("log", "mended")
     library.restore("plank", "mended")
     assert library.restore("stick", "mended").status == "active"
     assert list(library.active()) == ["log", "plank", "stick"]
@@ -180,6 +203,14 @@ def test_the_index_is_rebuilt_from_the_journal(tmp_path: Path) -> None:
         with SkillLibrary.rebuild(home, embedder=other) as library:
             assert library.search("get door")[0].skill.name == "door"
         assert home.embedder == other.fingerprint
+        (tmp_path / "home.json").unlink()
+    with Home.open(tmp_path) as home:
+        index = ChromaIndex(home.index_path, other.fingerprint, other.dim)
+        assert index.ids(Kind.SKILL) == {"log@1", "plank@1", "stick@1", "door@1"}
+        index.close()
+        with SkillLibrary.open(home, embedder=EMBEDDER) as library:  # the home names no embedder any more
+            assert library.search("get door")[0].skill.name == "door"
+        assert home.embedder == EMBEDDER.fingerprint
     with (
         Home.open(tmp_path, read_only=True) as home,
         SkillLibrary.open(home, embedder=EMBEDDER, settings=APART) as library,
@@ -277,3 +308,98 @@ def test_worlds_share_a_home_and_no_skill(tmp_path: Path) -> None:
         first.refresh()
         assert list(first.active()) == ["stick", "bow"]
         assert second.restore("stick", "mended").version == 2
+
+
+class _Broken(HashEmbedder):
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        raise ModelError("no power")
+
+
+def test_the_embedder_is_written_down_once_the_index_could_be_filled(tmp_path: Path) -> None:
+    with Home.open(tmp_path) as home:
+        home.journal.put_skill(example_skill("stick"), "found")
+        with pytest.raises(ModelError):
+            SkillLibrary.open(home, embedder=_Broken(64))
+        assert home.embedder is None
+        with SkillLibrary.open(home, embedder=EMBEDDER) as library:
+            assert library.search("get stick")[0].skill.name == "stick"
+    assert json.loads((tmp_path / "home.json").read_text())["embedder"] == EMBEDDER.fingerprint
+
+
+def test_without_an_embedder_skills_are_found_by_words_and_the_index_follows_later(tmp_path: Path) -> None:
+    with Home.open(tmp_path) as home:
+        with SkillLibrary.open(home, embedder=EMBEDDER, settings=APART) as library:
+            _chain(library)
+        with SkillLibrary.open(home, embedder=None, settings=APART) as library:
+            assert [h.skill.name for h in library.search("get a plank")] == ["plank"]
+            assert library.search("nothing of the kind") == []
+            assert library.retire("door", "a test") == ("door",)
+            library.admit(example_skill("bow", calls=("stick",)), "found")
+        assert home.embedder == EMBEDDER.fingerprint
+        with SkillLibrary.open(home, embedder=EMBEDDER, settings=APART) as library:
+            assert library.index.ids(Kind.SKILL) == {"log@1", "plank@1", "stick@1", "bow@1"}
+
+
+def test_what_lacks_and_cannot_be_restored_is_told_too(library: SkillLibrary) -> None:
+    library.home.journal.put_skill(example_skill("door", calls=("iron",)), "imported")
+    library.home.journal.set_skill_status("door", 1, "retired", "no iron")
+    with pytest.raises(NotFoundError, match=r"door calls .* none called iron; a skill iron has to be learned again"):
+        library.restore("door", "again")
+
+
+def test_arguments_of_a_wrong_type_are_named(tmp_path: Path) -> None:
+    wrong: Any = None
+    with pytest.raises(InputError, match=r"home= is of type str; give a Home: Home\.open"):
+        SkillLibrary.open("path", embedder=EMBEDDER)  # type: ignore[arg-type]
+    with Home.open(tmp_path) as home:
+        with pytest.raises(InputError, match="embedder= is of type str"):
+            SkillLibrary.open(home, embedder="minilm")  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="index= is of type int"):
+            SkillLibrary.open(home, embedder=EMBEDDER, index=5)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="fingerprint= is of type int"):
+            SkillLibrary.open(home, embedder=EMBEDDER, fingerprint=5)  # type: ignore[arg-type]
+        with _library(home) as library:
+            library.admit(example_skill("stick"), "found")
+            for work, said in (
+                (lambda: library.search(wrong), "text= is None"),
+                (lambda: library.search("stick", k="3"), "k= is of type str"),  # type: ignore[arg-type]
+                (lambda: library.search("stick", state=5), "state= is of type int"),  # type: ignore[arg-type]
+                (lambda: library.search("stick", floor="0"), "floor= is of type str"),  # type: ignore[arg-type]
+                (lambda: library.search("stick", diversity="0"), "diversity= is of type str"),  # type: ignore[arg-type]
+                (lambda: library.search("stick", tokens="9"), "tokens= is of type str"),  # type: ignore[arg-type]
+                (lambda: library.admit(wrong, "x"), "skill= is None"),
+                (lambda: library.admit(example_skill("a"), wrong), "reason= is None"),
+                (lambda: library.retire("stick", wrong), "reason= is None"),
+                (lambda: library.retire(wrong, "x"), "name= is None"),
+                (lambda: library.restore("stick", wrong), "reason= is None"),
+                (lambda: library.restore("stick", "x", version="1"), "version= is of type str"),  # type: ignore[arg-type]
+                (lambda: library.get(wrong), "name= is None"),
+            ):
+                with pytest.raises(InputError, match=said):
+                    work()
+            assert list(library.active()) == ["stick"]
+
+
+def test_a_closed_library_or_home_says_so(tmp_path: Path) -> None:
+    home = Home.open(tmp_path)
+    with SkillLibrary.open(home, embedder=EMBEDDER) as library:
+        library.admit(example_skill("stick"), "found")
+    for work in (
+        lambda: library.admit(example_skill("plank"), "found"),
+        lambda: library.search("stick"),
+        lambda: library.retire("stick", "x"),
+        lambda: library.restore("stick", "x"),
+        library.refresh,
+    ):
+        with pytest.raises(InputError, match="the skill library is closed; open it again"):
+            work()
+    assert [s.name for s in home.journal.skills()] == ["stick"]
+    with _library(home) as library:
+        home.close()
+        for work in (
+            lambda: library.admit(example_skill("plank"), "found"),
+            lambda: library.retire("stick", "x"),
+            home.journal.skills,
+        ):
+            with pytest.raises(InputError, match=r"the journal .* is closed; open its home again"):
+                work()

@@ -124,3 +124,9 @@ def test_the_cache_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert cache_dir().name.lower() in ("habilis", "cache")
     with pytest.raises(InputError):
         wheel_folder("../a", "1")
+
+
+def test_a_cache_of_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HABILIS_CACHE", "~nosuchuser/cache")
+    with pytest.raises(InputError, match=r"HABILIS_CACHE=~nosuchuser/cache: there is no such user"):
+        cache_dir()

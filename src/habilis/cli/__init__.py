@@ -15,12 +15,13 @@ def main() -> None:
     try:
         from habilis._interrupts import command_line
         from habilis.cli._app import app
-        from habilis.cli._output import fail
+        from habilis.cli._output import fail, plain_warnings
         from habilis.core import HabilisError
     except KeyboardInterrupt:
         _interrupted()
     try:
-        with command_line():
+        _check_text(sys.argv[1:])
+        with command_line(), plain_warnings():
             app()
         sys.stdout.flush()
     except SystemExit as ended:  # typer turns Ctrl-C into a quiet exit
@@ -37,6 +38,17 @@ def main() -> None:
     except OSError as error:
         print(f"error: {error}; what was learned is kept", file=sys.stderr)
         sys.exit(1)
+
+
+def _check_text(arguments: list[str]) -> None:
+    """What is typed goes into journals, indexes and models, which hold text. Raises `InputError`."""
+    from habilis.core import InputError
+
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"the argument {argument!r} is no UTF-8 text; type it anew") from None
 
 
 def _interrupted() -> NoReturn:

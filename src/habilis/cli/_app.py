@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from habilis.cli import _exchange, _memory, _models, _tools, _upkeep
+from habilis.cli import _exchange, _index, _memory, _models, _tools, _upkeep
 from habilis.cli._home import HomeOption, IndexOption
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ _SKILLS = (_memory.skills, _upkeep.skills, _exchange.skills)  # one group of com
 app.add_typer(_SKILLS[0], name="skills")
 app.add_typer(_tools.tools, name="tools")
 app.add_typer(_models.models, name="models")
+app.add_typer(_index.index, name="index")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 WorldOption = Annotated[str, typer.Option("--world", help="a world's name, or module:callable")]
@@ -182,6 +183,7 @@ def solve(
         world_options=_options(option),
         approve=_ask,
     ) as agent:
+        before = {name: bound.skill.version for name, bound in agent.skills.items()}
         episode = agent.solve_now(goal)
         if as_json:
             say_json(
@@ -199,7 +201,14 @@ def solve(
             if episode.attempts:
                 print("\n" + plain(episode.attempts[-1].program.source, 100_000, lines=True))
             if episode.skill:
-                print(f"kept as the skill {episode.skill}; habilis skills show {episode.skill}")
+                known = agent.skills.get(episode.skill)
+                same = known is not None and before.get(episode.skill) == known.skill.version
+                kept = (
+                    f"the skill {episode.skill}, known before, does this"
+                    if same
+                    else f"kept as the skill {episode.skill}"
+                )
+                print(f"{kept}; habilis skills show {episode.skill}")
             elif not episode.attempts and not episode.solved:
                 print("It knows too little for this yet; habilis run lets it learn, or another --writer may help.")
     raise typer.Exit(0 if episode.solved else 1)
@@ -312,7 +321,10 @@ def worlds(as_json: JsonOption = False) -> None:
 
 @app.command()
 def doctor(isolation: IsolationOption = "auto", as_json: JsonOption = False) -> None:
-    """Say what this system can do: confinement, models, extras. Confinement is found out by attacking it."""
+    """Say what this system can do: confinement, models, extras. Confinement is found out by attacking it.
+
+    Where nothing confines programs, or not what was asked for, it ends with status 1.
+    """
     from habilis._distil import can_train
     from habilis.cli._output import say_json
     from habilis.core import IsolationError
@@ -321,28 +333,30 @@ def doctor(isolation: IsolationOption = "auto", as_json: JsonOption = False) -> 
 
     try:
         found = probe(isolation)
+        fix = found.fix
     except IsolationError as error:
-        found = Isolation(0, missing=(str(error),))
+        found, fix = Isolation(0, missing=(str(error),)), None  # the error says what helps
     data = {
         "isolation": {
             "tier": found.tier,
             "backend": found.backend,
             "missing": list(found.missing),
-            "fix": found.fix,
+            "fix": fix,
         },
         "train": can_train(),
         "cache": str(cache_dir()),
     }
     if as_json:
         say_json(data)
-        return
+        raise typer.Exit(0 if found.tier else 1)
     print(f"confinement: tier {found.tier}, {TIERS[found.tier]}{f' ({found.backend})' if found.backend else ''}")
     for one in found.missing:
         print(f"  missing: {one}")
-    if found.fix:
-        print(f"  for more: {found.fix}")
+    if fix:
+        print(f"  for more: {fix}")
     print(f"training: {'installed' if data['train'] else 'not installed: pip install habilis[train]'}")
     print(f"model cache: {data['cache']}")
+    raise typer.Exit(0 if found.tier else 1)
 
 
 def _warn_if(unconfined: bool) -> None:

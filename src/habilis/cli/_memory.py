@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,6 +37,8 @@ def list_(
         raise NotFoundError.of("status", status, _STATUSES)
     with read_home(home) as opened:
         rows = [_row(s) for s in opened.journal.skills(None if status == "all" else status)]
+        if status == "all":
+            rows += [_damaged_row(d) for d in opened.journal.damaged_skills()]
     status_too = ("status",) if status == "all" else ()
     columns = ("name", "version", *status_too, "goal", "cases", "calls", "evidence", "cost")
     learn = "no skill yet; habilis run learns some"
@@ -63,16 +66,11 @@ def search(
     index: IndexOption = "chroma",
     as_json: JsonOption = False,
 ) -> None:
-    """Find skills by meaning and by words. Says so where nothing is likely to serve."""
-    import contextlib
-    import sys
-
+    """Find skills by meaning and by words. Says so where nothing is likely to serve. Nothing is fetched for it."""
+    from habilis._embedders import open_library
     from habilis._text import plain
     from habilis.cli._output import show
     from habilis.core import InputError
-    from habilis.memory.embedding import open_embedder
-    from habilis.memory.index import open_index
-    from habilis.memory.library import SkillLibrary
 
     if not text.strip():
         raise InputError("the search is empty; say what the skill should do")
@@ -83,12 +81,8 @@ def search(
         "unready": "drop" if ready else "last",
     }
     empty = "nothing fits; habilis skills list shows all"
-    with contextlib.ExitStack() as stack:
-        opened = stack.enter_context(read_home(home))
-        embedder = open_embedder(opened.embedder or "auto")
-        # A run may own the home: its folder is left alone, and a server's vectors are read only.
-        vectors = open_index(index, opened.path, embedder.fingerprint, embedder.dim, read_only=True)
-        library = stack.enter_context(SkillLibrary.open(opened, embedder=embedder, index=vectors))
+    # A run may own the home: its folder is left alone, and a server's vectors are read only.
+    with read_home(home) as opened, open_library(opened, _at_hand(opened), index) as library:
         hits = library.search(text, k=k, abstain=not anyway, diversity=0.3 if diverse else 0.0, tokens=tokens, **needs)
         nearest = [] if hits else library.search(text, k=1, **needs)
     for hit in nearest:
@@ -121,10 +115,11 @@ def show(
         try:
             skill = opened.journal.skill(name, version)
         except NotFoundError:
-            versions = [str(s.version) for s in opened.journal.skills(None, name)]
-            if versions:
-                raise NotFoundError.of(f"version of {name}", str(version), versions) from None
-            raise NotFoundError.of("skill", name, {s.name for s in opened.journal.skills(None)}) from None
+            names = {s.name for s in opened.journal.skills(None)} | {d.name for d in opened.journal.damaged_skills()}
+            if name in names:
+                kept = (*opened.journal.skills(None, name), *opened.journal.damaged_skills(name))
+                raise NotFoundError.of(f"version of {name}", str(version), (str(s.version) for s in kept)) from None
+            raise NotFoundError.of("skill", name, names) from None
         moves = [
             {"version": t.version, "from": t.before, "to": t.after, "reason": t.reason}
             for t in opened.journal.transitions(name)
@@ -153,10 +148,9 @@ def library_of(
     import contextlib
     from collections.abc import Iterator
 
+    from habilis._embedders import library_at_hand
     from habilis.core import InputError, NotFoundError
-    from habilis.memory.embedding import open_embedder
     from habilis.memory.home import Home, default_home
-    from habilis.memory.index import open_index
     from habilis.memory.library import SkillLibrary
 
     @contextlib.contextmanager
@@ -171,10 +165,8 @@ def library_of(
             if len(worlds) > 1:
                 several = ", ".join(f"{w} ({f})" for f, w in sorted(worlds.items()))
                 raise InputError(f"several worlds have a skill {name}: {several}; say which: --world NAME")
-            embedder = open_embedder(owned.embedder or "auto")
-            vectors = open_index(index, owned.path, embedder.fingerprint, embedder.dim, read_only=read_only)
             fingerprint = next(iter(worlds), None)
-            with SkillLibrary.open(owned, embedder=embedder, index=vectors, fingerprint=fingerprint) as library:
+            with library_at_hand(owned, index, fingerprint=fingerprint) as library:
                 yield library
 
     return opened()
@@ -226,6 +218,22 @@ def _range(parameter: Parameter) -> str:
     low, high = parameter.low, parameter.high
     bounds = [f"from {low:g}" if low is not None else "", f"up to {high:g}" if high is not None else ""]
     return "".join(f", {bound}" for bound in bounds if bound)
+
+
+def _at_hand(home: Any) -> Any:
+    """The home's embedder; None, and a line that says so, where it would have to be fetched."""
+    from habilis._embedders import embedder_at_hand
+
+    found = embedder_at_hand(home)
+    if found is None:
+        model = str(home.embedder).partition(":")[0]
+        told = f"by words and spelling alone: {model} is not in the model cache; habilis models get {model}"
+        print(told, file=sys.stderr)
+    return found
+
+
+def _damaged_row(skill: Any) -> dict[str, Any]:
+    return {"name": skill.name, "version": skill.version, "status": "damaged", "goal": None, "why": skill.why}
 
 
 def _row(skill: Any) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from habilis.core import HabilisError, Json
@@ -13,6 +15,22 @@ from habilis.core import HabilisError, Json
 def fail(error: HabilisError) -> None:
     """An error as one message on standard error."""
     print(f"error: {error}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Warnings of ours as one line on standard error, without the line of code that gave them."""
+    with warnings.catch_warnings():
+        before = warnings.showwarning
+
+        def tell(message: Any, category: Any, *where: Any, **more: Any) -> None:
+            if category.__module__.partition(".")[0] == "habilis":
+                print(f"warning: {message}", file=sys.stderr)
+            else:
+                before(message, category, *where, **more)
+
+        warnings.showwarning = tell
+        yield
 
 
 def show(rows: Sequence[Mapping[str, Json]], columns: Iterable[str], *, as_json: bool, empty: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -37,16 +39,20 @@ def list_(
         for one in registered(source):
             registry.add(one)
     registry.add_entry_points()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": t.name,
             "doc": t.doc.strip().splitlines()[0],
             "cost": {k: v for k, v in dump(t.most).items() if v},
             "side_effects": t.side_effects,
-            "owner": t.owner,
+            # A function made in another one has no name that anybody could import.
+            "owner": re.sub(r"[^:]*<locals>\.", "", t.owner),
         }
         for t in registry
     ]
+    if not as_json:
+        for row in rows:
+            row["cost"] = _cost(row["cost"])
     show(rows, ("name", "doc", "cost", "owner"), as_json=as_json, empty="no tool; habilis tools add module:function")
 
 
@@ -89,3 +95,14 @@ def remove(source: Annotated[str, typer.Argument(help="as it was added")], home:
             raise NotFoundError.of("registration", source, known)
         save_registrations(opened.journal, kept)
     print(f"removed {source}")
+
+
+def _cost(most: Mapping[str, float]) -> str:
+    """What a call costs at most, in words: $0.01, 1 call."""
+    from habilis._text import amount
+
+    told = []
+    for kind, value in most.items():
+        unit = "" if kind in ("usd", "seconds") else " " + kind.replace("_", " ")
+        told.append(f"{amount(kind, value)}{unit.removesuffix('s') if value == 1 else unit}")
+    return ", ".join(told)

@@ -65,7 +65,7 @@ def retire(
         first, *others = library.retire(name, reason)
     print(f"retired {first}")
     for one in others:
-        print(f"quarantined {one}, which calls it")
+        print(f"quarantined {one}: it calls {first}, directly or through others")
 
 
 @skills.command()
