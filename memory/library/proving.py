@@ -141,10 +141,13 @@ def narrowed(skill: Skill, proof: Proof) -> Skill | None:
 def proven(
     skill: Skill, trials: Sequence[Trial], trajectories: Sequence[Trajectory], ignored: frozenset[str] = frozenset()
 ) -> Skill:
-    """A skill with these runs for its evidence, its cost and its contract."""
+    """A skill with these runs for its evidence, its cost and its contract. In however many worlds it ran, a goal that
+    only a model can judge is judged by a model."""
     good = sum(t.ok for t in trials)
     record = Record(good, len(trials) - good)
-    evidence = Evidence(EvidenceLevel.VERIFIED, tuple(trials), good, len(trials) - good, {FRESH: record})
+    only_judged = any(skill.goal_for(t.args).judged is not None for t in trials)
+    level = EvidenceLevel.MODEL_JUDGED if only_judged else EvidenceLevel.VERIFIED
+    evidence = Evidence(level, tuple(trials), good, len(trials) - good, {FRESH: record})
     contract = learn(skill, zip(trials, trajectories, strict=True), ignored)
     needs = tuple(c.fact for c in contract if c.kind == "requires")
     return replace(skill, evidence=evidence, cost=unit_cost(trials), contract=contract, needs=needs)

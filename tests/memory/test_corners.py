@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tests.memory.toys import (
     EMBEDDER,
     WALK,
+    Direct,
     Table,
     Toy,
     believed,
@@ -26,9 +27,10 @@ from tests.memory.toys import (
     view,
 )
 
-from habilis.core import InputError, Kind, Parameter, Skill
+from habilis.core import EvidenceLevel, InputError, Kind, Parameter, Skill, Verdict
 from habilis.memory.index import MemoryIndex
 from habilis.memory.library import Offer, SkillLibrary
+from habilis.worlds.verify import GoalJudge, WorldVerifier
 
 
 @pytest.fixture
@@ -259,3 +261,18 @@ def test_a_name_that_several_worlds_share_is_verified_by_its_version(tmp_path: P
         assert not everything.verify("have_ash_plank", version=1).ok
         assert [s.fingerprint for s in everything.active().values()] == ["toy-2"]
         sound(everything)
+
+
+# ---------------------------------------------------------------------- what only a model can judge
+
+
+def test_what_only_a_model_can_judge_is_judged_by_a_model_however_often(tmp_path: Path, toy: Toy) -> None:
+    with opened(tmp_path, toy) as library:
+        library.verifier = WorldVerifier(toy.make, Direct(), GoalJudge(lambda *asked: Verdict(True, judge="a model")))
+        source = "def tidy_up(n: int = 1):\n    world.walk()\n"
+        assert take(library, fresh("tidy_up", source, 'Judged("it is tidy")')).evidence.level is _JUDGED
+        assert library.verify("tidy_up", seed=4).skill.evidence.level is _JUDGED
+        assert take(library, plank("ash")).evidence.level is EvidenceLevel.VERIFIED
+
+
+_JUDGED = EvidenceLevel.MODEL_JUDGED
