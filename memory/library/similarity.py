@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from habilis.core.errors import InputError
 
-__all__ = ["normalise", "normalised_source", "shingle_jaccard"]
+__all__ = ["normalise", "normalised_source", "shingle_jaccard", "shingles"]
 
 _SKIP = frozenset((tokenize.NEWLINE, tokenize.NL, tokenize.COMMENT, tokenize.ENDMARKER, tokenize.ENCODING))
 
@@ -37,12 +37,13 @@ def normalise(source: str) -> tuple[str, Mapping[str, str]]:
 def shingle_jaccard(a: str, b: str, k: int = 5) -> float:
     """How alike two programs are, 0 to 1: the share of runs of ``k`` tokens, names normalised, that both have
     (Broder 1997, "On the resemblance and containment of documents")."""
-    left, right = _shingles(a, k), _shingles(b, k)
+    left, right = shingles(a, k), shingles(b, k)
     union = left | right
     return len(left & right) / len(union) if union else 1.0
 
 
-def _shingles(source: str, k: int) -> set[tuple[str, ...]]:
+def shingles(source: str, k: int = 5) -> set[tuple[str, ...]]:
+    """The runs of ``k`` tokens of a program, names normalised."""
     text = normalised_source(source)
     tokens = [
         t.string or tokenize.tok_name[t.type]
