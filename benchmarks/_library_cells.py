@@ -64,6 +64,7 @@ class Scale:
     transfer: int = 80
     unseen: int = 50
     carried_on: int = CARRIED_ON
+    crowds: tuple[int, ...] = CROWDS
 
 
 def run_cell(arm: str, seed: int, scale: Scale) -> dict[str, Any]:
@@ -241,7 +242,7 @@ def unheld(seed: int, scale: Scale, folder: Path) -> dict[str, Any]:
         for label, skills in [
             *((str(n), closed(order[:n], life.skills)) for n in SIZES),
             ("largest", whole),
-            *((f"crowd_{n}", distractors(whole, max(0, n - len(whole))) | whole) for n in CROWDS),
+            *((f"crowd_{n}", distractors(whole, max(0, n - len(whole))) | whole) for n in scale.crowds),
         ]:
             for budget in BUDGETS:
                 began = time.monotonic()
