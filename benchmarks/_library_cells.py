@@ -267,7 +267,7 @@ def pollution(mine: Setting, seed: int, scale: Scale, folder: Path, life: Life, 
     with Home.open(dirty) as home:
         for skill in made_up.values():
             home.journal.put_skill(skill, "put past admission")
-    before, unhandled = cold.success(life.skills), cold.success({**made_up, **life.skills})
+    before, unhandled = cold.solved(life.skills, 50), cold.solved({**made_up, **life.skills}, 50)
     after: dict[str, Life] = {}
     for place in (clean, dirty):
         after[place.name] = live(mine, seed, scale.carried_on, folder=place, resume=True)
@@ -280,10 +280,12 @@ def pollution(mine: Setting, seed: int, scale: Scale, folder: Path, life: Life, 
                 statuses[told] = statuses.get(told, 0) + 1
     return {
         "made_up": len(made_up),
-        "before": before,
-        "unhandled": unhandled,
-        "clean": success["clean"],
-        "handled": success["dirty"],
+        "before": len(before) / len(held_out()),
+        "unhandled": len(unhandled) / len(held_out()),
+        "clean": len(solved["clean"]) / len(held_out()),
+        "handled": len(solved["dirty"]) / len(held_out()),
+        "unhandled_steps": _steps(unhandled, before),
+        "handled_steps": _steps(solved["dirty"], solved["clean"]),
         "genuine_left": sum(n in after["dirty"].skills for n in life.skills),
         "statuses": dict(sorted(statuses.items())),
     }
@@ -300,11 +302,15 @@ def worth(life: Life) -> dict[str, Any]:
     alone, for the goals that both reach."""
     with ConfinedRunner() as runner:
         cold, skills = Cold(runner, life.contracts), _unseen(life.skills)
-        with_skills, replanned = cold.solved(skills, 5_000), cold.solved({}, 5_000)
-        both = sorted(with_skills.keys() & replanned.keys())
-        below = sum(replanned[g] for g in both)
-        ratio = sum(with_skills[g] for g in both) / below if below else None
-        return {"cold": cold.success(skills), "ratio": ratio, "compared": len(both)}
+        ratio = _steps(cold.solved(skills, 5_000), cold.solved({}, 5_000))
+        return {"cold": cold.success(skills), "ratio": ratio}
+
+
+def _steps(one: Mapping[str, int], other: Mapping[str, int]) -> float | None:
+    """World steps of the one over those of the other, for the goals that both reached."""
+    both = sorted(one.keys() & other.keys())
+    below = sum(other[g] for g in both)
+    return sum(one[g] for g in both) / below if below else None
 
 
 def ablated(arm: str, seed: int, scale: Scale, folder: Path) -> dict[str, Any]:

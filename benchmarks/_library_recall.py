@@ -1,5 +1,7 @@
-"""What recall's abstention is worth, on the frozen requests. Its contract filter cannot be measured on them: none of the
-frozen skills needs anything that does not hold in any world."""
+"""What recall's abstention is worth, on the frozen requests.
+
+Its contract filter cannot be measured on them: what the frozen skills need holds in every fresh world.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ The world is ``craft``; a life is 160 proposals of the curriculum, from nothing,
                 Then pollution: for each skill a made-up one with the evidence of the genuine one, past admission into
                 the journal as active, a tenth cheaper by what it says, so that search prefers it. A third each is
                 stale (a guard is missing, as if the rule had asked for less), broken (its action names what no world
-                has), a near-duplicate (conditions turned round). Held-out success at once (``unhandled``); and after
+                has), a near-duplicate (conditions turned round; where there is nothing to spoil too). Held-out success at once (``unhandled``); and after
                 the life went on for 20 tasks as it does by itself, verifying, lifting anew and quarantining, against
                 20 more tasks of the same life without any of that (``pollution_drop``).
 ``no_merge``, ``no_relift``, ``no_retire``    lives as ``held_out`` without that part of the library
@@ -41,6 +41,7 @@ from typing import Any
 
 from benchmarks._harness import Figure, Options, main, parse
 from benchmarks._library_cells import ABLATIONS, CROWDS, FAILS_ON, Scale, run_cell
+from benchmarks._library_parts import KINDS
 from benchmarks._library_recall import recall_figures
 
 AIMS = {
@@ -166,7 +167,11 @@ def _pollution(cells: Sequence[Cell]) -> dict[str, Figure]:
         "pollution_drop_unhandled": Figure.of([p["before"] - p["unhandled"] for p in all_of], "of goals"),
         "pollution_made_up": Figure.of([float(p["made_up"]) for p in all_of], "skills"),
     }
-    for kind in ("stale", "broken", "near"):
+    for name in ("unhandled", "handled"):
+        ratios = [p[f"{name}_steps"] for p in all_of if p[f"{name}_steps"] is not None]
+        if ratios:
+            found[f"pollution_world_step_ratio_{name}"] = Figure.of(ratios)
+    for kind in KINDS:
         left = [p["statuses"].get(f"{kind} active", 0) for p in all_of]
         whole = [sum(n for s, n in p["statuses"].items() if s.startswith(f"{kind} ")) for p in all_of]
         if all(whole):
