@@ -271,7 +271,9 @@ def pollution(mine: Setting, seed: int, scale: Scale, folder: Path, life: Life, 
     after: dict[str, Life] = {}
     for place in (clean, dirty):
         after[place.name] = live(mine, seed, scale.carried_on, folder=place, resume=True)
-    success = {name: replace(cold, contracts=one.contracts).success(_unseen(one.skills)) for name, one in after.items()}
+    solved = {
+        name: replace(cold, contracts=one.contracts).solved(_unseen(one.skills), 50) for name, one in after.items()
+    }
     with Home.open(dirty, read_only=True) as home:
         statuses: dict[str, int] = {}
         for skill in home.journal.skills(None):

@@ -21,9 +21,10 @@ The world is ``craft``; a life is 160 proposals of the curriculum, from nothing,
                 Then pollution: for each skill a made-up one with the evidence of the genuine one, past admission into
                 the journal as active, a tenth cheaper by what it says, so that search prefers it. A third each is
                 stale (a guard is missing, as if the rule had asked for less), broken (its action names what no world
-                has), a near-duplicate (conditions turned round; where there is nothing to spoil too). Held-out success at once (``unhandled``); and after
-                the life went on for 20 tasks as it does by itself, verifying, lifting anew and quarantining, against
-                20 more tasks of the same life without any of that (``pollution_drop``).
+                has), a near-duplicate (conditions turned round; also where there is nothing to spoil). Held-out
+                success at once (``unhandled``); and after the life went on for 20 tasks as it does by itself,
+                verifying, lifting anew and quarantining, against 20 more tasks of the same life without any of that
+                (``pollution_drop``).
 ``no_merge``, ``no_relift``, ``no_retire``    lives as ``held_out`` without that part of the library
 
 Beside them what recall's abstention is worth, on the frozen requests of ``benchmarks.recall`` (embedder: hash, which is
