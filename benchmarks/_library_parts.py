@@ -109,8 +109,9 @@ def arguments(skill: Skill, case: Mapping[str, Json]) -> list[dict[str, Json]]:
     for value in _VARIED:
         args = dict(case)
         for p in skill.program.parameters:
-            if p.type == "int" and not p.choices and (p.high is None or value <= p.high):
-                args[p.name] = value if value > 1 or p.default is None else p.default
+            if p.type == "int" and not p.choices:
+                fits = (p.low is None or value >= p.low) and (p.high is None or value <= p.high)
+                args[p.name] = value if fits and found else p.default
         if args not in found:
             found.append(args)
     return found
