@@ -161,9 +161,9 @@ def test_variants_are_as_many_as_asked_and_never_cheaper() -> None:
 
 def test_a_life_goes_on_in_its_home(tmp_path: Path) -> None:
     seen: list[int] = []
-    first = live(Setting(), 0, 12, folder=tmp_path, watch=lambda episode, _: seen.append(episode.index))
-    second = live(Setting(), 0, 3, folder=tmp_path, resume=True, watch=lambda episode, _: seen.append(episode.index))
-    assert seen == list(range(15))
+    first = live(Setting(), 0, 6, folder=tmp_path, watch=lambda episode, _: seen.append(episode.index))
+    second = live(Setting(), 0, 2, folder=tmp_path, resume=True, watch=lambda episode, _: seen.append(episode.index))
+    assert seen == list(range(8))
     assert first.skills.keys() <= second.skills.keys()
     assert len(second.contracts) >= len(first.contracts)
     with Home.open(tmp_path, read_only=True) as home:
