@@ -1,7 +1,7 @@
 """What a library is like after a life, what it is worth as it grows, and what it does about skills that are bad.
 
-    python -m benchmarks.library                            5 seeds of every arm: about TIME hours, one process
-    python -m benchmarks.library --quick                    one seed of the arms that the aims need
+    python -m benchmarks.library                            5 seeds of every arm: about 1.5 hours, one process
+    python -m benchmarks.library --quick                    one seed of the arms that the aims need: about 5 minutes
     python -m benchmarks.library --json out.json            resumes from the cells in out.jsonl, and adds to them
     python -m benchmarks.library --cell plain:3 --json out.json    one cell
 
