@@ -229,7 +229,10 @@ class Admitting(Standing):
                 continue
             members = [*merging.plains(base), merging.plains(skill)[0]]
             found = merging.generalise(
-                members, name=base.name if base.cases else None, taken=self._names() - {skill.name}
+                members,
+                name=base.name if base.cases else None,
+                taken=self._names() - {skill.name},
+                grown=[case.args for case in base.cases],
             )
             if found is None:
                 continue
@@ -357,7 +360,8 @@ def _renamed(skill: Skill, name: str) -> Skill:
 def _merged(base: Skill, skill: Skill, found: merging.Merged) -> Skill:
     """The general skill, with the evidence of both."""
     mine = found.cases[-1].args
-    theirs = {} if base.cases else found.cases[0].args
+    before = base.cases[0].args if base.cases else {}
+    theirs = {name: value for name, value in found.cases[0].args.items() if name not in before}
     trials = [replace(t, args={**t.args, **theirs}) for t in base.evidence.trials]
     trials += [replace(t, args={**t.args, **mine}) for t in skill.evidence.trials]
     contexts = dict(base.evidence.contexts)

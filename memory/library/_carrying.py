@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from habilis.core import BudgetExceeded, Case, Evidence, InputError, Ledger, Record, Skill, Trajectory, Trial
@@ -51,7 +52,7 @@ class Carrying(Relifting):
                     break
                 if proofs:
                     with self.home.journal.transaction():
-                        moved = _moved(skill, self.fingerprint, proofs)
+                        moved = _moved(skill, self.fingerprint, proofs, here.keys())
                         kept.append(self._store(moved, f"it holds here as under the rules of {skill.fingerprint}"))
         return Carried(tuple(kept), tried, tuple(seen))
 
@@ -60,7 +61,8 @@ class Carrying(Relifting):
         others = [s for s in self.home.journal.skills() if s.world == world and s.fingerprint != self.fingerprint]
         named = {s.name: s for s in others}
         found: dict[str, Skill] = {}
-        for name in named:
+        # What does better in a case of another comes before it.
+        for name in sorted(named, key=lambda n: any(c.successor for c in named[n].cases)):
             try:
                 found |= {s.name: s for s in closure([name], named)}
             except (InputError, LookupError):
@@ -94,13 +96,20 @@ class Carrying(Relifting):
         )
 
 
-def _moved(skill: Skill, fingerprint: str, proofs: list[tuple[Case, Proof]]) -> Skill:
-    """The skill in the cases that hold, with what was seen of them here."""
+def _moved(skill: Skill, fingerprint: str, proofs: list[tuple[Case, Proof]], here: Collection[str]) -> Skill:
+    """The skill in the cases that hold, with what was seen of them here. What did better in one of them may not hold:
+    then that case counts again."""
     trials: list[Trial] = [t for _, proof in proofs for t in proof.trials]
     won = sum(t.ok for t in trials)
     proven = [(case, proof.skill) for case, proof in proofs if proof.skill is not None]
     cases = [
-        replace(case, cost=one.cost, needs=one.needs, record=Record(one.evidence.successes, one.evidence.failures))
+        replace(
+            case,
+            cost=one.cost,
+            needs=one.needs,
+            record=Record(one.evidence.successes, one.evidence.failures),
+            successor=case.successor if case.successor in here else "",
+        )
         for case, one in proven
     ]
     parameters = []

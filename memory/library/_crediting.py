@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from habilis.core import Json, Record, Skill
@@ -90,7 +90,9 @@ class Crediting(Carrying):
                 for skill in [s for s in self._skills.values() if s.name == name and credit.harmful]:
                     if not self.callers(skill):
                         why = f"tasks go worse with it: {credit.value:+.2f} ± {credit.spread:.2f} of success"
-                        gone += self._retire(skill, why, "retired")
+                        with self.home.journal.transaction():
+                            gone += self._retire(skill, why, "retired")
+                            self._close_account(accounts, name)
             cap = self.settings.active_cap
             for fingerprint in sorted({s.fingerprint for s in self._skills.values()}):
                 world = self._world(fingerprint)
@@ -129,20 +131,29 @@ class Crediting(Carrying):
                     accounts[name] = Credit(credit.offered, credit.withheld.plus(ok))
                 else:
                     accounts[name] = Credit(credit.offered.plus(ok), credit.withheld)
-            data: dict[str, Json] = {
-                n: [c.offered.successes, c.offered.failures, c.withheld.successes, c.withheld.failures]
-                for n, c in sorted(accounts.items())
-            }
-            self.home.journal.put_versioned_state(self._account_key(), {"skills": data})
+            self._put_accounts(accounts, self._accounts("closed"))
 
     def credits(self) -> dict[str, Credit]:
         """What is known of each skill's worth so far, by name."""
         with self._open():
             return self._accounts()
 
-    def _accounts(self) -> dict[str, Credit]:
+    def _close_account(self, accounts: dict[str, Credit], name: str) -> None:
+        """Who comes back, or is the next of that name, is not judged by what has led to this."""
+        closed, credit = self._accounts("closed"), accounts.pop(name, Credit())
+        known = closed.get(name, Credit())
+        closed[name] = Credit(_sum(known.offered, credit.offered), _sum(known.withheld, credit.withheld))
+        self._put_accounts(accounts, closed)
+
+    def _put_accounts(self, accounts: Mapping[str, Credit], closed: Mapping[str, Credit]) -> None:
+        data: dict[str, Json] = {"skills": _rows(accounts)}
+        if closed:
+            data["closed"] = _rows(closed)
+        self.home.journal.put_versioned_state(self._account_key(), data)
+
+    def _accounts(self, which: str = "skills") -> dict[str, Credit]:
         state = self.home.journal.get_state(self._account_key(), {})
-        rows = state.get("skills", {}) if isinstance(state, dict) else {}
+        rows = state.get(which, {}) if isinstance(state, dict) else {}
         return {n: Credit(Record(int(r[0]), int(r[1])), Record(int(r[2]), int(r[3]))) for n, r in rows.items()}
 
     def _account_key(self) -> str:
@@ -153,6 +164,17 @@ def _usefulness(skill: Skill, credit: Credit) -> float:
     """Expected successes in use: how often it was used, by how likely it succeeds, by what it was worth when tried."""
     record = skill.evidence.contexts.get(IN_USE, Record())
     return (1 + record.runs) * skill.posterior * (1 + credit.value)
+
+
+def _rows(accounts: Mapping[str, Credit]) -> dict[str, Json]:
+    return {
+        n: [c.offered.successes, c.offered.failures, c.withheld.successes, c.withheld.failures]
+        for n, c in sorted(accounts.items())
+    }
+
+
+def _sum(one: Record, other: Record) -> Record:
+    return Record(one.successes + other.successes, one.failures + other.failures)
 
 
 def _variance(record: Record) -> float:

@@ -81,22 +81,31 @@ class Keeping(Admitting):
             world = self._world(skill.fingerprint)
             check_callees(skill, world, journal)
             closure([name], {**world, name: skill})
-            old = world.get(name)
-            callers = self.callers(skill)
-            if old is not None and callers and not _calls_alike(old.program.parameters, skill.program.parameters):
-                raise InputError(
-                    f"version {skill.version} of {name} takes other parameters than version {old.version}, and "
-                    f"{', '.join(s.name for s in callers)} calls it; retire who calls it first"
-                )
+            self._callable(skill)
             with journal.transaction():
-                if old is not None and old.version != skill.version:
-                    why = f"version {skill.version} is back: {reason}"
-                    self._stands(journal.set_skill_status(name, old.version, "superseded", why))
-                    for caller in callers:
-                        due = f"version {skill.version} of {name} is back"
-                        self._stands(journal.rewrite_skill(replace(caller, due=due)))
+                self._make_way(skill, f"version {skill.version} is back: {reason}")
                 kept = journal.set_skill_status(name, skill.version, "active", reason)
                 return self._returned(kept)
+
+    def _callable(self, skill: Skill) -> None:
+        """Raises `InputError` where who calls the active version of this skill could not call this one."""
+        old, callers = self._world(skill.fingerprint).get(skill.name), self.callers(skill)
+        if old is not None and callers and not _calls_alike(old.program.parameters, skill.program.parameters):
+            raise InputError(
+                f"version {skill.version} of {skill.name} takes other parameters than version {old.version}, and "
+                f"{', '.join(s.name for s in callers)} calls it; retire who calls it first"
+            )
+
+    def _make_way(self, skill: Skill, why: str) -> None:
+        """Another version that is active makes way for this one; who calls it is to be verified again."""
+        journal, old = self.home.journal, self._world(skill.fingerprint).get(skill.name)
+        if old is None or old.version == skill.version:
+            return
+        callers = self.callers(skill)
+        self._stands(journal.set_skill_status(old.name, old.version, "superseded", why))
+        for caller in callers:
+            due = f"version {skill.version} of {skill.name} is back"
+            self._stands(journal.rewrite_skill(replace(caller, due=due)))
 
     def _returned(self, skill: Skill) -> Skill:
         """Take in a version that is active again. It stands where it stood, as if the home were opened anew; what did
@@ -138,8 +147,8 @@ class Keeping(Admitting):
 
     def verify(self, name: str, *, ledger: Ledger | None = None, seed: int = 0, version: int | None = None) -> Checked:
         """Run a skill in fresh worlds again. Where it fails it is quarantined, with all that call it; one that was
-        quarantined (or imported) and passes is active from then on. Raises `InputError` without a verifier, or where
-        the skill calls tools; `BudgetExceeded`."""
+        quarantined (or imported) and passes is active from then on, as with `restore`. Raises `InputError` without a
+        verifier, where the skill calls tools, or where who calls it could not call this version; `BudgetExceeded`."""
         if self.verifier is None:
             raise InputError("this library has no verifier; open it with one: SkillLibrary.open(…, verifier=…)")
         journal = self.home.journal
@@ -149,6 +158,7 @@ class Keeping(Admitting):
                 raise InputError(f"{name} calls tools ({', '.join(skill.tools)}), which verifying would call again")
             world = self._world(skill.fingerprint)
             closure([name], {**world, name: skill})
+            self._callable(skill)
             programs = {s.name: s.program for s in closure(skill.program.calls, world)}
             mine = self.settings.admission
             trials = max(mine.trials, len(skill.cases))  # each case once
@@ -171,7 +181,7 @@ class Keeping(Admitting):
                 with journal.transaction():
                     self._stands(journal.rewrite_skill(failed))
                     if skill.status == "active":
-                        self.retire(name, why, status="quarantined")
+                        self._retire(failed, why, "quarantined")
                     else:
                         journal.rewrite_skill(failed, why)
                 return Checked(journal.skill(name, skill.version), False, why, proof.trajectories)
@@ -185,10 +195,7 @@ class Keeping(Admitting):
             )
             passed = replace(passed, evidence=evidence, contract=proof.skill.contract or passed.contract)
             with journal.transaction():
-                old = world.get(name)
-                if old is not None and old.version != skill.version:
-                    why = f"version {skill.version} was verified"
-                    self._stands(journal.set_skill_status(name, old.version, "superseded", why))
+                self._make_way(skill, f"version {skill.version} was verified")
                 journal.rewrite_skill(passed, told)
                 if skill.status == "active":
                     self._stands(passed)
@@ -201,7 +208,9 @@ class Keeping(Admitting):
         active = [s for s in found if s.status == "active"]
         if not found:
             raise NotFoundError.of("skill", name, {s.name for s in self.home.journal.skills(None)})
-        return max(active if version is None and active else found, key=lambda s: s.version)
+        if version is None and active:
+            return self.get(name)
+        return max(found, key=lambda s: s.version)
 
 
 def _calls_alike(old: tuple[Parameter, ...], new: tuple[Parameter, ...]) -> bool:

@@ -63,12 +63,16 @@ class Relifting(Keeping):
         seen: list[Trajectory] = []
         ledger = ledger or Ledger()
         with self._open():
-            wanted = list(names) if names is not None else sorted(self.active())
-            todo = [s.name for s in self.closure(wanted)]
-            for name in todo:
-                if name not in wanted or name not in self.active():
+            if names is not None:
+                wanted = list(names)
+                todo = [s for s in self.closure(wanted) if s.name in wanted]
+            else:  # worlds may share names
+                worlds = [self._world(f) for f in sorted({s.fingerprint for s in self._skills.values()})]
+                todo = [s for world in worlds for s in closure(sorted(world), world)]
+            for one in todo:
+                name, skill = one.name, self._world(one.fingerprint).get(one.name)
+                if skill is None:
                     continue
-                skill = self.get(name)
                 try:
                     for new, cases in self._anew(skill, lifter, ledger):
                         kept, why, ran = self._promote(skill, new, cases, ledger, seed)
@@ -115,7 +119,9 @@ class Relifting(Keeping):
             new = replace(plain, source=source, goal_template=draft.goal_template, case=case)
             drafts.append((i, replace(new, parameters=draft.program.parameters), draft))
         if len(drafts) == len(plains) > 1:
-            found = merging.generalise([p for _, p, _ in drafts], name=skill.name)
+            found = merging.generalise(
+                [p for _, p, _ in drafts], name=skill.name, grown=[case.args for case in skill.cases]
+            )
             same = found is not None and [p.name for p in found.program.parameters] == [
                 p.name for p in skill.program.parameters
             ]  # else whoever calls it could not call the new one

@@ -104,8 +104,9 @@ class Standing:
         with self._lock:
             try:
                 self._sync()
-            except HabilisError as error:
-                self.warn(f"the index is behind, and is made good when the home is opened next: {error}")
+            except Exception as error:  # a user's own index or embedder raises what it likes
+                told = str(error) if isinstance(error, HabilisError) else f"{type(error).__name__}: {error}"
+                self.warn(f"the index is behind, and is made good when the home is opened next: {told}")
 
     def _undone(self) -> None:
         with self._lock:

@@ -120,12 +120,20 @@ def shape(plain: Plain) -> Shape | None:
     )
 
 
-def generalise(members: Sequence[Plain], *, name: str | None = None, taken: Iterable[str] = ()) -> Merged | None:
+def generalise(
+    members: Sequence[Plain],
+    *,
+    name: str | None = None,
+    taken: Iterable[str] = (),
+    grown: Sequence[Mapping[str, Json]] = (),
+) -> Merged | None:
     """The least general program that is each of these in one of its cases.
 
     None where they differ in more than constants, or two have the same goal (then one is a duplicate of the other, or
     another way to it), or where what comes apart again would not be just what was put together. ``name``: what it is
-    called; by default made of the words that theirs share, and of none that is ``taken``.
+    called; by default made of the words that theirs share, and of none that is ``taken``. ``grown``: the choices of the
+    first members, where they are cases of one skill already: whoever calls that must find that each choice means what
+    it meant, and what has become a choice since is by default what it was. None where that cannot be.
     """
     shapes = [s for s in map(shape, members) if s is not None]
     if len(shapes) < 2 or len(shapes) < len(members) or len({s.key for s in shapes}) > 1:
@@ -140,7 +148,13 @@ def generalise(members: Sequence[Plain], *, name: str | None = None, taken: Iter
     chosen = [c for c in dict.fromkeys(goals) if len(set(c)) > 1]
     columns = list(zip(*(s.constants for s in shapes), strict=True))
     follow = [c for c in dict.fromkeys(columns) if len(set(c)) > 1 and c not in chosen]
-    choices = dict(zip(chosen, _fresh("kind", len(chosen), used), strict=True))
+    named_so_far = _named_so_far(chosen, grown)
+    if named_so_far is None or not used.isdisjoint(named_so_far.values()):
+        return None
+    new = [c for c in chosen if c not in named_so_far]
+    fresh = _fresh("kind", len(new), {*used, *named_so_far.values()})
+    choices = {**named_so_far, **dict(zip(new, fresh, strict=True))}
+    chosen = list(choices)
     parts = dict(zip(follow, _fresh("part", len(follow), used), strict=True))
     names: dict[tuple[str | int, ...], str] = {**choices, **parts}
 
@@ -172,6 +186,18 @@ def generalise(members: Sequence[Plain], *, name: str | None = None, taken: Iter
     program = Program(name, edited(first.source, edits), (*first.parameters, *parameters), calls)
     merged = Merged(program, goal, _shared_doc([m.doc for m in members], list(choices.values())), tuple(cases))
     return merged if _gives_back(merged, members) else None
+
+
+def _named_so_far(
+    chosen: Sequence[tuple[str, ...]], grown: Sequence[Mapping[str, Json]]
+) -> dict[tuple[str, ...], str] | None:
+    """Which of the columns have a name, where the first rows were cases before; None where a column that is new was not
+    the same in all of them."""
+    before: dict[tuple[Json, ...], str] = {tuple(args[n] for args in grown): n for n in (grown[0] if grown else ())}
+    found = {c: before.pop(c[: len(grown)]) for c in chosen if c[: len(grown)] in before}
+    found = dict(sorted(found.items(), key=lambda c: list(grown[0]).index(c[1])))
+    apart = any(len(set(c[: len(grown)])) > 1 for c in chosen if c not in found)
+    return None if before or apart else found
 
 
 def _gives_back(merged: Merged, members: Sequence[Plain]) -> bool:

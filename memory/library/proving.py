@@ -89,7 +89,7 @@ def prove(
     good = bad = repeated = 0
     needed = settings.trials
     failed: tuple[Trial, Trajectory] | None = None
-    arguments = varied(skill.program.parameters, args or {})
+    arguments = varied(skill.program.parameters, args or {}, [c.args for c in skill.cases])
     while bad < 2:
         held_out = good >= needed
         number = -1 if held_out else len(trials)
@@ -150,19 +150,29 @@ def proven(
     return replace(skill, evidence=evidence, cost=unit_cost(trials), contract=contract, needs=needs)
 
 
-def varied(parameters: Sequence[Parameter], args: Mapping[str, Json] = MappingProxyType({})) -> list[dict[str, Json]]:
+def varied(
+    parameters: Sequence[Parameter],
+    args: Mapping[str, Json] = MappingProxyType({}),
+    cases: Sequence[Mapping[str, Json]] = (),
+) -> list[dict[str, Json]]:
     """The arguments as given (else the defaults) first, then other values of each parameter that has obvious ones.
 
-    A parameter with choices goes through them; numbers stay within their range.
+    A parameter with choices goes through them; numbers stay within their range. ``cases``: the choices that go
+    together, where not each of one parameter goes with each of another; those that the arguments exclude are left out.
     """
     default = {p.name: p.default for p in parameters if p.default is not None or not p.required} | dict(args)
+    cases = [case for case in cases if all(args.get(name, value) == value for name, value in case.items())]
+    if cases:
+        default |= cases[0]
     sets: list[dict[str, Json]] = [default]
-    for i in range(max(4, *(len(p.choices) for p in parameters), 0)):
+    for i in range(max(4, *(len(p.choices) for p in parameters), len(cases))):
         changed = dict(default)
         for p in parameters:
             values = tuple(v for v in p.choices or _VARIED.get(p.type, ()) if _in_range(v, p))
             if values and p.name in default:
                 changed[p.name] = values[i % len(values)]
+        if cases:
+            changed |= cases[i % len(cases)]
         if changed not in sets:
             sets.append(changed)
     return sets

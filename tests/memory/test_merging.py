@@ -56,6 +56,23 @@ def test_one_more_comes_to_the_same_as_all_at_once(family: Family) -> None:
     _gives_back(family.members, plains(skill_of(grown)))
 
 
+@trying(max_examples=80)
+@given(families(3))
+def test_what_has_grown_is_called_as_before(family: Family) -> None:
+    """The choices of the pair mean the same, and any further one is by default what was the same in both."""
+    pair = generalise(family.members[:2], name="get_things")
+    assert pair is not None
+    before = [case.args for case in pair.cases]
+    grown = generalise([*plains(skill_of(pair)), family.members[2]], name="get_things", grown=before)
+    if grown is None:
+        return  # a choice would have come apart
+    named = [p.name for p in pair.program.parameters]
+    assert [p.name for p in grown.program.parameters][: len(named)] == named
+    defaults = {p.name: p.default for p in grown.program.parameters[1:]}
+    assert [case.args for case in grown.cases[:2]] == [{**defaults, **args} for args in before]
+    _gives_back(family.members, plains(skill_of(grown)))
+
+
 @trying(max_examples=50)
 @given(families(2), st.data())
 def test_the_order_does_not_matter_and_a_duplicate_is_refused(family: Family, data: st.DataObject) -> None:

@@ -79,7 +79,7 @@ class Standing:
                 )
                 for s in skills
             },
-            sum(sum(row) for row in account.get("skills", {}).values()),
+            sum(sum(row) for which in ("skills", "closed") for row in account.get(which, {}).values()),
         )
 
     def lacks(self, earlier: Standing) -> list[str]:
