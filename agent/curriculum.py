@@ -192,6 +192,8 @@ class Curriculum:
             if not goal.atoms:
                 continue
             able = all((a.fact, direction(a)) in mastered for a in goal.atoms)
+            if able and not solved and any(_taken_along(a, mastered) for a in goal.atoms):
+                able = False  # under other rules: what was never done here has unlocked nothing here
             one = goal.atoms[0].value
             simple = len(goal.atoms) == 1 and (isinstance(one, bool) or one <= 1)  # the skill's own goal
             if (able and (simple or solved or not goal.unmet(snapshot))) or (
@@ -286,6 +288,13 @@ class Curriculum:
                 self.book.producers(Fact(f.predicate, (m, *f.args[1:]))) for m in self.spec.tags.get(str(f.args[0]), ())
             )
         )
+
+
+def _taken_along(atom: Atom, mastered: Mapping[Wanted, Known]) -> bool:
+    """Whether it is mastered by a skill that was learned under other rules."""
+    up = direction(atom)
+    known = mastered.get((atom.fact, up)) if up is not None else None
+    return known is not None and "carried" in known.skill.meta
 
 
 def _reach(cost: float) -> float:

@@ -134,12 +134,16 @@ class Setting:
 
 
 @contextlib.contextmanager
-def composed(setting: Setting, seed: int) -> Iterator[tuple[Loop, Parts]]:
-    """A loop at its beginning, in a home that is removed afterwards."""
+def composed(
+    setting: Setting, seed: int, folder: Path | None = None, *, resume: bool = False
+) -> Iterator[tuple[Loop, Parts]]:
+    """A loop at its beginning, in a home that is removed afterwards. ``folder``: of a home that stays, with what was
+    learned there before; ``resume``: its last run goes on."""
     options = dict(setting.options)
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="habilis-growth-"))
-        home = Home.open(Path(folder))
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="habilis-growth-")))
+        home = Home.open(folder)
         stack.callback(home.close)
         embedder = HashEmbedder()
         runner = stack.enter_context(ConfinedRunner())
@@ -154,7 +158,8 @@ def composed(setting: Setting, seed: int) -> Iterator[tuple[Loop, Parts]]:
             passing=world.spec.passing,
         )
         stack.callback(library.close)
-        book = told(world) if setting.told else ContractBook(world.spec)
+        known = home.journal.contracts(world.spec.fingerprint)
+        book = told(world) if setting.told else ContractBook(world.spec, known)
         chooses = CurriculumSettings(strategy=setting.strategy, exclude=setting.exclude)
         parts = Parts(
             world=world,
@@ -168,22 +173,38 @@ def composed(setting: Setting, seed: int) -> Iterator[tuple[Loop, Parts]]:
             ledger=Ledger(Budget(usd=None, search_steps=setting.search_steps)),
             events=EventStream(),
         )
-        loop = Loop(parts, home.journal.start_run({}), LoopSettings(keep_skills=setting.keep_skills))
+        run = home.journal.runs()[-1].id if resume else home.journal.start_run({})
+        loop = Loop(parts, run, LoopSettings(keep_skills=setting.keep_skills))
         loop.begin(seed)
         yield loop, parts
 
 
-def live(setting: Setting, seed: int, iterations: int, progress: Callable[[Life], None] | None = None) -> Life:
-    """Live through this many iterations, or until nothing is left to try or to spend."""
-    return asyncio.run(_live(setting, seed, iterations, progress))
+Watch = Callable[[Episode, Mapping[str, Skill]], None]
 
 
-async def _live(setting: Setting, seed: int, iterations: int, progress: Callable[[Life], None] | None) -> Life:
+def live(
+    setting: Setting,
+    seed: int,
+    iterations: int,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    watch: Watch | None = None,
+) -> Life:
+    """Live through this many iterations, or until nothing is left to try or to spend. ``folder``, ``resume``: as of
+    `composed`. ``watch``: is told of each episode, with the skills that were active before it."""
+    return asyncio.run(_live(setting, seed, iterations, folder, resume, watch))
+
+
+async def _live(
+    setting: Setting, seed: int, iterations: int, folder: Path | None, resume: bool, watch: Watch | None
+) -> Life:
     life = Life()
-    with composed(setting, seed) as (loop, parts):
+    with composed(setting, seed, folder, resume=resume) as (loop, parts):
         queue = list(setting.script)
         with contextlib.suppress(BudgetExceeded):
             while life.iterations < iterations and (setting.until is None or setting.until not in life.items):
+                before = parts.library.active()
                 if setting.script:
                     if not queue:
                         break
@@ -196,8 +217,8 @@ async def _live(setting: Setting, seed: int, iterations: int, progress: Callable
                 if episode is None:
                     break
                 life._episode(episode)
-                if progress is not None:
-                    progress(life)
+                if watch is not None:
+                    watch(episode, before)
                 if episode.status == "stopped":
                     break
         life.world_steps = parts.ledger.spent.world_steps

@@ -95,9 +95,12 @@ def open_embedder(
 
 
 def have_embedder(name: str, *, cache: Path | None = None) -> bool:
-    """Whether this embedder, by name or fingerprint, can be opened without a network. Raises `NotFoundError`."""
-    wanted = name.partition(":")[0]
-    return wanted == "auto" or all(have_wheel(s.package, s.version, s.files, cache=cache) for s in _sources(wanted))
+    """Whether this embedder, by name or fingerprint, can be opened without fetching anything; a server's has no files.
+    Raises `NotFoundError`."""
+    if name == "auto" or name.startswith("endpoint:"):
+        return True
+    sources = _sources(name.partition(":")[0])
+    return all(have_wheel(s.package, s.version, s.files, cache=cache) for s in sources)
 
 
 def _sources(name: str) -> tuple[_Source, ...]:

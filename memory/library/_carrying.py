@@ -128,5 +128,5 @@ def _moved(skill: Skill, fingerprint: str, proofs: list[tuple[Case, Proof]], her
         cases=tuple(cases) if skill.cases else (),
         contract=clauses.merge((one.contract for _, one in proven), won),
         due="",
-        meta={key: value for key, value in skill.meta.items() if key != "lost"},
+        meta={key: value for key, value in skill.meta.items() if key != "lost"} | {"carried": skill.fingerprint},
     )

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from habilis.core.errors import InputError
 
-__all__ = ["normalise", "normalised_source", "shingle_jaccard"]
+__all__ = ["normalise", "normalised_source", "shingle_jaccard", "shingles"]
 
 _SMALL = 100_000  # characters of a source up to which its form is kept in memory
 _SKIP = frozenset((tokenize.NEWLINE, tokenize.NL, tokenize.COMMENT, tokenize.ENDMARKER, tokenize.ENCODING))
@@ -46,12 +46,13 @@ _remembered = lru_cache(maxsize=256)(_normalised)
 def shingle_jaccard(a: str, b: str, k: int = 5) -> float:
     """How alike two programs are, 0 to 1: the share of runs of ``k`` tokens, names normalised, that both have
     (Broder 1997, "On the resemblance and containment of documents")."""
-    left, right = _shingles(a, k), _shingles(b, k)
+    left, right = shingles(a, k), shingles(b, k)
     union = left | right
     return len(left & right) / len(union) if union else 1.0
 
 
-def _shingles(source: str, k: int) -> set[tuple[str, ...]]:
+def shingles(source: str, k: int = 5) -> set[tuple[str, ...]]:
+    """The runs of ``k`` tokens of a program, names normalised."""
     text = normalised_source(source)
     tokens = [
         t.string or tokenize.tok_name[t.type]

@@ -91,7 +91,9 @@ class SkillLibrary(Crediting):
     def rebuild(cls, home: Home, *, embedder: Embedder, index: str = "chroma") -> Self:
         """Throw the index away and make it anew with this embedder, which is the home's from now on. ``index``: see
         `open_index`."""
-        vectors = open_index(index, home.path, embedder.fingerprint, embedder.dim, rebuild=True)
+        check_parts(home, embedder, None, None)
+        told = (index, home.path, embedder.fingerprint, embedder.dim)
+        vectors = open_index(*told, read_only=home.read_only, rebuild=True)  # who only reads empties nothing
         try:
             home.set_embedder(embedder.fingerprint)
         except BaseException:

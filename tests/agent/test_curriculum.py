@@ -108,6 +108,17 @@ def test_what_is_mastered_is_never_proposed() -> None:
     assert more not in setting.offered(skills=skills, goals=[more])
 
 
+def test_what_was_carried_over_is_done_once_here() -> None:
+    world = craft_like()
+    setting = Setting(world, done=['gather("oak")', 'craft("plank")'], strategy="random")
+    oak = example_skill("have_oak", goal='count("oak") >= {n}', parameters=(N,))
+    carried = replace(oak, meta={"carried": "toy-0"})
+    assert 'count("oak") >= 1' not in setting.offered(skills=[oak])
+    assert 'count("oak") >= 1' in setting.offered(skills=[carried])
+    setting.ended(Task(Goal.parse('count("oak") >= 1'), "toy", 0, ""), "solved", None)
+    assert 'count("oak") >= 1' not in setting.offered(skills=[carried])
+
+
 def test_nothing_left_is_said() -> None:
     setting = Setting(household(), done=['open("fridge")'])
     assert setting.propose() is not None

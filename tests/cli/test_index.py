@@ -125,6 +125,12 @@ def test_embeddings_of_a_server_are_used_and_kept(cli: Cli, tmp_path: Path) -> N
         other = cli("run", "-n", "9", "--embedder", "hash", "--home", home)
         assert other.code == 1
         assert f"made with the embedder endpoint:bge@{there.base_url}" in other.err
+        assert f"habilis index rebuild --home {home} --embedder hash" in other.err
+        asked = len(there.embeddings)
+        made = cli.apart("index", "rebuild", "--home", home, HABILIS_EMBEDDING_PRICE="0")
+        assert made.code == 0, made.err
+        assert f"embedder endpoint:bge@{there.base_url}" in made.out
+        assert len(there.embeddings) > asked
     gone = cli.apart("run", "-n", "9", "--distil-every", "0", "--home", home, HABILIS_EMBEDDING_PRICE="0")
     assert gone.code == 1
     assert "cannot be reached" in gone.err

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from habilis.core import Budget, BudgetExceeded, InputError, Ledger, ModelError, NotFoundError
-from habilis.memory.embedding import EndpointEmbedder, HashEmbedder, open_embedder
+from habilis.memory.embedding import EndpointEmbedder, HashEmbedder, have_embedder, open_embedder
 from habilis.memory.embedding.endpoint import PRICE_VARIABLE
 from habilis.testing.chat import Response, Server, serve_openai
 from habilis.testing.embedding import check_embedder
@@ -66,6 +66,7 @@ def test_it_is_opened_by_name_and_by_its_fingerprint(monkeypatch: pytest.MonkeyP
         assert open_embedder(embedder.fingerprint).fingerprint == embedder.fingerprint
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
         assert open_embedder("endpoint:bge").fingerprint == embedder.fingerprint
+        assert have_embedder(embedder.fingerprint)
         smaller = open_embedder("endpoint:bge#32")
         assert smaller.fingerprint == f"endpoint:bge@{server.base_url}#32"
         smaller.embed(["x"])

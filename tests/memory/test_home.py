@@ -52,6 +52,9 @@ def test_another_embedder_is_refused_and_the_lock_given_back(tmp_path: Path) -> 
     Home.open(tmp_path, embedder="hash:v1-512").close()
     with pytest.raises(HomeError, match=r"hash:v1-512.*minilm:abc.*rebuild"):
         Home.open(tmp_path, embedder="minilm:abc")
+    served = "endpoint:bge@http://127.0.0.1:80/v1#64"
+    with pytest.raises(HomeError, match=f"--embedder '{served}'"):  # as a shell takes it
+        Home.open(tmp_path, embedder=served)
     Home.open(tmp_path, embedder="hash:v1-512").close()
 
 

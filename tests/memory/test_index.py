@@ -138,8 +138,14 @@ def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path, name: str) -
 # ------------------------------------------------------------------ by name, by address
 
 
-@pytest.mark.parametrize("name", ["chroma", "faiss"])
-def test_vectors_of_another_embedder_make_way_where_that_is_said(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["chroma", "faiss", "server"])
+def test_vectors_of_another_embedder_make_way_where_that_is_said(
+    name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if name == "faiss":
+        pytest.importorskip("faiss", reason="faiss is not installed (pip install habilis[faiss])")
+    if name == "server":
+        name = request.getfixturevalue("server").url
     first = open_index(name, tmp_path, EMBEDDER.fingerprint, EMBEDDER.dim)
     sync_index(first, WANTED, EMBEDDER)
     held = first.ids(Kind.SKILL)

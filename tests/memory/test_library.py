@@ -203,6 +203,8 @@ def test_the_index_is_rebuilt_from_the_journal(tmp_path: Path) -> None:
         with SkillLibrary.rebuild(home, embedder=other) as library:
             assert library.search("get door")[0].skill.name == "door"
         assert home.embedder == other.fingerprint
+        with Home.open(tmp_path, read_only=True) as read, pytest.raises(HomeError, match="for reading only"):
+            SkillLibrary.rebuild(read, embedder=EMBEDDER)  # the index is as it was, see below
         (tmp_path / "home.json").unlink()
     with Home.open(tmp_path) as home:
         index = ChromaIndex(home.index_path, other.fingerprint, other.dim)
