@@ -90,7 +90,7 @@ def _place(innermost: FrameType) -> str:
     """The tool that is being called, or where someone else's code stands; "" where that says nothing."""
     frame: FrameType | None = innermost
     while frame is not None:
-        if _module(frame) == "habilis.tools.registry" and frame.f_code.co_name == "call_sync":
+        if _module(frame) == "habilis.tools.calling.registry" and frame.f_code.co_name == "call_sync":
             return f"the tool {frame.f_locals.get('name', '')}"
         frame = frame.f_back
     if _module(innermost).startswith(_OURS):

@@ -5,12 +5,13 @@ Owns `tool`, `Tool`, `ToolRegistry`, the callers that running programs reach too
 `habilis.core` and `habilis.memory`.
 """
 
-from habilis.tools._loading import full_source
-from habilis.tools.augmentations import Catalogue, of_document, of_episode, of_model, of_skill, of_tool
-from habilis.tools.caller import HostTools, Inconclusive, OnCall, ReplayTools, ResumedTools
-from habilis.tools.registrations import StateStore, load_registrations, registered, save_registrations
-from habilis.tools.registry import OnBegin, ToolRegistry, ToolResult, ToolStats
-from habilis.tools.selection import BudgetSelector, exact_pick, value_of
+from habilis.tools.calling.caller import HostTools, Inconclusive, OnCall, ReplayTools, ResumedTools
+from habilis.tools.calling.registry import OnBegin, ToolRegistry, ToolResult, ToolStats
+from habilis.tools.selection.augmentations import of_document, of_episode, of_model, of_skill, of_tool
+from habilis.tools.selection.catalogue import Catalogue
+from habilis.tools.selection.selector import BudgetSelector, exact_pick, value_of
+from habilis.tools.sources.python import full_source
+from habilis.tools.sources.registrations import StateStore, load_registrations, registered, save_registrations
 from habilis.tools.tool import Priced, Tool, tool
 
 __all__ = [

@@ -1,9 +1,8 @@
-"""Augmentations of every kind, and the catalogue that keeps them, finds the near ones and picks within a budget."""
+"""The catalogue keeps augmentations of every kind, finds the near ones through the index, and picks within a budget."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 import threading
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
@@ -12,96 +11,21 @@ from typing import TYPE_CHECKING, Any
 from habilis.core import (
     Augmentation,
     Budget,
-    Cost,
     Embedder,
-    Episode,
     InputError,
     Json,
     Kind,
     NotFoundError,
     Selection,
     Selector,
-    Skill,
     Task,
     VectorIndex,
 )
-from habilis.tools.selection import BudgetSelector
-from habilis.tools.tool import Tool
+from habilis.tools.selection.selector import BudgetSelector
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-
-def of_tool(tool: Tool) -> Augmentation:
-    """A tool, at the price that it declares."""
-    about = " ".join(f"{p.name}: {p.doc}." for p in tool.parameters if p.doc)
-    return Augmentation(
-        Kind.TOOL,
-        tool.name,
-        f"{_words(tool.name)}: {tool.doc} {about}".strip(),
-        cost=tool.most,
-        provides=tool.provides,
-        meta={"owner": tool.owner, "side_effects": tool.side_effects},
-    )
-
-
-def of_skill(skill: Skill) -> Augmentation:
-    """A skill: requires the skills and tools it calls; costs its mean world steps, rounded up."""
-    from habilis.memory.library import skill_text
-
-    return Augmentation(
-        Kind.SKILL,
-        skill.name,
-        skill_text(skill),
-        cost=Cost(world_steps=math.ceil(max(0.0, skill.cost))),
-        requires=(*(f"skill:{n}" for n in skill.program.calls), *(f"tool:{n}" for n in skill.tools)),
-        successes=skill.evidence.successes,
-        uses=skill.evidence.successes + skill.evidence.failures,
-        meta={"version": skill.version, "world": skill.world, "fingerprint": skill.fingerprint},
-    )
-
-
-def of_episode(episode: Episode) -> Augmentation:
-    """A demonstration: how a task was solved, to be shown to a writer that reads. Costs the tokens of showing it.
-
-    Raises `InputError` for an episode that was not solved.
-    """
-    attempt = next((a for a in reversed(episode.attempts) if a.ok), None)
-    if not episode.solved or attempt is None:
-        raise InputError(f"episode {episode.index} was not solved ({episode.status}); only solved ones demonstrate")
-    told = {"fingerprint": episode.task.fingerprint} if episode.task.fingerprint else {}
-    return Augmentation(
-        Kind.DEMONSTRATION,
-        str(episode.index),
-        f"{episode.task.text} {episode.task.goal}".strip(),
-        cost=Cost(tokens=most_tokens(episode.task.text + attempt.program.source)),
-        meta={"world": episode.task.world, "skill": episode.skill, **told},
-    )
-
-
-def of_document(name: str, text: str, *, about: str = "", cost: Cost | None = None) -> Augmentation:
-    """A document of a knowledge base. ``about`` is what is embedded, by default the text's beginning.
-
-    ``cost`` is the price of the document, if it has one; the tokens of showing it are added.
-    """
-    return Augmentation(
-        Kind.DOCUMENT,
-        name,
-        about or f"{_words(name)}: {text[:1000]}",
-        cost=(cost or Cost()) + Cost(tokens=most_tokens(text)),
-        meta={"text": text},
-    )
-
-
-def of_model(name: str, about: str, cost: Cost, *, provides: str = "writer") -> Augmentation:
-    """A model that can write. ``cost`` has no default: an unknown price is not zero."""
-    return Augmentation(Kind.MODEL, name, f"{_words(name)}: {about}", cost=cost, provides=provides)
-
-
-def most_tokens(text: str) -> int:
-    """An upper bound for ordinary text and code: a token for every three bytes of UTF-8 (usual are four)."""
-    return math.ceil(len(text.encode("utf-8", "replace")) / 3)
 
 
 class Catalogue:
@@ -260,7 +184,3 @@ def _index_id(thing: Augmentation) -> str:
     if thing.kind is Kind.SKILL and "version" in thing.meta:
         return f"{thing.name}@{thing.meta['version']}"  # as the skill library names it
     return f"{thing.name}#{hashlib.sha256(thing.text.encode('utf-8', 'replace')).hexdigest()[:12]}"
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ").replace("-", " ").strip()

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from habilis.core import HabilisError, InputError, Json
-from habilis.tools._loading import full_source
-from habilis.tools.registry import ToolRegistry
+from habilis.tools.calling.registry import ToolRegistry
+from habilis.tools.sources.python import full_source
 from habilis.tools.tool import Tool
 
 _STATE_KEY = "tools.registrations"

@@ -25,9 +25,9 @@ from habilis.core import (
     Reservation,
     ToolError,
 )
-from habilis.tools._execution import Ended, abandon, launch, told
 from habilis.tools._json import as_given, capped, jsonable
-from habilis.tools._loading import find
+from habilis.tools.calling._execution import Ended, abandon, launch, told
+from habilis.tools.sources.python import find
 from habilis.tools.tool import Priced, Tool, at_least_one_call, tool
 
 ENTRY_POINTS = "habilis.tools"

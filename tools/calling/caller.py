@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from habilis.core import Approve, Json, Ledger, NotFoundError, ToolCall, ToolError
 from habilis.tools._json import as_given, canonical
-from habilis.tools.registry import OnBegin, ToolRegistry, ToolResult
+from habilis.tools.calling.registry import OnBegin, ToolRegistry, ToolResult
 
 OnCall = Callable[[ToolCall, ToolResult], None]
 

@@ -1,0 +1,1 @@
+"""Where tools come from, one file each, and what a home remembers of it."""
