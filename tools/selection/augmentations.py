@@ -1,4 +1,4 @@
-"""What can help, as augmentations of five kinds: tool, skill, demonstration, document, model; text and price of each."""
+"""What can help, as augmentations of five kinds: tool, skill, demonstration, document, model; each with its price."""
 
 from __future__ import annotations
 
