@@ -3,7 +3,7 @@
 Owns goals, worlds, contracts, programs, skills, tasks, costs, events and errors. Imports nothing of ours.
 """
 
-from habilis.core.augmentation import Augmentation, Choice, Kind, Selection
+from habilis.core.augmentation import Augmentation, Candidate, Choice, Kind, Selection
 from habilis.core.budget import Budget, Cost, Ledger, Reservation, as_budget
 from habilis.core.contract import Condition, Contract, Effect
 from habilis.core.errors import (
@@ -81,6 +81,7 @@ __all__ = [
     "Augmentation",
     "Budget",
     "BudgetExceeded",
+    "Candidate",
     "Case",
     "Change",
     "ChatModel",

@@ -42,8 +42,21 @@ class Augmentation:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """An augmentation that may be taken for a task.
+
+    ``relevance``: how near it lies to the task in the embedding space, 0 to 1. ``success``: the chance, 0 to 1, that a
+    task like this is solved with its help; 0 is never taken for its own sake, only where something else requires it.
+    """
+
+    augmentation: Augmentation
+    relevance: float
+    success: float
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
-    """An augmentation that was considered, with the numbers that decided."""
+    """An augmentation that was considered, with the numbers that decided. ``price``: see the selector."""
 
     augmentation: Augmentation
     relevance: float

@@ -10,6 +10,8 @@ from habilis.tools.calling.registry import OnBegin, ToolRegistry, ToolResult, To
 from habilis.tools.selection.augmentations import of_document, of_episode, of_model, of_skill, of_tool
 from habilis.tools.selection.catalogue import Catalogue
 from habilis.tools.selection.selector import BudgetSelector, exact_pick, value_of
+from habilis.tools.selection.space import Described, Space
+from habilis.tools.selection.success import SuccessModel, TrackRecord
 from habilis.tools.sources.python import full_source
 from habilis.tools.sources.registrations import StateStore, load_registrations, registered, save_registrations
 from habilis.tools.tool import Priced, Tool, tool
@@ -17,6 +19,7 @@ from habilis.tools.tool import Priced, Tool, tool
 __all__ = [
     "BudgetSelector",
     "Catalogue",
+    "Described",
     "HostTools",
     "Inconclusive",
     "OnBegin",
@@ -24,11 +27,14 @@ __all__ = [
     "Priced",
     "ReplayTools",
     "ResumedTools",
+    "Space",
     "StateStore",
+    "SuccessModel",
     "Tool",
     "ToolRegistry",
     "ToolResult",
     "ToolStats",
+    "TrackRecord",
     "exact_pick",
     "full_source",
     "load_registrations",

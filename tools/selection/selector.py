@@ -1,24 +1,18 @@
 """Choosing what to use for a task under a budget.
 
-Every augmentation, of whatever kind, is scored in one embedding space:
+Every augmentation, of whatever kind, comes with its relevance and the chance that it helps (`habilis.tools.selection`:
+``space``, ``success``). Of these a set is chosen:
 
-- *relevance*: cosine of the task's text and the augmentation's text, below zero taken as zero;
-- *expected success*: relevance times the mean of Beta(1 + successes, 1 + failures), its track record. The mean, not a
-  sample: sampling over-explores where each trial costs money;
 - *price*: for each limited kind of cost the share of the limit that one use takes, added up. What is scarce is dear,
   what nothing limits is free;
-- *utility*: expected success less ``thrift`` times price. The value of a selection is the sum over what it takes.
+- *utility*: chance of success less ``thrift`` times price. The value of a selection is the sum over what it takes.
 
 Constraints: no limit is passed; of those that provide the same, one; whatever is required comes along and is paid for;
 at most ``max_items``. This is a knapsack with several dimensions and closures, NP-hard. It is solved greedily by
 utility per price (Dantzig's rule; several orders, because one price for many dimensions is a guess), then by exchanges
 of one for another until none helps. `exact_pick` tries every subset, to measure how far that falls short.
 
-Nothing is taken whose relevance is below a threshold: helping with something unrelated is worse than not helping. The
-scale of a cosine differs between embedders, so the threshold is read off the embedder itself: mean plus two standard
-deviations over fixed pairs of texts that have nothing to do with each other. On 400 queries of MetaTool (Huang et al.
-2023; 199 tools) that is 0.17 for MiniLM, which keeps the right tool for 90 % of the queries and 27 tools a query; and
-0.10 for the hashing embedder: 65 % and 20 tools.
+Nothing is taken for its own sake whose chance is zero, or not worth its price.
 """
 
 from __future__ import annotations
@@ -26,36 +20,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING
 
-from habilis.core import Augmentation, Budget, Choice, Cost, Embedder, InputError, Selection, Task
+from habilis.core import Augmentation, Budget, Candidate, Choice, Cost, InputError, Selection, Task
 from habilis.core.budget import KINDS
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-# What people ask for, and what unrelated things offer. No line of the second list helps with any line of the first.
-_ASKED = (
-    "have 3 wooden planks",
-    "what is the weather like in Oslo tomorrow",
-    "translate this letter into Portuguese",
-    "find the cheapest flight to Lima",
-    "put the apple on the kitchen table",
-    "summarise the quarterly report",
-    "reach the exit of the maze without touching a wall",
-    "count the red cars in the picture",
-)
-_OFFERED = (
-    "resize a video to half its height",
-    "convert a temperature from Celsius to Fahrenheit",
-    "sign a file with a private key",
-    "play a chord on the piano",
-    "list the open pull requests of a repository",
-    "measure the heart rate from a wrist sensor",
-    "solve a system of linear equations",
-    "feed the fish in the aquarium",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +30,20 @@ class _Item:
     """An augmentation with its numbers. ``closure``: bits of itself and of all that it requires; ``fault``: why it
     can never be taken; ``wanted``: it may be taken for its own sake."""
 
-    augmentation: Augmentation
-    relevance: float
-    success: float
+    candidate: Candidate
     price: float
     utility: float
     cost: tuple[float, ...]
     closure: int
     fault: str
-    wanted: bool
+
+    @property
+    def augmentation(self) -> Augmentation:
+        return self.candidate.augmentation
+
+    @property
+    def wanted(self) -> bool:
+        return self.candidate.success > 0
 
 
 @dataclass(frozen=True)
@@ -104,87 +76,47 @@ class _Problem:
 class BudgetSelector:
     """Chooses augmentations for a task under a limit (core's ``Selector``).
 
-    ``threshold``: least relevance (cosine), None to read it off the embedder. ``max_items``: how many a selection may
-    hold; more than a dozen confuse models more than they help. ``thrift``: the expected success that a use must add to
-    be worth the whole of a limit; at 0 a dear tool is taken as soon as it fits, at 0.1 it gives way to one that does
-    nearly as well. ``cache``: vectors kept, by id and text.
+    ``max_items``: how many a selection may hold; more than a dozen confuse models more than they help. ``thrift``: the
+    chance of success that a use must add to be worth the whole of a limit; at 0 a dear tool is taken as soon as it
+    fits, at 0.1 it gives way to one that does nearly as well.
 
     The same arguments give the same selection; ties go to the id that sorts first.
     """
 
-    def __init__(
-        self,
-        embedder: Embedder,
-        *,
-        threshold: float | None = None,
-        max_items: int = 12,
-        thrift: float = 0.1,
-        cache: int = 20_000,
-    ) -> None:
+    def __init__(self, *, max_items: int = 12, thrift: float = 0.1) -> None:
         if max_items < 1 or not thrift >= 0:
             raise InputError(f"max_items must be >= 1 and thrift >= 0, got {max_items} and {thrift}")
-        self.embedder = embedder
         self.max_items = max_items
         self.thrift = thrift
-        self._threshold = threshold
-        self._cache_size = cache
-        self._vectors: dict[tuple[str, str], NDArray[np.float32]] = {}
 
-    @property
-    def threshold(self) -> float:
-        """The least relevance at which something is taken for its own sake."""
-        if self._threshold is None:
-            asked, offered = self.embedder.embed(_ASKED), self.embedder.embed(_OFFERED)
-            unrelated = (asked.astype(float) @ offered.astype(float).T).clip(min=0)
-            self._threshold = round(float(unrelated.mean() + 2 * unrelated.std()), 4)
-        return self._threshold
-
-    def pick(self, task: Task, pool: Sequence[Augmentation], limit: Budget) -> Selection:
+    def pick(self, task: Task, pool: Sequence[Candidate], limit: Budget) -> Selection:
         """What to use for the task, within the limit, with a reason for everything that was considered.
 
-        Raises `InputError` where two different augmentations have one id.
+        Raises `InputError` where two different candidates have one id.
         """
-        problem = self._problem(task, pool, limit)
+        problem = self._problem(pool, limit)
         return self._selection(problem, limit, _greedy(problem))
 
-    def relevance(self, text: str, pool: Sequence[Augmentation]) -> list[float]:
-        """Cosine of a text and each augmentation's text, at least 0, rounded to six places."""
-        import numpy as np
-
-        missing = [a for a in pool if (a.id, a.text) not in self._vectors]
-        if len(self._vectors) + len(missing) > self._cache_size:
-            self._vectors.clear()
-            missing = list(pool)
-        if missing:
-            vectors = self.embedder.embed([a.text for a in missing])
-            self._vectors.update({(a.id, a.text): v for a, v in zip(missing, vectors, strict=True)})
-        task = self.embedder.embed([text])[0].astype(np.float64)
-        # Row by row and rounded: a product of matrices may round differently with the size of the pool.
-        return [round(max(0.0, float((self._vectors[a.id, a.text] * task).sum())), 6) for a in pool]
-
-    def _problem(self, task: Task, pool: Sequence[Augmentation], limit: Budget) -> _Problem:
-        known: dict[str, Augmentation] = {}
+    def _problem(self, pool: Sequence[Candidate], limit: Budget) -> _Problem:
+        known: dict[str, Candidate] = {}
         for one in pool:
-            if known.setdefault(one.id, one) != one:
-                raise InputError(f"two different augmentations have the id {one.id!r}; rename one")
-        things = [known[i] for i in sorted(known)]
+            if known.setdefault(one.augmentation.id, one) != one:
+                raise InputError(f"two different candidates have the id {one.augmentation.id!r}; rename one")
+        candidates = [known[i] for i in sorted(known)]
         limits: tuple[float | None, ...] = tuple(getattr(limit, kind) for kind in KINDS)
-        scores = self.relevance(task.text or str(task.goal), things)
-        needs = _Needs(things)
+        needs = _Needs([c.augmentation for c in candidates])
         groups: dict[str, int] = {}
-        for i, thing in enumerate(things):
+        items = []
+        for i, candidate in enumerate(candidates):
+            thing = candidate.augmentation
             if thing.provides:
                 groups[thing.provides] = groups.get(thing.provides, 0) | 1 << i
-        items = []
-        for i, (thing, relevance) in enumerate(zip(things, scores, strict=True)):
             cost: tuple[float, ...] = astuple(thing.cost)
             price = math.fsum(c / m for c, m in zip(cost, limits, strict=True) if m)
-            success = relevance * (1 + thing.successes) / (2 + thing.uses)
             closure, missing = needs.closure(i)
             fault = f"it needs {missing}, which is not at hand" if missing else ""
-            wanted = relevance >= self.threshold and relevance > 0
-            utility = success - self.thrift * price
-            items.append(_Item(thing, relevance, success, price, utility, cost, closure, fault, wanted))
+            utility = candidate.success - self.thrift * price
+            items.append(_Item(candidate, price, utility, cost, closure, fault))
         return _Problem(tuple(items), limits, tuple(groups.values()), self.max_items)
 
     def _selection(self, problem: _Problem, limit: Budget, wanted: int) -> Selection:
@@ -192,8 +124,8 @@ class BudgetSelector:
         choices = [
             Choice(
                 item.augmentation,
-                item.relevance,
-                item.success,
+                item.candidate.relevance,
+                item.candidate.success,
                 item.price,
                 bool(taken >> i & 1),
                 self._why(problem, limit, i, wanted, taken),
@@ -211,14 +143,14 @@ class BudgetSelector:
         item = problem.items[i]
         if taken >> i & 1 and wanted >> i & 1:
             record = f"{item.augmentation.successes} of {item.augmentation.uses} uses succeeded"
-            return f"expected success {item.success:.2f} (relevance {item.relevance:.2f}, {record})"
+            return f"chance {item.candidate.success:.2f} (relevance {item.candidate.relevance:.2f}, {record})"
         if taken >> i & 1:
             by = [problem.items[j].augmentation.id for j in _bits(wanted) if problem.items[j].closure >> i & 1]
             return f"needed by {', '.join(by)}"
         if item.fault:
             return item.fault
         if not item.wanted:
-            return f"relevance {item.relevance:.2f} is below {self.threshold:.2f}"
+            return f"too far from the task: relevance {item.candidate.relevance:.2f}"
         if not problem.feasible(item.closure):
             return _too_much(problem, item.closure, "with all it needs ")
         rival = next((g for g in problem.groups if g >> i & 1 and g & taken), 0)
@@ -226,13 +158,13 @@ class BudgetSelector:
             other = problem.items[next(_bits(rival & taken))].augmentation.id
             return f"{other} provides {item.augmentation.provides} already"
         if problem.feasible(taken | item.closure):
-            return f"expected success {item.success:.2f} is not worth its price {item.price:.2f}"
+            return f"chance {item.candidate.success:.2f} is not worth its price {item.price:.2f}"
         return _too_much(problem, taken | item.closure, "with what does better ")
 
 
-def exact_pick(selector: BudgetSelector, task: Task, pool: Sequence[Augmentation], limit: Budget) -> Selection:
+def exact_pick(selector: BudgetSelector, pool: Sequence[Candidate], limit: Budget) -> Selection:
     """The best selection of all, by trying every subset of the relevant ones: for pools of at most 20 of them."""
-    problem = selector._problem(task, pool, limit)
+    problem = selector._problem(pool, limit)
     able = [i for i, item in enumerate(problem.items) if item.wanted and not item.fault]
     if len(able) > 20:
         raise InputError(f"{len(able)} relevant augmentations make 2^{len(able)} subsets; the limit is 20: use pick")
@@ -247,7 +179,7 @@ def exact_pick(selector: BudgetSelector, task: Task, pool: Sequence[Augmentation
 
 
 def value_of(selection: Selection, thrift: float = 0.1) -> float:
-    """The sum of expected success less ``thrift`` times price over what was taken: what selectors maximise."""
+    """The sum of the chances less ``thrift`` times price over what was taken: what selectors maximise."""
     return math.fsum(c.success - thrift * c.price for c in selection.choices if c.taken)
 
 
