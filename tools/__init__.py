@@ -9,6 +9,8 @@ from habilis.tools.calling.caller import HostTools, Inconclusive, OnCall, Replay
 from habilis.tools.calling.registry import OnBegin, ToolRegistry, ToolResult, ToolStats
 from habilis.tools.selection.augmentations import of_document, of_episode, of_model, of_skill, of_tool
 from habilis.tools.selection.catalogue import Catalogue
+from habilis.tools.selection.learned import LearnedSuccess, LearningSettings
+from habilis.tools.selection.pacing import Allowance, Pacer, PacingSettings, Prices
 from habilis.tools.selection.selector import BudgetSelector, exact_pick, value_of
 from habilis.tools.selection.space import Described, Space
 from habilis.tools.selection.success import SuccessModel, TrackRecord
@@ -17,14 +19,20 @@ from habilis.tools.sources.registrations import StateStore, load_registrations, 
 from habilis.tools.tool import Priced, Tool, tool
 
 __all__ = [
+    "Allowance",
     "BudgetSelector",
     "Catalogue",
     "Described",
     "HostTools",
     "Inconclusive",
+    "LearnedSuccess",
+    "LearningSettings",
     "OnBegin",
     "OnCall",
+    "Pacer",
+    "PacingSettings",
     "Priced",
+    "Prices",
     "ReplayTools",
     "ResumedTools",
     "Space",

@@ -6,6 +6,8 @@ Every augmentation, of whatever kind, comes with its relevance and the chance th
 - *price*: for each limited kind of cost the share of the limit that one use takes, added up. What is scarce is dear,
   what nothing limits is free;
 - *utility*: chance of success less ``thrift`` times price. The value of a selection is the sum over what it takes.
+  Where a budget is paced over a stream of tasks, its multipliers take the place of both (``pacing``): the price is then
+  in chance of success.
 
 Constraints: no limit is passed; of those that provide the same, one; whatever is required comes along and is paid for;
 at most ``max_items``. This is a knapsack with several dimensions and closures, NP-hard. It is solved greedily by
@@ -23,6 +25,7 @@ from dataclasses import astuple, dataclass
 
 from habilis.core import Augmentation, Budget, Candidate, Choice, Cost, InputError, Selection, Task
 from habilis.core.budget import KINDS
+from habilis.tools.selection.pacing import Prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +83,17 @@ class BudgetSelector:
     chance of success that a use must add to be worth the whole of a limit; at 0 a dear tool is taken as soon as it
     fits, at 0.1 it gives way to one that does nearly as well.
 
+    ``prices``: of a paced budget, in place of ``thrift``; they may be set anew before each task.
+
     The same arguments give the same selection; ties go to the id that sorts first.
     """
 
-    def __init__(self, *, max_items: int = 12, thrift: float = 0.1) -> None:
+    def __init__(self, *, max_items: int = 12, thrift: float = 0.1, prices: Prices | None = None) -> None:
         if max_items < 1 or not thrift >= 0:
             raise InputError(f"max_items must be >= 1 and thrift >= 0, got {max_items} and {thrift}")
         self.max_items = max_items
         self.thrift = thrift
+        self.prices = prices
 
     def pick(self, task: Task, pool: Sequence[Candidate], limit: Budget) -> Selection:
         """What to use for the task, within the limit, with a reason for everything that was considered.
@@ -112,10 +118,13 @@ class BudgetSelector:
             if thing.provides:
                 groups[thing.provides] = groups.get(thing.provides, 0) | 1 << i
             cost: tuple[float, ...] = astuple(thing.cost)
-            price = math.fsum(c / m for c, m in zip(cost, limits, strict=True) if m)
+            if self.prices is not None:
+                price, thrift = self.prices.cost(thing.cost), 1.0
+            else:
+                price, thrift = math.fsum(c / m for c, m in zip(cost, limits, strict=True) if m), self.thrift
             closure, missing = needs.closure(i)
             fault = f"it needs {missing}, which is not at hand" if missing else ""
-            utility = candidate.success - self.thrift * price
+            utility = candidate.success - thrift * price
             items.append(_Item(candidate, price, utility, cost, closure, fault))
         return _Problem(tuple(items), limits, tuple(groups.values()), self.max_items)
 
