@@ -45,7 +45,8 @@ class LearningSettings:
 
     ``strength``: outcomes that the prior counts as; ``penalty``: of the ridge regression; ``neighbours``: past tasks
     that are asked; ``pull``: neighbours' worth of belief in the prior; ``even_at``: outcomes of a thing at which ridge
-    and neighbours weigh the same; ``per_thing``, ``most``: outcomes kept of one thing and in all, the latest.
+    and neighbours weigh the same; ``per_thing``, ``most``: outcomes kept of one thing and in all, the latest;
+    ``calibrate``: by how far earlier chances were off.
     """
 
     strength: float = 4.0
@@ -55,6 +56,7 @@ class LearningSettings:
     even_at: float = 600.0
     per_thing: int = 4096
     most: int = 65_536
+    calibrate: bool = True
 
     def __post_init__(self) -> None:
         if min(self.strength, self.penalty, self.pull, self.even_at) <= 0:
@@ -89,7 +91,10 @@ class LearnedSuccess:
         import numpy as np
 
         raw = self._raw(task, things, relevance)
-        return np.array([round(self._calibrator(p) if seen else p, 6) for p, seen in raw], dtype=np.float32)
+        return np.array(
+            [round(self._calibrator(p) if seen and self.settings.calibrate else p, 6) for p, seen in raw],
+            dtype=np.float32,
+        )
 
     def doubts(self, things: Sequence[Augmentation], relevance: NDArray[np.float32]) -> NDArray[np.float32]:
         """How uncertain each thing's record is, (n,): the standard deviation of its Beta posterior."""
