@@ -82,16 +82,18 @@ class _Paced:
     def __init__(self) -> None:
         self.selector = BudgetSelector(max_items=1)
 
-    def _picked(self, chances: NDArray[np.float32], things: Sequence[Augmentation], allowed: Allowance) -> int | None:
+    def _picked(
+        self, question: int, chances: NDArray[np.float32], things: Sequence[Augmentation], allowed: Allowance
+    ) -> int | None:
         self.selector.prices = allowed.prices
         pool = [Candidate(thing, 0.0, float(chance)) for thing, chance in zip(things, chances, strict=True)]
         picked = self.selector.pick(TASK, pool, allowed.limit)
-        doubts = self._doubts(things)
+        doubts = self._doubts(question, things)
         if doubts is not None:
             picked = self.pacer.explore(self.selector, TASK, pool, doubts, allowed.limit, picked)
         return things.index(picked.taken[0]) if picked.taken else None
 
-    def _doubts(self, things: Sequence[Augmentation]) -> NDArray[np.float32] | None:
+    def _doubts(self, question: int, things: Sequence[Augmentation]) -> NDArray[np.float32] | None:
         return None
 
 
@@ -104,13 +106,13 @@ class Ours(_Paced):
         self._things, self._none = routed.things(None), np.zeros(len(routed.models), dtype=np.float32)
 
     def choose(self, question: int, things: Sequence[Augmentation], allowed: Allowance) -> int | None:
-        return self._picked(self.model.chances(self.vectors[question], things, self._none), things, allowed)
+        return self._picked(question, self.model.chances(self.vectors[question], things, self._none), things, allowed)
 
     def learn(self, question: int, place: int, score: float) -> None:
         self.model.learn(self.vectors[question], self._things[place], 0.0, score)
 
-    def _doubts(self, things: Sequence[Augmentation]) -> NDArray[np.float32] | None:
-        return self.model.doubts(things, self._none)
+    def _doubts(self, question: int, things: Sequence[Augmentation]) -> NDArray[np.float32] | None:
+        return self.model.doubts(self.vectors[question], things)
 
 
 class Frozen(_Paced):
@@ -121,7 +123,7 @@ class Frozen(_Paced):
         self.chances = chances
 
     def choose(self, question: int, things: Sequence[Augmentation], allowed: Allowance) -> int | None:
-        return self._picked(self.chances[question], things, allowed)
+        return self._picked(question, self.chances[question], things, allowed)
 
     def learn(self, question: int, place: int, score: float) -> None:
         return None

@@ -40,8 +40,10 @@ class Agent:
     Args:
         world: a `World`, or the name of one ("craft", or an entry point of the group ``habilis.worlds``).
         home: the folder it lives in; default ``HABILIS_HOME`` or ``~/.habilis``.
-        writer: "search" (no language model), "chat", "cascade" (search, then chat), or any `Writer`.
-        model: for the chat writer: "provider:name", or a LangChain chat model.
+        writer: "search" (no language model), "chat", "cascade" (search and chat, whichever is likely to be worth its
+            price first; search as long as nothing is known), or any `Writer`.
+        model: for the chat writer: "provider:name", or a LangChain chat model. A list of them for the cascade to choose
+            from, cheapest first; what else needs a model uses the first.
         tools: functions marked `@tool`, LangChain tools, "module:function".
         budget: `Budget`, mapping, or text such as "usd=1,seconds=600"; default: no money, the rest only counted.
         approve: asked before a tool or an action of the world with side effects, by name and arguments. Without it such

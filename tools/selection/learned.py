@@ -96,16 +96,20 @@ class LearnedSuccess:
             dtype=np.float32,
         )
 
-    def doubts(self, things: Sequence[Augmentation], relevance: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How uncertain each thing's record is, (n,): the standard deviation of its Beta posterior."""
+    def doubts(self, task: NDArray[np.float32], things: Sequence[Augmentation]) -> NDArray[np.float32]:
+        """How uncertain the chances are, (n,): the standard deviation of a Beta posterior around one half, with as many
+        outcomes as the thing has near the task. One of a task just like it counts whole, others by squared cosine; of
+        a record that came along nobody knows, and it counts whole too."""
         import numpy as np
 
-        doubts = []
-        for thing, near in zip(things, relevance, strict=True):
-            prior = self._prior(thing, float(near))
-            mean = self._shifted(prior, self._shift(thing, self._outcomes.logs.get(thing.id)))
-            uses = max(thing.uses, self.uses(thing.id))
-            doubts.append(math.sqrt(mean * (1 - mean) / (self.settings.strength + uses + 1)))
+        tasks, doubts = self._outcomes.tasks, []
+        cosines = tasks.vectors @ task if tasks is not None else np.zeros(0, dtype=np.float32)
+        for thing in things:
+            log = self._outcomes.logs.get(thing.id)
+            near = cosines[np.array(log.rows, dtype=np.int32)] if log is not None else cosines[:0]
+            count = float((np.where(near >= self._near.threshold, near, 0.0) ** 2).sum())
+            count += max(0, thing.uses - self.uses(thing.id))
+            doubts.append(_EVEN / math.sqrt(self.settings.strength + count + 1))
         return np.array(doubts, dtype=np.float32)
 
     def learn(self, task: NDArray[np.float32], thing: Augmentation, relevance: float, ok: float) -> None:
@@ -124,6 +128,11 @@ class LearnedSuccess:
         """How many outcomes of a thing were learned."""
         log = self._outcomes.logs.get(id)
         return 0 if log is None else log.uses
+
+    def successes(self, id: str) -> float:
+        """The sum of its outcomes."""
+        log = self._outcomes.logs.get(id)
+        return 0.0 if log is None else log.successes
 
     def calibration_error(self) -> tuple[float, float]:
         """The expected calibration error of what was expected before each outcome, and after calibration."""

@@ -53,9 +53,16 @@ def test_a_record_that_came_along_shifts_the_prior() -> None:
     failing = Augmentation(Kind.MODEL, "big", "writes", successes=0, uses=6)
     assert chance(model, "x", proven) == pytest.approx(0.8)  # Beta(2 + 6, 2)
     assert chance(model, "x", failing) == pytest.approx(0.2)
-    assert model.doubts([MODEL, proven], np.zeros(2, dtype=np.float32)).tolist() == pytest.approx(
-        [(0.25 / 5) ** 0.5, (0.16 / 11) ** 0.5]
-    )
+    doubts = model.doubts(embedded("x"), [MODEL, proven])
+    assert doubts.tolist() == pytest.approx([(0.25 / 5) ** 0.5, (0.25 / 11) ** 0.5])
+
+
+def test_doubt_falls_where_something_was_tried() -> None:
+    model = new()
+    for i in range(12):
+        model.learn(embedded(f"sew a shirt {i}"), MODEL, 0.0, True)
+    here, elsewhere = (float(model.doubts(embedded(t), [MODEL])[0]) for t in ("sew a shirt", "zzz qqq"))
+    assert here < 0.15 < 0.22 < elsewhere
 
 
 def test_what_failed_where_it_seemed_to_fit_is_expected_to_fail_there_again() -> None:
