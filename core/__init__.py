@@ -6,6 +6,7 @@ Owns goals, worlds, contracts, programs, skills, tasks, costs, events and errors
 from habilis.core.augmentation import Augmentation, Candidate, Choice, Kind, Selection
 from habilis.core.budget import Budget, Cost, Ledger, Reservation, as_budget
 from habilis.core.contract import Condition, Contract, Effect
+from habilis.core.declaration import Declaration, declared_atoms
 from habilis.core.errors import (
     BudgetExceeded,
     DefinitionError,
@@ -94,6 +95,7 @@ __all__ = [
     "Context",
     "Contract",
     "Cost",
+    "Declaration",
     "Declaring",
     "DefinitionError",
     "Draft",
@@ -166,6 +168,7 @@ __all__ = [
     "Writer",
     "WriterError",
     "as_budget",
+    "declared_atoms",
     "dump",
     "fill",
     "judged",

@@ -18,6 +18,7 @@ from habilis.agent.lifting import lift, lift_action
 from habilis.agent.meter import SearchMeter
 from habilis.agent.regression import Regression, direction, skills_by_fact
 from habilis.agent.threads import in_thread
+from habilis.agent.tool_actions import ToolActions
 from habilis.core import (
     Action,
     Affording,
@@ -85,6 +86,7 @@ class SearchWriter:
         self.why = ""
         self._afforded: set[Action] = set()
         self._avoided: set[str] = set()
+        self._tools: ToolActions | None = None
 
     async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
         """Yield programs until the task is solved and its skill verified, or no idea is left."""
@@ -93,6 +95,7 @@ class SearchWriter:
         explored: Counter[Action] = Counter()
         self.why = ""
         self._afforded, self._avoided = set(context.affordances), set()
+        self._tools = ToolActions(context) if context.tools is not None else None
         for attempt in range(self._settings.rounds):
             version = self._book.version
             draft = await in_thread(_SEARCH, self._plan, task, context, ledger)
@@ -131,6 +134,8 @@ class SearchWriter:
             self._blame(feedback.trajectory, context)
             if feedback.verifying:
                 rehearse = False
+            if self._tools is not None and self._tools.hear(feedback.trajectory):
+                continue
             if self._book.version == version:
                 repeats += 1
                 if repeats > self._settings.repeats:
@@ -164,6 +169,7 @@ class SearchWriter:
             sorted(self._afforded, key=str),
             meter,
             facts=context.snapshot.facts,
+            tools=None if imagined else self._tools,
         )
 
     def _rehearsed(self, draft: Draft, task: Task, context: Context, ledger: Ledger, attempt: int) -> bool:
