@@ -4,7 +4,7 @@ Owns goals, worlds, contracts, programs, skills, tasks, costs, events and errors
 """
 
 from habilis.core.augmentation import Augmentation, Choice, Kind, Selection
-from habilis.core.budget import Budget, Cost, Ledger, Reservation, as_budget
+from habilis.core.budget import Budget, Cost, Keeper, Ledger, Reservation, as_budget, cut_short
 from habilis.core.contract import Condition, Contract, Effect
 from habilis.core.errors import (
     BudgetExceeded,
@@ -119,6 +119,7 @@ __all__ = [
     "JournalError",
     "Json",
     "Judge",
+    "Keeper",
     "Kind",
     "Ledger",
     "Lifter",
@@ -165,6 +166,7 @@ __all__ = [
     "Writer",
     "WriterError",
     "as_budget",
+    "cut_short",
     "dump",
     "fill",
     "judged",

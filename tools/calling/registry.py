@@ -281,7 +281,7 @@ class ToolRegistry:
         most = self.stats(name).most
         try:
             self._ask(found, recorded, approve or self.approve)
-            held = ledger.reserve(most)
+            held = ledger.reserve(most, what=f"the tool {name}", again=found.safe_to_retry)
         except ToolError as error:
             self._uncount(name)
             return ToolResult(name, recorded, error=str(error))
