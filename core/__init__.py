@@ -49,6 +49,7 @@ from habilis.core.protocols import (
 )
 from habilis.core.serial import dump, load
 from habilis.core.skill import Case, Clause, ClauseKind, Evidence, EvidenceLevel, Record, Skill, Trial, fill
+from habilis.core.standing import Overrun, Overruns, Standing, Standings, Turn, Turns, check_policy
 from habilis.core.task import Attempt, Episode, Task
 from habilis.core.user_code import load_user_code, split_source
 from habilis.core.world import (
@@ -131,6 +132,8 @@ __all__ = [
     "NotFoundError",
     "Observation",
     "Outcome",
+    "Overrun",
+    "Overruns",
     "Parameter",
     "Portable",
     "Predicate",
@@ -148,6 +151,8 @@ __all__ = [
     "Skill",
     "SkillError",
     "Snapshot",
+    "Standing",
+    "Standings",
     "Step",
     "Task",
     "Term",
@@ -156,6 +161,8 @@ __all__ = [
     "ToolError",
     "Trajectory",
     "Trial",
+    "Turn",
+    "Turns",
     "Value",
     "VectorIndex",
     "Verdict",
@@ -166,6 +173,7 @@ __all__ = [
     "Writer",
     "WriterError",
     "as_budget",
+    "check_policy",
     "cut_short",
     "dump",
     "fill",
