@@ -4,7 +4,7 @@ Owns goals, worlds, contracts, programs, skills, tasks, costs, events and errors
 """
 
 from habilis.core.augmentation import Augmentation, Candidate, Choice, Kind, Selection
-from habilis.core.budget import Budget, Cost, Ledger, Reservation, as_budget
+from habilis.core.budget import Budget, Cost, Keeper, Ledger, Reservation, as_budget, cut_short
 from habilis.core.contract import Condition, Contract, Effect
 from habilis.core.declaration import Declaration, declared_atoms
 from habilis.core.errors import (
@@ -50,6 +50,7 @@ from habilis.core.protocols import (
 )
 from habilis.core.serial import dump, load
 from habilis.core.skill import Case, Clause, ClauseKind, Evidence, EvidenceLevel, Record, Skill, Trial, fill
+from habilis.core.standing import Overrun, Overruns, Standing, Standings, Turn, Turns, check_policy
 from habilis.core.task import Attempt, Episode, Task
 from habilis.core.user_code import load_user_code, split_source
 from habilis.core.world import (
@@ -122,6 +123,7 @@ __all__ = [
     "JournalError",
     "Json",
     "Judge",
+    "Keeper",
     "Kind",
     "Ledger",
     "Lifter",
@@ -133,6 +135,8 @@ __all__ = [
     "NotFoundError",
     "Observation",
     "Outcome",
+    "Overrun",
+    "Overruns",
     "Parameter",
     "Portable",
     "Predicate",
@@ -150,6 +154,8 @@ __all__ = [
     "Skill",
     "SkillError",
     "Snapshot",
+    "Standing",
+    "Standings",
     "Step",
     "Task",
     "Term",
@@ -158,6 +164,8 @@ __all__ = [
     "ToolError",
     "Trajectory",
     "Trial",
+    "Turn",
+    "Turns",
     "Value",
     "VectorIndex",
     "Verdict",
@@ -168,6 +176,8 @@ __all__ = [
     "Writer",
     "WriterError",
     "as_budget",
+    "check_policy",
+    "cut_short",
     "declared_atoms",
     "dump",
     "fill",

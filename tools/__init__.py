@@ -6,7 +6,8 @@ Owns `tool`, `Tool`, `ToolRegistry`, the callers that running programs reach too
 """
 
 from habilis.tools.calling.caller import HostTools, Inconclusive, OnCall, ReplayTools, ResumedTools
-from habilis.tools.calling.registry import OnBegin, ToolRegistry, ToolResult, ToolStats
+from habilis.tools.calling.registry import OnBegin, ToolRegistry
+from habilis.tools.calling.results import ToolResult, ToolStats
 from habilis.tools.selection.augmentations import of_document, of_episode, of_model, of_skill, of_tool
 from habilis.tools.selection.catalogue import Catalogue
 from habilis.tools.selection.selector import BudgetSelector, exact_pick, value_of

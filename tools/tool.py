@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import keyword
 import re
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, overload
@@ -31,7 +32,8 @@ class Tool:
     one run. ``safe_to_retry``: calling it again does no harm, so verification may. ``side_effects``: it changes
     something outside the run, so approval is asked. ``timeout``: seconds, None for no limit. ``provides``: what it is
     for, when several tools do the same. ``declared``: what it needs and does in the world, for search to plan with.
-    ``owner``: "module:function"; ``where``: "file:line".
+    ``reports``: whether it tells what a call has cost, with `Priced`, so that its calls are made one at a time; None:
+    its first answer shows. ``owner``: "module:function"; ``where``: "file:line".
     """
 
     name: str
@@ -45,6 +47,7 @@ class Tool:
     timeout: float | None = DEFAULT_TIMEOUT
     provides: str = ""
     declared: Declaration = field(default_factory=Declaration)
+    reports: bool | None = False
     owner: str = ""
     where: str = ""
 
@@ -226,6 +229,7 @@ def tool(
             timeout=timeout,
             provides=provides,
             declared=Declaration(requires, consumes, adds, deletes),
+            reports=_reports(function),
             owner=f"{function.__module__}:{function.__qualname__}",
             where=f"{code.co_filename}:{code.co_firstlineno}" if code is not None else "",
         )
@@ -235,6 +239,12 @@ def tool(
 
 def at_least_one_call(cost: Cost) -> Cost:
     return cost if cost.calls else cost + Cost(calls=1)
+
+
+def _reports(function: Callable[..., Any]) -> bool | None:
+    """Whether a function returns `Priced`, by its return type; None where that is missing or says anything."""
+    returned = typing.get_type_hints(function).get("return", Any)
+    return None if returned in (Any, object) else Priced in (returned, *typing.get_args(returned))
 
 
 def _model_schema(model: Any) -> dict[str, Json]:

@@ -385,8 +385,13 @@ def test_a_cancelled_call_is_paid_and_its_coroutine_cancelled() -> None:
 def test_calls_run_side_by_side() -> None:
     both = threading.Barrier(2, timeout=10)
 
+    @tool
+    def t() -> bool:
+        """Wait for the other."""
+        return both.wait() >= 0
+
     async def main() -> list[Any]:
-        registry = make(lambda: both.wait() >= 0)
+        registry = ToolRegistry([t])
         return list(await asyncio.gather(*(registry.call("t", {}, Ledger()) for _ in range(2))))
 
     assert [r.value for r in asyncio.run(main())] == [True, True]
