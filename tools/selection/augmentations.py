@@ -1,4 +1,5 @@
-"""What can help, as augmentations of five kinds: tool, skill, demonstration, document, model; each with its price."""
+"""What can help, as augmentations of five kinds: tool, skill, demonstration, document, model; each with its price, and
+with what it takes of a prompt."""
 
 from __future__ import annotations
 
@@ -11,13 +12,15 @@ from habilis.tools.tool import Tool
 def of_tool(tool: Tool) -> Augmentation:
     """A tool, at the price that it declares."""
     about = " ".join(f"{p.name}: {p.doc}." for p in tool.parameters if p.doc)
+    text = f"{_words(tool.name)}: {tool.doc} {about}".strip()
     return Augmentation(
         Kind.TOOL,
         tool.name,
-        f"{_words(tool.name)}: {tool.doc} {about}".strip(),
+        text,
         cost=tool.most,
         provides=tool.provides,
         meta={"owner": tool.owner, "side_effects": tool.side_effects, **_declared(tool)},
+        context=most_tokens(text),
     )
 
 
@@ -32,15 +35,17 @@ def of_skill(skill: Skill) -> Augmentation:
     """A skill: requires the skills and tools it calls; costs its mean world steps, rounded up."""
     from habilis.memory.library import skill_text
 
+    text = skill_text(skill)
     return Augmentation(
         Kind.SKILL,
         skill.name,
-        skill_text(skill),
+        text,
         cost=Cost(world_steps=math.ceil(max(0.0, skill.cost))),
         requires=(*(f"skill:{n}" for n in skill.program.calls), *(f"tool:{n}" for n in skill.tools)),
         successes=skill.evidence.successes,
         uses=skill.evidence.successes + skill.evidence.failures,
         meta={"version": skill.version, "world": skill.world, "fingerprint": skill.fingerprint},
+        context=most_tokens(text),  # it is called, not shown
     )
 
 
@@ -53,12 +58,14 @@ def of_episode(episode: Episode) -> Augmentation:
     if not episode.solved or attempt is None:
         raise InputError(f"episode {episode.index} was not solved ({episode.status}); only solved ones demonstrate")
     told = {"fingerprint": episode.task.fingerprint} if episode.task.fingerprint else {}
+    shown = most_tokens(episode.task.text + attempt.program.source)
     return Augmentation(
         Kind.DEMONSTRATION,
         str(episode.index),
         f"{episode.task.text} {episode.task.goal}".strip(),
-        cost=Cost(tokens=most_tokens(episode.task.text + attempt.program.source)),
+        cost=Cost(tokens=shown),
         meta={"world": episode.task.world, "skill": episode.skill, **told},
+        context=shown,
     )
 
 
@@ -73,6 +80,7 @@ def of_document(name: str, text: str, *, about: str = "", cost: Cost | None = No
         about or f"{_words(name)}: {text[:1000]}",
         cost=(cost or Cost()) + Cost(tokens=most_tokens(text)),
         meta={"text": text},
+        context=most_tokens(text),
     )
 
 
