@@ -190,6 +190,7 @@ def over_http() -> None:
         lifespan=lambda _: manager.run(),
     )
     with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", int(os.environ.get("TEST_SERVER_PORT", "0"))))
         listening.listen()
         print(listening.getsockname()[1], flush=True)
