@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 
-from habilis.core import Augmentation, Cost, Episode, InputError, Kind, Skill
+from habilis.core import Augmentation, Cost, Episode, InputError, Json, Kind, Skill, dump
 from habilis.tools.tool import Tool
 
 
@@ -19,9 +19,16 @@ def of_tool(tool: Tool) -> Augmentation:
         text,
         cost=tool.most,
         provides=tool.provides,
-        meta={"owner": tool.owner, "side_effects": tool.side_effects},
+        meta={"owner": tool.owner, "side_effects": tool.side_effects, **_declared(tool)},
         context=most_tokens(text),
     )
+
+
+def _declared(tool: Tool) -> dict[str, Json]:
+    """What it says that it needs and does in the world, and the parameters which that is said of."""
+    if not tool.declared.tells:
+        return {}
+    return {"declared": dump(tool.declared), "parameters": [p.name for p in tool.parameters if p.required]}
 
 
 def of_skill(skill: Skill) -> Augmentation:
