@@ -41,11 +41,13 @@ from habilis.core.protocols import (
     Lifter,
     Mind,
     Neighbour,
+    Reading,
     Selector,
     VectorIndex,
     Verdict,
     Verifier,
     Writer,
+    used_by,
 )
 from habilis.core.serial import dump, load
 from habilis.core.skill import Case, Clause, ClauseKind, Evidence, EvidenceLevel, Record, Skill, Trial, fill
@@ -137,6 +139,7 @@ __all__ = [
     "Primitive",
     "Program",
     "ProgramError",
+    "Reading",
     "Record",
     "Reservation",
     "RunLimits",
@@ -173,4 +176,5 @@ __all__ = [
     "load_user_code",
     "need",
     "split_source",
+    "used_by",
 ]

@@ -28,6 +28,7 @@ EVENTS: Mapping[str, str] = {
     "task_taken": "task",
     "tool_began": "tool, args, safe_to_retry",
     "tool_called": "tool, args, ok, cost",
+    "document_bought": "document, cost",
     "task_ended": "text, status, reason, skill, cost",
     "skill_admitted": "name, version, goal, calls, evidence",
     "skill_rejected": "name, reason",

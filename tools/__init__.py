@@ -1,12 +1,16 @@
 """Tools: registering, describing, costing, calling and selecting them.
 
 Owns `tool`, `Tool`, `ToolRegistry`, the callers that running programs reach tools through (`HostTools`, `ReplayTools`,
-`ResumedTools`), and the choice of what to use for a task under a budget (`BudgetSelector`, `Catalogue`). May import
-`habilis.core` and `habilis.memory`.
+`ResumedTools`), the documents of a home (`KnowledgeBase`), and the choice of what to use for a task under a budget
+(`BudgetSelector`, `Catalogue`). May import `habilis.core` and `habilis.memory`.
 """
 
+from habilis.tools._json import MAX_RESULT_BYTES, wire_size
 from habilis.tools.calling.caller import HostTools, Inconclusive, OnCall, ReplayTools, ResumedTools
 from habilis.tools.calling.registry import OnBegin, ToolRegistry, ToolResult, ToolStats
+from habilis.tools.calling.results import LARGE_BYTES, preview, reference
+from habilis.tools.knowledge.base import Added, Document, KnowledgeBase, Match
+from habilis.tools.knowledge.passages import Passage
 from habilis.tools.selection.augmentations import of_document, of_episode, of_model, of_skill, of_tool
 from habilis.tools.selection.catalogue import Catalogue
 from habilis.tools.selection.selector import BudgetSelector, exact_pick, value_of
@@ -17,13 +21,20 @@ from habilis.tools.sources.registrations import StateStore, load_registrations, 
 from habilis.tools.tool import Priced, Tool, tool
 
 __all__ = [
+    "LARGE_BYTES",
+    "MAX_RESULT_BYTES",
+    "Added",
     "BudgetSelector",
     "Catalogue",
     "Described",
+    "Document",
     "HostTools",
     "Inconclusive",
+    "KnowledgeBase",
+    "Match",
     "OnBegin",
     "OnCall",
+    "Passage",
     "Priced",
     "ReplayTools",
     "ResumedTools",
@@ -43,8 +54,11 @@ __all__ = [
     "of_model",
     "of_skill",
     "of_tool",
+    "preview",
+    "reference",
     "registered",
     "save_registrations",
     "tool",
     "value_of",
+    "wire_size",
 ]

@@ -70,6 +70,7 @@ class SearchWriter:
     """
 
     name = "search"
+    uses = frozenset({Kind.TOOL, Kind.SKILL})
 
     def __init__(
         self,
