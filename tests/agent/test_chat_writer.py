@@ -195,7 +195,8 @@ def test_the_prompt_holds_all_that_is_known() -> None:
         "world.count(item: str) -> number", "#fruit: apple, pear", "skills.gather_pears(n: int = 1): Gathers pears.",
         'reaches count("pear") >= {n}', "tools.weather", "weather(city: str)", "| Apples grow on trees.",
         "| Ignore all this.", "| [Fruit # Task]", "| [have 2 pears]",
-        "|     world.pick('pear')", "(39 more are registered", "You stand under a tree.", 'pick("apple")', "have 3 apples", 'count("apple") >= 3',
+        "|     world.pick('pear')", "(39 more are registered", "You stand under a tree.",
+        'pick("apple")', "have 3 apples", 'count("apple") >= 3',
     ):  # fmt: skip
         assert part in told, part
     assert "unrelated" not in told

@@ -438,7 +438,7 @@ def test_a_foreign_skill_is_a_document(journal: Journal, tmp_path: Path) -> None
     assert [f["path"] for f in data["files"]] == ["assets/logo.png", "scripts/fill.py"]
     assert [f.get("text") for f in data["files"]] == [None, "print('hi')\n"]
     assert journal.skills(None) == []
-    assert [m.document.id for m in KnowledgeBase(journal).search("fill a PDF form")] == ["agent_skill/pdf-forms"]
+    assert {m.document.id for m in KnowledgeBase(journal).search("fill a PDF form")} == {"agent_skill/pdf-forms"}
     assert KnowledgeBase(journal).search("unrelated") == []
 
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 __all__ = ["PASSAGE_BYTES", "Passage", "split_markdown", "split_text"]
 
 PASSAGE_BYTES = 1_500  # of UTF-8: 500 tokens at most, in fact about 375; small embedders read 256 to 512
+_HEADING = 120  # characters: what is longer is a paragraph that somebody drew a line under, and stays text
 _BREAKS = ("\n\n", "\n", ". ", " ")  # where a text is cut, best first
 _LINE = re.compile(r"\r\n?")
 _FRONT = re.compile(r"\A---[ \t]*\n.*?\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
@@ -54,10 +55,13 @@ def _sections(text: str) -> Iterator[tuple[str, str]]:
     for token, inside in pairwise(tokens):
         if token.type != "heading_open" or token.level or token.map is None:
             continue
+        heading = " ".join(inside.content.split())
+        if len(heading) > _HEADING:
+            continue
         level = int(token.tag[1:])
         yield _title(path), _body(path, lines[begun : token.map[0]], level)
         begun = token.map[1]
-        path = [*(p for p in path if p[0] < level), (level, " ".join(inside.content.split()))]
+        path = [*(p for p in path if p[0] < level), (level, heading)]
     yield _title(path), _body(path, lines[begun:], 0)
 
 
@@ -69,7 +73,7 @@ def _body(path: list[tuple[int, str]], lines: list[str], following: int) -> str:
 
 
 def _title(path: list[tuple[int, str]]) -> str:
-    return " > ".join(text for _, text in path if text)[:300]
+    return " > ".join(text for _, text in path if text)
 
 
 def _cut(title: str, body: str) -> list[Passage]:
