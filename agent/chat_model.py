@@ -156,7 +156,7 @@ class PricedChatModel:
                 "give the task fewer or shorter documents"
             )
         for attempt in range(self.retries + 1):
-            with ledger.reserve(most) as held:
+            with ledger.reserve(most, what=f"a request to {self.name}") as held:
                 try:
                     reply = await asyncio.wait_for(self.model.ainvoke(sent), self.timeout)
                 except HabilisError:

@@ -123,8 +123,8 @@ class Helping:
         return ReplayTools(tape.calls, self._host(names, ledger, tape.aside(), []))
 
     def _host(self, names: Sequence[str], ledger: Ledger, tape: TaskTape, out: list[ToolCall]) -> HostTools:
-        def begun(found: Tool, args: Mapping[str, Json], most: Cost) -> None:
-            tape.began(ToolCall(found.name, args), most, found.safe_to_retry)
+        def begun(found: Tool, args: Mapping[str, Json], _: Cost) -> None:
+            tape.began(ToolCall(found.name, args), found.safe_to_retry)
 
         def called(call: ToolCall, result: ToolResult) -> None:
             tape.ended(call, result)

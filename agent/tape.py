@@ -54,14 +54,13 @@ class TaskTape:
             self._append("task_taken", {"task": dump(self._task)})
             self._told = True
 
-    def began(self, call: ToolCall, most: Cost, safe_to_retry: bool) -> None:
-        """A call is about to be made, and will cost so much at most: should it be cut short, that counts as spent."""
+    def began(self, call: ToolCall, safe_to_retry: bool) -> None:
+        """A call is about to be made."""
         data = {"tool": call.tool, "args": dict(call.args), "safe_to_retry": safe_to_retry}
         with self._journal.transaction():
             if not self._told:
                 self.taken()
             self._append("tool_began", data)
-            self._journal.update_run(self._run_id, spent=self._spent() + most)
 
     def ended(self, call: ToolCall, result: ToolResult) -> None:
         """What a call gave, or why it was refused. A large value is kept beside, and the event refers to it."""

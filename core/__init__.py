@@ -4,8 +4,9 @@ Owns goals, worlds, contracts, programs, skills, tasks, costs, events and errors
 """
 
 from habilis.core.augmentation import Augmentation, Candidate, Choice, Kind, Selection
-from habilis.core.budget import Budget, Cost, Ledger, Reservation, as_budget
+from habilis.core.budget import Budget, Cost, Keeper, Ledger, Reservation, as_budget, cut_short
 from habilis.core.contract import Condition, Contract, Effect
+from habilis.core.declaration import Declaration, declared_atoms
 from habilis.core.errors import (
     BudgetExceeded,
     DefinitionError,
@@ -51,6 +52,7 @@ from habilis.core.protocols import (
 )
 from habilis.core.serial import dump, load
 from habilis.core.skill import Case, Clause, ClauseKind, Evidence, EvidenceLevel, Record, Skill, Trial, fill
+from habilis.core.standing import Overrun, Overruns, Standing, Standings, Turn, Turns, check_policy
 from habilis.core.task import Attempt, Episode, Task
 from habilis.core.user_code import load_user_code, split_source
 from habilis.core.world import (
@@ -96,6 +98,7 @@ __all__ = [
     "Context",
     "Contract",
     "Cost",
+    "Declaration",
     "Declaring",
     "DefinitionError",
     "Draft",
@@ -122,6 +125,7 @@ __all__ = [
     "JournalError",
     "Json",
     "Judge",
+    "Keeper",
     "Kind",
     "Ledger",
     "Lifter",
@@ -133,6 +137,8 @@ __all__ = [
     "NotFoundError",
     "Observation",
     "Outcome",
+    "Overrun",
+    "Overruns",
     "Parameter",
     "Portable",
     "Predicate",
@@ -151,6 +157,8 @@ __all__ = [
     "Skill",
     "SkillError",
     "Snapshot",
+    "Standing",
+    "Standings",
     "Step",
     "Task",
     "Term",
@@ -159,6 +167,8 @@ __all__ = [
     "ToolError",
     "Trajectory",
     "Trial",
+    "Turn",
+    "Turns",
     "Value",
     "VectorIndex",
     "Verdict",
@@ -169,6 +179,9 @@ __all__ = [
     "Writer",
     "WriterError",
     "as_budget",
+    "check_policy",
+    "cut_short",
+    "declared_atoms",
     "dump",
     "fill",
     "judged",

@@ -29,6 +29,8 @@ EVENTS: Mapping[str, str] = {
     "tool_began": "tool, args, safe_to_retry",
     "tool_called": "tool, args, ok, cost",
     "document_bought": "document, cost",
+    "overrun": "payee, most, cost, price, next",
+    "left_open": "held, what, reserved, charged, why",
     "task_ended": "text, status, reason, skill, cost",
     "skill_admitted": "name, version, goal, calls, evidence",
     "skill_rejected": "name, reason",

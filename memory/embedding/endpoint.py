@@ -138,7 +138,7 @@ class EndpointEmbedder:
         client, most = self._opened(), self.most(texts)
         asked = {"dimensions": self._asked_dim} if self._asked_dim else {}
         for attempt in range(self._retries + 1):
-            with self._ledger().reserve(most) as held:
+            with self._ledger().reserve(most, what=f"embeddings of {self.name}") as held:
                 try:
                     # Not every server knows base64, which the client would ask for.
                     reply = client.embeddings.create(model=self._model, input=texts, encoding_format="float", **asked)

@@ -40,6 +40,7 @@ from habilis.core import (
     Verdict,
     World,
     as_budget,
+    cut_short,
     dump,
 )
 from habilis.memory.home import Home
@@ -141,7 +142,12 @@ class Assembly:
         self.loop_parts = replace(
             self.loop_parts,
             # What the run spent before counts against its limit again; the agent's own account is charged besides.
-            ledger=Ledger(self.account.limit, spent=known.spent if known is not None else None, parent=self.account),
+            ledger=Ledger(
+                self.account.limit,
+                spent=(known.spent if known is not None else Cost()) + self._before_any_run(),
+                parent=self.account,
+                keeper=journal.keeper(run_id),
+            ),
             curriculum=Curriculum(
                 spec, book, CurriculumSettings(strategy=self.settings.curriculum), seed=self.settings.seed
             ),
@@ -159,7 +165,20 @@ class Assembly:
             self.events.emit("run_resumed", loop.iteration, run=run_id, iteration=loop.iteration, **told)
         else:
             self.events.emit("run_started", None, run=run_id, iterations=tasks, budget=limit, **config)
+        for held in self.home.left_open:
+            if held.run_id == run_id and (charged := cut_short(held.cost, held.again).nonzero()):
+                most = ", ".join(f"{kind}={value:g}" for kind, value in charged.items())
+                why = "was under way when the process ended, so the most that it may have cost is charged"
+                self.events.emit("warning", loop.iteration, message=f"{held.what} {why}: {most}")
+        self.home.left_open = tuple(h for h in self.home.left_open if h.run_id != run_id)
         return loop
+
+    def _before_any_run(self) -> Cost:
+        """What this agent has paid before its first run, for words to be read and texts to be embedded: the run's."""
+        if self.loop_parts.ledger is not self.account:
+            return Cost()
+        spent = self.account.spent
+        return Cost(usd=spent.usd, tokens=spent.tokens, calls=spent.calls)
 
     def _cut_short_at(self, goal: Goal | None, run: RunRecord) -> bool:
         """Whether a run of a user's goals was stopped, or killed, while it worked on this one."""
@@ -328,6 +347,7 @@ class Assembly:
         finally:
             self.library.close()
             self._end_workers()
+            self.registry.close()
             self.home.close()
 
     def _end_workers(self) -> None:

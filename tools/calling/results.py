@@ -1,34 +1,50 @@
-"""What tools answered, in short: programs get a value whole, everyone else a preview with its size and a reference."""
+"""What a call gave, and what is known of a tool from its calls."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from habilis.core import Json
-from habilis.tools._json import canonical, wire_size
-
-__all__ = ["LARGE_BYTES", "preview", "reference"]
-
-LARGE_BYTES = 16_000  # of JSON: above, a value is written down once, by its hash, and referred to
-_SHORT = 12  # digits of the hash that are shown
+from habilis.core import Cost, Json, ToolError
 
 
-def reference(value: Json) -> str:
-    """``result:`` and the beginning of the value's SHA-256: equal values, one reference."""
-    return f"result:{hashlib.sha256(canonical(value).encode()).hexdigest()[:_SHORT]}"
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a call gave. ``error`` is None, or why the tool failed, in words for the writer.
 
-
-def preview(value: Json, limit: int = 800) -> str:
-    """The value as text of about ``limit`` characters: a longer one by its reference, kind, size and beginning.
-
-    A tool's answer is not to be trusted: whoever shows this quotes it.
+    ``args``: the arguments by name, defaults filled in, as JSON. ``cost``: what was charged. ``seconds``: wall clock.
+    ``overrun``: how far the cost went above what the tool had declared as the most.
     """
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    if len(text) <= limit:
-        return text
-    if isinstance(value, (list, dict)):
-        what = f"{'list' if isinstance(value, list) else 'object'} of {len(value)}"
-    else:
-        what = "text" if isinstance(value, str) else "number"
-    return f"{reference(value)} ({what}, {wire_size(value)} bytes of JSON) begins:\n{text[:limit]}…"
+
+    tool: str
+    args: Mapping[str, Json]
+    value: Json = None
+    error: str | None = None
+    cost: Cost = field(default_factory=Cost)
+    seconds: float = 0.0
+    overrun: Cost | None = None
+
+    @property
+    def made(self) -> bool:
+        """Whether the tool was reached: a call that was refused before that cost nothing."""
+        return self.cost.calls > 0
+
+    def unwrap(self) -> Json:
+        """The value; raises `ToolError` where the tool failed."""
+        if self.error is not None:
+            raise ToolError(self.error)
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStats:
+    """What is known of a tool. ``most``: the most that one call costs, declared, then learned; ``overruns``: calls that
+    have cost more, and ``refused``: whether it is not called any more for that, both as the home knows them. The rest
+    is of its calls since it was added."""
+
+    most: Cost
+    calls: int = 0
+    failures: int = 0
+    overruns: int = 0
+    cost: Cost = field(default_factory=Cost)
+    refused: bool = False

@@ -1,23 +1,31 @@
-"""What can help, as augmentations of five kinds: tool, skill, demonstration, document, model; each with its price."""
+"""What can help, as augmentations of five kinds: tool, skill, demonstration, document, model; each with its price, and
+with what it takes of a prompt."""
 
 from __future__ import annotations
 
 import math
 
-from habilis.core import Augmentation, Cost, Episode, InputError, Kind, Skill
+from habilis.core import Augmentation, Cost, Episode, InputError, Json, Kind, Skill, dump
 from habilis.tools.tool import Tool
 
 
 def of_tool(tool: Tool) -> Augmentation:
     """A tool, at the price that it declares."""
     about = " ".join(f"{p.name}: {p.doc}." for p in tool.parameters if p.doc)
+    text, called = f"{_words(tool.name)}: {tool.doc} {about}".strip(), shown_signature(tool)
     return Augmentation(
         Kind.TOOL,
         tool.name,
-        f"{_words(tool.name)}: {tool.doc} {about}".strip(),
+        text,
         cost=tool.most,
         provides=tool.provides,
-        meta={"owner": tool.owner, "side_effects": tool.side_effects, "signature": shown_signature(tool)},
+        meta={
+            "owner": tool.owner,
+            "side_effects": tool.side_effects,
+            "signature": called,
+            **_declared(tool),
+        },
+        context=most_tokens(called + text),
     )
 
 
@@ -31,19 +39,28 @@ def shown_signature(tool: Tool) -> str:
     return f"{tool.name}({', '.join(shown)})"
 
 
+def _declared(tool: Tool) -> dict[str, Json]:
+    """What it says that it needs and does in the world, and the parameters which that is said of."""
+    if not tool.declared.tells:
+        return {}
+    return {"declared": dump(tool.declared), "parameters": [p.name for p in tool.parameters if p.required]}
+
+
 def of_skill(skill: Skill) -> Augmentation:
     """A skill: requires the skills and tools it calls; costs its mean world steps, rounded up."""
     from habilis.memory.library import skill_text
 
+    text = skill_text(skill)
     return Augmentation(
         Kind.SKILL,
         skill.name,
-        skill_text(skill),
+        text,
         cost=Cost(world_steps=math.ceil(max(0.0, skill.cost))),
         requires=(*(f"skill:{n}" for n in skill.program.calls), *(f"tool:{n}" for n in skill.tools)),
         successes=skill.evidence.successes,
         uses=skill.evidence.successes + skill.evidence.failures,
         meta={"version": skill.version, "world": skill.world, "fingerprint": skill.fingerprint},
+        context=most_tokens(text),  # it is called, not shown
     )
 
 
@@ -58,11 +75,12 @@ def of_episode(episode: Episode, name: str = "") -> Augmentation:
         raise InputError(f"episode {episode.index} was not solved ({episode.status}); only solved ones demonstrate")
     told = {"fingerprint": episode.task.fingerprint} if episode.task.fingerprint else {}
     about = f"{episode.task.text} {episode.task.goal}".strip()
+    shown = most_tokens(about + attempt.program.source)
     return Augmentation(
         Kind.DEMONSTRATION,
         name or str(episode.index),
         about,
-        cost=Cost(tokens=most_tokens(about + attempt.program.source)),
+        cost=Cost(tokens=shown),
         meta={
             "world": episode.task.world,
             "skill": episode.skill,
@@ -70,6 +88,7 @@ def of_episode(episode: Episode, name: str = "") -> Augmentation:
             "text": attempt.program.source,
             **told,
         },
+        context=shown,
     )
 
 
@@ -90,12 +109,12 @@ def of_document(
     ``document``: the id of what is bought, where several passages have one price together; by default the name.
     ``source``: where it comes from.
     """
-    price = cost or Cost()
+    price, shown = cost or Cost(), most_tokens(title + text)
     return Augmentation(
         Kind.DOCUMENT,
         name,
         about or f"{title or _words(name)}: {text[:1000]}",
-        cost=price + Cost(tokens=most_tokens(text)),
+        cost=price + Cost(tokens=shown),
         meta={
             "text": text,
             "title": title or name,
@@ -103,6 +122,7 @@ def of_document(
             "source": source,
             "price": price.nonzero(),
         },
+        context=shown,
     )
 
 
