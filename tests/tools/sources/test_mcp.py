@@ -148,7 +148,7 @@ def test_answers_become_json(registry: ToolRegistry, command: list[str]) -> None
         {"type": "image", "mime_type": "image/png", "bytes": 3, "note": "not passed on"},
         "a cat",
     ]
-    assert "the limit is 64000 bytes" in str(call(registry, "say", text="x" * 200_000))
+    assert call(registry, "say", text="x" * 200_000) == "x" * 200_000
     assert error(registry, "fail") == "fail failed: no such city"
 
 
