@@ -372,6 +372,10 @@ def test_a_host_that_ends_or_is_killed_leaves_no_server(command: list[str], way:
 # -- in a program, and in an agent ------------------------------------------------------------------------------------
 
 
+def wait() -> None:
+    """Do nothing."""
+
+
 def test_a_program_calls_a_server_through_the_host_and_its_tape_answers_for_it(command: list[str]) -> None:
     from habilis.core import Program, ToolCall
     from habilis.tools import HostTools, ReplayTools
@@ -383,7 +387,7 @@ def test_a_program_calls_a_server_through_the_host_and_its_tape_answers_for_it(c
         "    try:\n        tools.die()\n    except ToolFailed as error:\n        print(error)\n"
         "    return tools.add(2, b=tools.add(a=1))\n"
     )
-    world = from_functions([], observe=dict, name="empty")
+    world = from_functions([wait], observe=dict, name="idle")
     ledger, tape = Ledger(), list[ToolCall]()
     runner = ConfinedRunner()
     try:
@@ -392,8 +396,10 @@ def test_a_program_calls_a_server_through_the_host_and_its_tape_answers_for_it(c
             assert (ran.error, ran.returned) == (None, 4)
             assert [(c.tool, c.value) for c in tape] == [("die", None), ("add", 2), ("add", 4)]
             assert ledger.spent.calls == 3  # the call that the server died in is charged
-        replay = ReplayTools(tape)  # the server is gone, and nothing is lost
-        assert runner.run(Program("go", source), world, tools=replay).returned == 4
+            registry.close()  # the server is gone, and nothing is lost
+            replay = ReplayTools(tape, HostTools(registry, Ledger()))
+            assert runner.run(Program("go", source), world, tools=replay).returned == 4
+            assert registry.stats("add").calls == 2
     finally:
         runner.close()
 
@@ -415,7 +421,7 @@ def test_an_agent_that_closes_ends_its_servers(command: list[str], tmp_path: Pat
                     found.add(int(entry.name))
         return found
 
-    world = from_functions([], observe=dict, name="empty")
+    world = from_functions([wait], observe=dict, name="idle")
     with Agent(world, home=tmp_path / "home", tools=[mcp_server(command)]):
         opened = pids()
         assert len(opened) == 1
