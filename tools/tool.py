@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import keyword
 import re
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, overload, runtime_checkable
 
-from habilis.core import Cost, DefinitionError, Json, MissingExtraError, Parameter
+from habilis.core import Cost, Declaration, DefinitionError, Json, MissingExtraError, Parameter, declared_atoms
 from habilis.tools._signature import Signature, read_signature
 
 DEFAULT_TIMEOUT = 30.0  # seconds: longer than a slow web page takes, shorter than a person waits in silence
@@ -48,8 +49,10 @@ class Tool:
     ``cost`` is the most that one call costs (without one, a call is free and only counted). ``max_calls``: calls in
     one run. ``safe_to_retry``: calling it again does no harm, so verification may. ``side_effects``: it changes
     something outside the run, so approval is asked. ``timeout``: seconds, None for no limit. ``provides``: what it is
-    for, when several tools do the same. ``owner``: "module:function", or the source; ``where``: "file:line", or what
-    the source calls it. ``source``: what has to be open for a call.
+    for, when several tools do the same. ``declared``: what it needs and does in the world, for search to plan with.
+    ``reports``: whether it tells what a call has cost, with `Priced`, so that its calls are made one at a time; None:
+    its first answer shows. ``owner``: "module:function", or the source; ``where``: "file:line", or what the source
+    calls it. ``source``: what has to be open for a call.
     """
 
     name: str
@@ -62,6 +65,8 @@ class Tool:
     side_effects: bool = False
     timeout: float | None = DEFAULT_TIMEOUT
     provides: str = ""
+    declared: Declaration = field(default_factory=Declaration)
+    reports: bool | None = False
     owner: str = ""
     where: str = ""
     source: ToolSource | None = field(default=None, repr=False)
@@ -80,6 +85,10 @@ class Tool:
             raise DefinitionError(f"{self.owner}: max_calls={self.max_calls!r}; give a whole number >= 1, or None")
         if self.timeout is not None and not (isinstance(self.timeout, (int, float)) and 0 < self.timeout < 1e7):
             raise DefinitionError(f"{self.owner}: timeout={self.timeout!r}; give seconds > 0, or None for no limit")
+        names = [p.name for p in self.parameters if p.required]
+        values = [0 if p.type in ("int", "float") else p.name for p in self.parameters if p.required]
+        for text in self.declared.texts:
+            declared_atoms(text, self.owner or self.name, names, values)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function itself: no checks, no ledger, no tape."""
@@ -147,6 +156,10 @@ def tool(
     side_effects: bool = False,
     timeout: float | None = DEFAULT_TIMEOUT,
     provides: str = "",
+    requires: str = "",
+    consumes: str = "",
+    adds: str = "",
+    deletes: str = "",
     name: str | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
@@ -159,9 +172,16 @@ def tool(
     side_effects: bool = False,
     timeout: float | None = DEFAULT_TIMEOUT,
     provides: str = "",
+    requires: str = "",
+    consumes: str = "",
+    adds: str = "",
+    deletes: str = "",
     name: str | None = None,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a `Tool` of a typed, documented function, plain or ``async``. See `Tool` for the options.
+
+    ``requires``, ``consumes``, ``adds``, ``deletes``: what a call needs and does in the world, as goal text over the
+    parameters that have no default: ``adds="count({item}) >= 1"``. Search then plans with it as with an action.
 
     Raises `DefinitionError`, naming the function and the parameter, where hints or the docstring are missing.
     """
@@ -188,6 +208,8 @@ def tool(
             side_effects=side_effects,
             timeout=timeout,
             provides=provides,
+            declared=Declaration(requires, consumes, adds, deletes),
+            reports=_reports(function),
             owner=f"{function.__module__}:{function.__qualname__}",
             where=f"{code.co_filename}:{code.co_firstlineno}" if code is not None else "",
         )
@@ -197,3 +219,9 @@ def tool(
 
 def at_least_one_call(cost: Cost) -> Cost:
     return cost if cost.calls else cost + Cost(calls=1)
+
+
+def _reports(function: Callable[..., Any]) -> bool | None:
+    """Whether a function returns `Priced`, by its return type; None where that is missing or says anything."""
+    returned = typing.get_type_hints(function).get("return", Any)
+    return None if returned in (Any, object) else Priced in (returned, *typing.get_args(returned))

@@ -131,7 +131,7 @@ async def distil_now(
     seconds = seconds if left is None else min(seconds, left)
     if seconds < _LEAST_SECONDS:
         raise BudgetExceeded("seconds", parts.ledger.limit.seconds or 0, parts.ledger.spent.seconds, 0, _LEAST_SECONDS)
-    with interruptible(parts.stop, journal), parts.ledger.reserve(Cost(seconds=seconds)) as held:
+    with interruptible(parts.stop, journal), parts.ledger.reserve(Cost(seconds=seconds), what="a distillation") as held:
         result = await in_thread(
             "the training",
             distil,

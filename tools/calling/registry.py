@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from habilis.core import (
@@ -17,19 +17,25 @@ from habilis.core import (
     Cost,
     DefinitionError,
     DuplicateNameError,
-    HabilisError,
     InputError,
     Json,
     Ledger,
     NotFoundError,
+    Overrun,
+    Overruns,
     Reservation,
+    Standings,
     ToolError,
+    check_policy,
 )
-from habilis.tools._json import as_given, capped, jsonable
-from habilis.tools.calling._execution import Ended, abandon, launch, told
+from habilis.tools._json import as_given
+from habilis.tools.calling._approval import ask
+from habilis.tools.calling._execution import Ended, abandon, launch, work_of
+from habilis.tools.calling.paying import Paying
+from habilis.tools.calling.results import ToolResult, ToolStats
 from habilis.tools.sources.options import SourceOptions
 from habilis.tools.sources.text import as_tool, tools_of
-from habilis.tools.tool import Priced, Tool, ToolSource, at_least_one_call
+from habilis.tools.tool import Tool, ToolSource
 
 ENTRY_POINTS = "habilis.tools"
 
@@ -42,50 +48,11 @@ Source = Tool | ToolSource | Callable[..., Any] | str | Any  # Any: a LangChain 
 OnBegin = Callable[[Tool, Mapping[str, Json], Cost], None]  # the tool, its arguments, the most that the call costs
 
 
-@dataclass(frozen=True, slots=True)
-class ToolResult:
-    """What a call gave. ``error`` is None, or why the tool failed, in words for the writer.
-
-    ``args``: the arguments by name, defaults filled in, as JSON. ``cost``: what was charged. ``seconds``: wall clock.
-    ``overrun``: how far the cost went above what the tool had declared as the most.
-    """
-
-    tool: str
-    args: Mapping[str, Json]
-    value: Json = None
-    error: str | None = None
-    cost: Cost = field(default_factory=Cost)
-    seconds: float = 0.0
-    overrun: Cost | None = None
-
-    @property
-    def made(self) -> bool:
-        """Whether the tool was reached: a call that was refused before that cost nothing."""
-        return self.cost.calls > 0
-
-    def unwrap(self) -> Json:
-        """The value; raises `ToolError` where the tool failed."""
-        if self.error is not None:
-            raise ToolError(self.error)
-        return self.value
-
-
-@dataclass(frozen=True, slots=True)
-class ToolStats:
-    """What is known of a tool from its calls. ``most``: the most that one call costs, declared, then raised."""
-
-    most: Cost
-    calls: int = 0
-    failures: int = 0
-    overruns: int = 0
-    cost: Cost = field(default_factory=Cost)
-
-
 @dataclass(slots=True)
 class _Pending:
     """A call that was checked and paid for and now runs."""
 
-    tool: Tool
+    paying: Paying
     args: Mapping[str, Json]
     most: Cost
     held: Reservation
@@ -103,6 +70,10 @@ class ToolRegistry:
     programs must not be able to mail or pay because nobody thought of a switch.
 
     ``max_calls`` of a tool counts per run: a registry counts from its creation, or from `begin_run`.
+
+    A call that costs more than its tool declares is charged. From then on the tool is taken to cost that much, until it
+    costs still more and is refused; with ``overruns="refuse"`` it is refused at once (`habilis.tools.calling.paying`).
+    ``standings``: the home's journal, where this is kept; ``on_overrun`` is told of each.
     """
 
     def __init__(
@@ -111,12 +82,19 @@ class ToolRegistry:
         *,
         approve: Approve | None = None,
         allow_side_effects: bool = False,
+        overruns: Overruns = "reprice",
+        standings: Standings | None = None,
+        on_overrun: Callable[[Overrun], None] | None = None,
     ) -> None:
+        check_policy(overruns)
         self.approve = approve
         self.allow_side_effects = allow_side_effects
+        self._overruns: Overruns = overruns
+        self._standings, self._on_overrun = standings, on_overrun
         self._tools: dict[str, Tool] = {}
+        self._paying: dict[str, Paying] = {}
         self._stats: dict[str, ToolStats] = {}
-        self._made: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
         self._lock = threading.RLock()
         try:
             for source in sources:
@@ -174,7 +152,9 @@ class ToolRegistry:
                         f"{_RENAME if one.source is None else _REPREFIX}, or remove the first"
                     )
             for one in made:
-                self._tools[one.name] = one
+                paying = Paying(one)
+                paying.standing.keep(self._standings, self._overruns, self._on_overrun)
+                self._tools[one.name], self._paying[one.name] = one, paying
                 self._stats[one.name] = ToolStats(one.most)
 
     def add_entry_points(self) -> tuple[Tool, ...]:
@@ -199,8 +179,8 @@ class ToolRegistry:
         """Take a tool out, and close its source with its last tool; raises `NotFoundError`."""
         with self._lock:
             found = self.get(name)
-            del self._tools[name], self._stats[name]
-            self._made.pop(name, None)
+            del self._tools[name], self._paying[name], self._stats[name]
+            self._counts.pop(name, None)
             last = found.source not in self._sources()
         if last:
             _close([found.source])
@@ -231,15 +211,23 @@ class ToolRegistry:
         return name in self._tools
 
     def stats(self, name: str) -> ToolStats:
-        """Calls, failures and costs of a tool since it was added; raises `NotFoundError`."""
+        """What is known of a tool's price and of its calls; raises `NotFoundError`."""
         with self._lock:
             self.get(name)
-            return self._stats[name]
+            paying = self._paying[name]
+            standing = paying.standing
+            return replace(self._stats[name], most=paying.most, overruns=standing.overruns, refused=standing.refused)
+
+    def forgive(self, name: str) -> None:
+        """Take a tool at its word again that has cost more than it declares. Raises `NotFoundError`."""
+        with self._lock:
+            self.get(name)
+            self._paying[name].standing.forgive()
 
     def begin_run(self, made: Mapping[str, int] | None = None) -> None:
         """Count ``max_calls`` from zero again, or, as a run goes on, from the calls that it has ``made``."""
         with self._lock:
-            self._made = dict(made or {})
+            self._counts = dict(made or {})
 
     def close(self) -> None:
         """End the servers and clients of its tools' sources. A later call opens them again."""
@@ -272,11 +260,19 @@ class ToolRegistry:
         The tool's declared cost is reserved before, so a call that could pass a limit is not made. Charged is what the
         tool reports with `Priced`, else what it declares, also when it fails or is timed out: what a failed call has
         spent cannot be known. Seconds are measured, and charged if the tool declares any; no call outlasts the
-        seconds left on the ledger. ``on_begin`` is told of a call that was checked and paid for, before it is made.
+        seconds left on the ledger, or that its tool declares. Calls of a tool that reports its own cost wait for each
+        other. ``on_begin`` is told of a call that was checked and paid for, before it is made.
 
         Raises `NotFoundError` and `BudgetExceeded`.
         """
-        pending = self._start(name, args, ledger, approve, on_begin)
+        paying = self._pays(name)
+        try:
+            async with paying.turn():
+                return await self._made(self._start(paying, args, ledger, approve, on_begin))
+        except RecursionError as error:
+            return ToolResult(name, as_given(args), error=f"{name}: {error}")
+
+    async def _made(self, pending: _Pending | ToolResult) -> ToolResult:
         if isinstance(pending, ToolResult):
             return pending
         waiting = asyncio.wrap_future(pending.running)
@@ -301,7 +297,14 @@ class ToolRegistry:
         on_begin: OnBegin | None = None,
     ) -> ToolResult:
         """`call` for threads that run no event loop."""
-        pending = self._start(name, args, ledger, approve, on_begin)
+        paying = self._pays(name)
+        try:
+            with paying.turn():
+                return self._made_sync(self._start(paying, args, ledger, approve, on_begin))
+        except RecursionError as error:
+            return ToolResult(name, as_given(args), error=f"{name}: {error}")
+
+    def _made_sync(self, pending: _Pending | ToolResult) -> ToolResult:
         if isinstance(pending, ToolResult):
             return pending
         try:
@@ -315,25 +318,26 @@ class ToolRegistry:
 
     def _start(
         self,
-        name: str,
+        paying: Paying,
         args: Mapping[str, Json],
         ledger: Ledger,
         approve: Approve | None,
         on_begin: OnBegin | None,
     ) -> _Pending | ToolResult:
-        found = self.get(name)
+        found, name = paying.tool, paying.tool.name
         try:
             values, recorded = found.signature.check(args)
         except ToolError as error:
             return ToolResult(name, as_given(args), error=str(error))
         try:
+            paying.check()
             self._count(found)
         except ToolError as error:
             return ToolResult(name, recorded, error=str(error))
-        most = self.stats(name).most
+        most = paying.most
         try:
-            self._ask(found, recorded, approve or self.approve)
-            held = ledger.reserve(most)
+            ask(found, recorded, approve or self.approve, self.allow_side_effects)
+            held = ledger.reserve(most, what=f"the tool {name}", again=found.safe_to_retry)
         except ToolError as error:
             self._uncount(name)
             return ToolResult(name, recorded, error=str(error))
@@ -341,6 +345,8 @@ class ToolRegistry:
             self._uncount(name)
             raise
         timeout, limited_by = found.timeout, "its timeout"
+        if most.seconds and (timeout is None or most.seconds < timeout):
+            timeout, limited_by = most.seconds, "the seconds that it declares to cost"
         left = ledger.remaining.seconds
         if left is not None:
             left += most.seconds
@@ -358,11 +364,11 @@ class ToolRegistry:
                 held.release()
                 self._uncount(name)
                 raise
-        running = launch(_work(found, values), is_async=found.is_async)
-        return _Pending(found, recorded, most, held, timeout, limited_by, running, time.perf_counter())
+        running = launch(work_of(found, values), is_async=found.is_async)
+        return _Pending(paying, recorded, most, held, timeout, limited_by, running, time.perf_counter())
 
     def _finish(self, pending: _Pending, ended: Ended | None) -> ToolResult:
-        name, cost = pending.tool.name, pending.most
+        name = pending.paying.tool.name
         seconds = time.perf_counter() - pending.started if ended is None else ended.seconds
         value, error, reported = None, None, None
         if ended is None:
@@ -375,60 +381,42 @@ class ToolRegistry:
             error = f"{name} {ended.error}"
         else:
             value, error, reported = ended.value
-        cost = cost if reported is None else at_least_one_call(reported)
-        if cost.seconds and reported is None:
-            cost = replace(cost, seconds=seconds)
-        pending.held.commit(cost)
-        over = cost.less(pending.most)
-        overrun = over if over.nonzero() else None
+            pending.paying.answered(reported is not None)
+        try:
+            cost, wrong, overrun = pending.paying.settle(pending.most, reported, seconds)
+            if wrong is not None:
+                value, error = None, wrong
+        except BaseException:  # what was learned could not be kept
+            cost = pending.most if reported is None else reported
+            raise
+        finally:
+            pending.held.commit(cost)
         with self._lock:
             stats = self._stats.get(name)
             if stats is not None:
-                self._stats[name] = ToolStats(
-                    _larger(stats.most, cost) if overrun else stats.most,
-                    stats.calls + 1,
-                    stats.failures + (error is not None),
-                    stats.overruns + (overrun is not None),
-                    stats.cost + cost,
-                )
-        return ToolResult(name, pending.args, value, error, cost, seconds, overrun)
+                failures = stats.failures + (error is not None)
+                self._stats[name] = replace(stats, calls=stats.calls + 1, failures=failures, cost=stats.cost + cost)
+        over = None if overrun is None else cost.less(pending.most)
+        return ToolResult(name, pending.args, value, error, cost, seconds, over)
+
+    def _pays(self, name: str) -> Paying:
+        with self._lock:
+            self.get(name)
+            return self._paying[name]
 
     def _count(self, found: Tool) -> None:
         with self._lock:
-            made = self._made.get(found.name, 0)
+            made = self._counts.get(found.name, 0)
             if found.max_calls is not None and made >= found.max_calls:
                 raise ToolError(
                     f"{found.name} may be called max_calls={found.max_calls} times in a run, and was called {made} "
                     "times; use what it gave, or another tool"
                 )
-            self._made[found.name] = made + 1
+            self._counts[found.name] = made + 1
 
     def _uncount(self, name: str) -> None:
         with self._lock:
-            self._made[name] = max(0, self._made.get(name, 1) - 1)
-
-    def _ask(self, found: Tool, args: Mapping[str, Json], approve: Approve | None) -> None:
-        if not found.side_effects:
-            return
-        if approve is None:
-            if not self.allow_side_effects:
-                raise ToolError(
-                    f"{found.name} has side effects and nobody can approve them; pass approve=, "
-                    "or allow_side_effects=True to allow all"
-                )
-            return
-        try:
-            answer: object = approve(found.name, args)
-        except HabilisError:
-            raise
-        except Exception as error:
-            raise ToolError(f"{found.name} was not approved: approve= {told(error)}") from error
-        if not isinstance(answer, bool):  # a coroutine, say, would count as true
-            if hasattr(answer, "close"):
-                answer.close()
-            raise ToolError(f"{found.name} was not approved: approve= returned {answer!r:.80}, not True or False")
-        if not answer:
-            raise ToolError(f"{found.name} was not approved")
+            self._counts[name] = max(0, self._counts.get(name, 1) - 1)
 
 
 def _close(sources: Iterable[ToolSource | None]) -> None:
@@ -445,34 +433,3 @@ def _close(sources: Iterable[ToolSource | None]) -> None:
 
 def _owner(one: Tool) -> str:
     return f"{one.owner} ({one.where})" if one.where else one.owner
-
-
-def _work(found: Tool, values: Mapping[str, Any]) -> Callable[[], Any]:
-    """The call as it runs beside us: its result is read there too, because reading it runs the tool's own code."""
-
-    def work() -> tuple[Json, str | None, Cost | None]:
-        return _read(found.name, found.signature.call(found.function, values))
-
-    async def awork() -> tuple[Json, str | None, Cost | None]:
-        return _read(found.name, await found.signature.call(found.function, values))
-
-    return awork if found.is_async else work
-
-
-def _read(name: str, result: Any) -> tuple[Json, str | None, Cost | None]:
-    """A result as JSON data, or what is wrong with it; and the cost that it reports."""
-    reported = None
-    if type(result) is Priced:
-        if not isinstance(result.cost, Cost):
-            return None, f"{name} reported the cost {result.cost!r:.80}, which is not a Cost", None
-        result, reported = result.value, result.cost
-    try:
-        return capped(jsonable(result)), None, reported
-    except ToolError as unfit:
-        return None, f"{name}: {unfit}", reported
-    except BaseException as broken:
-        return None, f"{name}: its result could not be read: {told(broken)}", reported
-
-
-def _larger(one: Cost, other: Cost) -> Cost:
-    return Cost(**{f.name: max(getattr(one, f.name), getattr(other, f.name)) for f in fields(Cost)})
