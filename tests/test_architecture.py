@@ -31,6 +31,7 @@ HEAVY = (
     "langchain_core",
     "onnxruntime",
     "numpy",
+    "opentelemetry",
 )
 ROOF = "the roof"
 MAY_IMPORT = {
