@@ -3,9 +3,10 @@
 Owns goals, worlds, contracts, programs, skills, tasks, costs, events and errors. Imports nothing of ours.
 """
 
-from habilis.core.augmentation import Augmentation, Choice, Kind, Selection
+from habilis.core.augmentation import Augmentation, Candidate, Choice, Kind, Selection
 from habilis.core.budget import Budget, Cost, Keeper, Ledger, Reservation, as_budget, cut_short
 from habilis.core.contract import Condition, Contract, Effect
+from habilis.core.declaration import Declaration, declared_atoms
 from habilis.core.errors import (
     BudgetExceeded,
     DefinitionError,
@@ -84,6 +85,7 @@ __all__ = [
     "Augmentation",
     "Budget",
     "BudgetExceeded",
+    "Candidate",
     "Case",
     "Change",
     "ChatModel",
@@ -96,6 +98,7 @@ __all__ = [
     "Context",
     "Contract",
     "Cost",
+    "Declaration",
     "Declaring",
     "DefinitionError",
     "Draft",
@@ -179,6 +182,7 @@ __all__ = [
     "as_budget",
     "check_policy",
     "cut_short",
+    "declared_atoms",
     "dump",
     "fill",
     "judged",

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from habilis.core.augmentation import Augmentation, Kind, Selection
+from habilis.core.augmentation import Augmentation, Candidate, Kind, Selection
 from habilis.core.budget import Budget, Ledger
 from habilis.core.goal import Atom, Goal, Snapshot
 from habilis.core.program import Program, ToolCaller, Trajectory
@@ -139,9 +139,9 @@ class VectorIndex(Protocol):
 
 
 class Selector(Protocol):
-    """Chooses augmentations under a limit."""
+    """Chooses augmentations under a limit. The pool holds what the chosen ones require too."""
 
-    def pick(self, task: Task, pool: Sequence[Augmentation], limit: Budget) -> Selection: ...
+    def pick(self, task: Task, pool: Sequence[Candidate], limit: Budget) -> Selection: ...
 
 
 class Mind(Protocol):

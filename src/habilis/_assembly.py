@@ -336,6 +336,7 @@ class Assembly:
         finally:
             self.library.close()
             self._end_workers()
+            self.registry.close()
             self.home.close()
 
     def _end_workers(self) -> None:

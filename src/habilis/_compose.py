@@ -37,7 +37,7 @@ from habilis.memory.contracts import ContractBook
 from habilis.memory.home import Home, default_home
 from habilis.memory.index import open_index
 from habilis.memory.library import SkillLibrary
-from habilis.tools import Catalogue, ToolRegistry, load_registrations, registered
+from habilis.tools import Catalogue, ToolRegistry, load_registrations
 from habilis.worlds.runner import ConfinedRunner
 from habilis.worlds.verify import GoalJudge, WorldVerifier
 
@@ -120,10 +120,11 @@ def compose(
         stack.callback(library.close)
         keep_vectors(opened, embedder)
         registry = ToolRegistry(approve=approve, overruns=settings.overruns, standings=journal, on_overrun=notes.tell)
+        stack.callback(registry.close)
         for one in [*world_tools(given), *tools]:
             registry.add_all(one)
-        for source in load_registrations(journal):
-            for one in registered(source):
+        for registration in load_registrations(journal):
+            for one in registration.tools():
                 if one.name not in registry or registry.get(one.name).owner != one.owner:
                     registry.add(one)
         registry.add_entry_points()

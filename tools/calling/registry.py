@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from habilis.core import (
     Approve,
@@ -36,13 +36,18 @@ from habilis.tools.calling._approval import ask
 from habilis.tools.calling._execution import Ended, abandon, launch, work_of
 from habilis.tools.calling.paying import Paying
 from habilis.tools.calling.results import ToolResult, ToolStats
-from habilis.tools.sources.python import find
-from habilis.tools.tool import Tool, tool
+from habilis.tools.sources.options import SourceOptions
+from habilis.tools.sources.text import as_tool, tools_of
+from habilis.tools.tool import Tool, ToolSource
 
 ENTRY_POINTS = "habilis.tools"
 
 _MOMENT = 1.0  # seconds that a call asks for that declares none
 
+_RENAME = 'write @tool(name="…")'
+_REPREFIX = 'give its source a prefix (prefix="…", --prefix)'
+
+Source = Tool | ToolSource | Callable[..., Any] | str | Any  # Any: a LangChain tool
 OnBegin = Callable[[Tool, Mapping[str, Json], Cost], None]  # the tool, its arguments, the most that the call costs
 
 
@@ -76,7 +81,7 @@ class ToolRegistry:
 
     def __init__(
         self,
-        sources: Sequence[Tool | Callable[..., Any] | str | Any] = (),
+        sources: Sequence[Source] = (),
         *,
         approve: Approve | None = None,
         allow_side_effects: bool = False,
@@ -94,40 +99,66 @@ class ToolRegistry:
         self._stats: dict[str, ToolStats] = {}
         self._counts: dict[str, int] = {}
         self._lock = threading.RLock()
-        for source in sources:
-            self.add(source)
+        try:
+            for source in sources:
+                self.add(source)
+        except BaseException:
+            self.close()
+            raise
 
     # -- what is there ------------------------------------------------------------------------------------------------
 
-    def add(self, source: Tool | Callable[..., Any] | str | Any) -> Tool:
+    def add(self, source: Source, options: SourceOptions | None = None) -> Tool:
         """Add a tool and return it.
 
-        ``source``: a `Tool`; a typed function; a LangChain ``BaseTool``; or text, ``module:function`` or
-        ``path/to/file.py:function``. A text that names no function adds all tools of that file or module and returns
-        the first by name (`add_all` returns them all).
+        ``source``: a `Tool`; a typed function; a LangChain ``BaseTool``; a `ToolSource`, such as `mcp_server` and
+        `openapi` give; or text: ``module:function``, ``path/to/file.py:function``, ``path/to/file.py``,
+        ``mcp:COMMAND ARGS…``, ``mcp:http://HOST:PORT/mcp``, ``openapi:PATH_OR_URL``. What names several tools adds them
+        all, and the first by name is returned (`add_all` returns them all). ``options``: what you say about the tools
+        of a text, over what it says itself.
 
-        Raises `DuplicateNameError` naming both owners, `NotFoundError`, `DefinitionError`, `InputError`.
+        Raises `DuplicateNameError` naming both owners, `NotFoundError`, `DefinitionError`, `InputError` (also for a
+        server that cannot be reached: names its address), `MissingExtraError`.
         """
-        return self.add_all(source)[0]
+        added = self.add_all(source, options)
+        if not added:
+            raise NotFoundError(
+                f"{getattr(source, 'text', source)!s:.200} has no tool; add_all takes that, add does not"
+            )
+        return added[0]
 
-    def add_all(self, source: Tool | Callable[..., Any] | str | Any) -> tuple[Tool, ...]:
+    def add_all(self, source: Source, options: SourceOptions | None = None) -> tuple[Tool, ...]:
         """Add all that ``source`` names, or nothing if one of them cannot be added."""
-        found = find(source) if isinstance(source, str) else [source]
-        made = [as_tool(s) for s in found]
+        if isinstance(source, str):
+            made = tools_of(source, options)
+        elif options is not None:
+            raise InputError(
+                "options are for sources that are given as text; give others their own, as in tool(cost=…)"
+            )
+        else:
+            made = source.tools() if isinstance(source, ToolSource) else (as_tool(source),)
+        try:
+            self._take(made)
+        except DuplicateNameError:
+            _close(t.source for t in made if t.source not in self._sources())
+            raise
+        return made
+
+    def _take(self, made: Sequence[Tool]) -> None:
         with self._lock:
+            new: dict[str, Tool] = {}
             for one in made:
-                other = self._tools.get(one.name)
-                if other is not None:
+                other = self._tools.get(one.name) or new.setdefault(one.name, one)
+                if other is not one:
                     raise DuplicateNameError(
                         f"the tool name {one.name!r} is taken by {_owner(other)}; {_owner(one)} needs another: "
-                        'write @tool(name="…"), or remove the first'
+                        f"{_RENAME if one.source is None else _REPREFIX}, or remove the first"
                     )
             for one in made:
                 paying = Paying(one)
                 paying.standing.keep(self._standings, self._overruns, self._on_overrun)
                 self._tools[one.name], self._paying[one.name] = one, paying
                 self._stats[one.name] = ToolStats(one.most)
-        return tuple(made)
 
     def add_entry_points(self) -> tuple[Tool, ...]:
         """Add the tools that installed packages offer in the entry-point group ``habilis.tools``."""
@@ -148,19 +179,25 @@ class ToolRegistry:
         return tuple(added)
 
     def remove(self, name: str) -> Tool:
-        """Take a tool out; raises `NotFoundError`."""
+        """Take a tool out, and close its source with its last tool; raises `NotFoundError`."""
         with self._lock:
             found = self.get(name)
             del self._tools[name], self._paying[name], self._stats[name]
             self._counts.pop(name, None)
-            return found
+            last = found.source not in self._sources()
+        if last:
+            _close([found.source])
+        return found
 
     def get(self, name: str) -> Tool:
         """The tool of this name; raises `NotFoundError` saying what exists."""
         with self._lock:
             if name not in self._tools:
                 raise NotFoundError.of("tool", name, self._tools)
-            return self._tools[name]
+            known = self._tools[name]
+            if known.source is not None:
+                self._tools[name] = known = known.source.latest(known)
+            return known
 
     def names(self) -> tuple[str, ...]:
         with self._lock:
@@ -168,7 +205,7 @@ class ToolRegistry:
 
     def __iter__(self) -> Iterator[Tool]:
         with self._lock:
-            return iter([self._tools[n] for n in sorted(self._tools)])
+            return iter([self.get(n) for n in sorted(self._tools)])
 
     def __len__(self) -> int:
         return len(self._tools)
@@ -194,6 +231,21 @@ class ToolRegistry:
         """Count ``max_calls`` from zero again, or, as a run goes on, from the calls that it has ``made``."""
         with self._lock:
             self._counts = dict(made or {})
+
+    def close(self) -> None:
+        """End the servers and clients of its tools' sources. A later call opens them again."""
+        _close(self._sources())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self.close()
+
+    def _sources(self) -> list[ToolSource]:
+        """What its tools hold open, each once."""
+        with self._lock:
+            return list({id(t.source): t.source for t in self._tools.values() if t.source is not None}.values())
 
     # -- calling ------------------------------------------------------------------------------------------------------
 
@@ -356,8 +408,10 @@ class ToolRegistry:
 
     def _pays(self, name: str) -> Paying:
         with self._lock:
-            self.get(name)
-            return self._paying[name]
+            found = self.get(name)
+            paying = self._paying[name]
+            paying.tool = found  # its source may have changed what it takes
+            return paying
 
     def _count(self, found: Tool) -> None:
         with self._lock:
@@ -374,15 +428,16 @@ class ToolRegistry:
             self._counts[name] = max(0, self._counts.get(name, 1) - 1)
 
 
-def as_tool(source: Tool | Callable[..., Any] | Any) -> Tool:
-    """A `Tool` of whatever users hand in; raises `DefinitionError`."""
-    if isinstance(source, Tool):
-        return source
-    if hasattr(source, "tool_call_schema") and hasattr(source, "invoke"):
-        return Tool.from_langchain(source)
-    if callable(source):
-        return tool(source)
-    raise InputError(f"{source!r:.80} is no tool; give a typed function, a Tool, a LangChain tool or module:function")
+def _close(sources: Iterable[ToolSource | None]) -> None:
+    """Close each once, side by side: one may take its seconds."""
+    closing = [
+        threading.Thread(target=one.close, name="habilis-closing", daemon=True)
+        for one in {id(s): s for s in sources if s is not None}.values()
+    ]
+    for thread in closing:
+        thread.start()
+    for thread in closing:
+        thread.join()
 
 
 def _span(name: str) -> AbstractContextManager[Span]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from habilis.core import (
     Augmentation,
     Budget,
+    Candidate,
     Embedder,
     InputError,
     Json,
@@ -22,6 +23,8 @@ from habilis.core import (
     VectorIndex,
 )
 from habilis.tools.selection.selector import BudgetSelector
+from habilis.tools.selection.space import Described, Space
+from habilis.tools.selection.success import SuccessModel, TrackRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +45,8 @@ class Catalogue:
         embedder: Embedder,
         selector: Selector | None = None,
         *,
+        space: Space | None = None,
+        model: SuccessModel | None = None,
         per_kind: int = 16,
         shared: Collection[Kind] = (Kind.SKILL,),
     ) -> None:
@@ -49,7 +54,9 @@ class Catalogue:
             raise InputError(f"per_kind must be >= 1, got {per_kind}")
         self.index = index
         self.embedder = embedder
-        self.selector: Selector = selector if selector is not None else BudgetSelector(embedder)
+        self.selector: Selector = selector if selector is not None else BudgetSelector()
+        self.space: Space = space if space is not None else Described()
+        self.model: SuccessModel = model if model is not None else TrackRecord(embedder)
         self.per_kind = per_kind
         self._shared = frozenset(shared)
         self._things: dict[str, Augmentation] = {}
@@ -134,23 +141,35 @@ class Catalogue:
         ``world``: leaves out skills and demonstrations of other worlds; ``fingerprint``: and skills of a world of the
         same name with other rules.
         """
-        own = {"world": world, "fingerprint": fingerprint}
-
         with self._lock:
             if self._changed:
                 self.sync()
-            vector = self.embedder.embed([text])[0]
-            hits: list[tuple[float, str]] = []
-            for kind in sorted(set(kinds)):
-                hits += self._nearest(kind, vector, k or self.per_kind, own)
-            order = [one for _, one in sorted(hits, key=lambda h: (-h[0], h[1]))]
-            for one in order:
-                thing = self._things[one]
-                for name in thing.requires:
-                    found = next((i for i in (name, f"{thing.kind.value}:{name}") if i in self._things), None)
-                    if found is not None and found not in order:
-                        order.append(found)  # the loop goes on over what is appended
-            return [self.get(one) for one in order]
+            found, _ = self._found(text, kinds, k or self.per_kind, {"world": world, "fingerprint": fingerprint})
+            return [thing for thing, _ in found]
+
+    def _found(
+        self, text: str, kinds: Collection[Kind], k: int, own: Mapping[str, str | None]
+    ) -> tuple[list[tuple[Augmentation, float]], NDArray[np.float32]]:
+        """The nearest of each kind with their relevance, what they require (at relevance 0, if not near itself), and
+        the task's embedding."""
+        import numpy as np
+
+        task = self.embedder.embed([text])[0]
+        wanted = self.space.ask(task)
+        hits = [hit for kind in sorted(set(kinds)) for hit in self._nearest(kind, wanted, k, own)]
+        cosines = np.array([score for score, _ in hits], dtype=np.float32)
+        scores = self.space.relevance([one for _, one in hits], cosines)
+        # Rounded: a product of matrices may round differently with the size of the index.
+        relevance = {one: round(float(score), 6) for (_, one), score in zip(hits, scores, strict=True)}
+        order = sorted(relevance, key=lambda one: (-relevance[one], one))
+        for one in order:
+            thing = self._things[one]
+            for name in thing.requires:
+                found = next((i for i in (name, f"{thing.kind.value}:{name}") if i in self._things), None)
+                if found is not None and found not in relevance:
+                    relevance[found] = 0.0
+                    order.append(found)  # the loop goes on over what is appended
+        return [(self.get(one), relevance[one]) for one in order], task
 
     def _nearest(
         self, kind: Kind, vector: NDArray[np.float32], k: int, own: Mapping[str, str | None]
@@ -175,8 +194,25 @@ class Catalogue:
         self, task: Task, limit: Budget, *, kinds: Collection[Kind] = tuple(Kind), fingerprint: str | None = None
     ) -> Selection:
         """What to use for the task within the limit, out of the nearest of each kind. ``fingerprint``: see `near`."""
-        pool = self.near(task.text or str(task.goal), kinds=kinds, world=task.world, fingerprint=fingerprint)
-        return self.selector.pick(task, pool, limit)
+        return self.selector.pick(task, self.candidates(task, kinds=kinds, fingerprint=fingerprint), limit)
+
+    def candidates(
+        self, task: Task, *, kinds: Collection[Kind] = tuple(Kind), fingerprint: str | None = None
+    ) -> list[Candidate]:
+        """What may help with the task, nearest first, with relevance and chance, and all that this requires."""
+        import numpy as np
+
+        with self._lock:
+            if self._changed:
+                self.sync()
+            own = {"world": task.world, "fingerprint": fingerprint}
+            found, vector = self._found(task.text or str(task.goal), kinds, self.per_kind, own)
+        relevance = np.array([score for _, score in found], dtype=np.float32)
+        chances = self.model.chances(vector, [thing for thing, _ in found], relevance)
+        return [
+            Candidate(thing, score, round(float(chance), 6))
+            for (thing, score), chance in zip(found, chances, strict=True)
+        ]
 
 
 def _index_id(thing: Augmentation) -> str:

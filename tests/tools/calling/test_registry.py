@@ -50,7 +50,7 @@ def make(body: Callable[[], Any], **options: Any) -> ToolRegistry:
 # -- adding ----------------------------------------------------------------------------------------------------------
 
 
-def test_names_are_sorted_and_duplicates_name_both_owners() -> None:
+def test_names_are_sorted_and_duplicates_name_both_owners(tmp_path: Path) -> None:
     registry = ToolRegistry([add])
     registry.add(tool(name="aaa")(add.function))
     assert registry.names() == ("aaa", "add")
@@ -59,6 +59,9 @@ def test_names_are_sorted_and_duplicates_name_both_owners() -> None:
         registry.add(tool(name="add")(stop))
     assert ":add (" in str(error.value)
     assert ":stop (" in str(error.value)
+    (one_file := tmp_path / "twice.py").write_text(TOOLS_PY.replace('name="first"', 'name="second"'))
+    with pytest.raises(DuplicateNameError, match="'second'"):
+        registry.add_all(str(one_file))
     registry.remove("add")
     assert "add" not in registry
     with pytest.raises(NotFoundError, match="did you mean 'aaa'"):
@@ -161,8 +164,8 @@ def test_registrations_survive_with_absolute_paths(tmp_path: Path, monkeypatch: 
     save_registrations(state, ["mine.py:plain", "json:dumps", "mine.py:plain"])
     monkeypatch.chdir("/")
     sources = load_registrations(state)
-    assert sources == tuple(sorted([f"{tmp_path.resolve()}/mine.py:plain", "json:dumps"]))
-    assert ToolRegistry().add(next(s for s in sources if "mine" in s)).name == "plain"
+    assert [s.source for s in sources] == sorted([f"{tmp_path.resolve()}/mine.py:plain", "json:dumps"])
+    assert [t.name for s in sources if "mine" in s.source for t in s.tools()] == ["plain"]
     state.data["tools.registrations"]["from a newer version"] = 1
     save_registrations(state, [])
     assert state.data["tools.registrations"]["from a newer version"] == 1
