@@ -40,7 +40,7 @@ ARMS = ("selected", "all", "similar", "none")
 TASKS, POOL = 40, 100
 MONEY = (0.05, 0.2, 0.8)
 _OPTIONS = {"recipes": "hidden", "reasons": "all"}
-_TASK = Budget(usd=None, search_steps=3_000, world_steps=6_000)
+_TASK = Budget(usd=None, search_steps=600, world_steps=6_000)
 _OTHER_RULES = 99
 
 # Names, what they say they do, and prices in USD: things that people register, none of which helps here.

@@ -13,6 +13,8 @@ from habilis._assembly import Assembly
 from habilis._embedders import home_embedder, keep_vectors
 from habilis._knowledge import learn_from
 from habilis._minds import Minds
+from habilis._overruns import OverrunNotes
+from habilis._prices import UserPrices, check_prices, price_list
 from habilis._settings import WRITERS, AgentSettings
 from habilis._worlds import open_world, world_tools
 from habilis.agent.curriculum import Curriculum, CurriculumSettings
@@ -50,7 +52,7 @@ def compose(
     writer: str | Writer,
     model: Any,
     base_url: str | None,
-    prices: tuple[float, float] | None,
+    prices: UserPrices,
     tools: list[Any],
     know: list[Any],
     limit: Budget,
@@ -81,8 +83,18 @@ def compose(
         stack.callback(opened.close)
         ledger = Ledger(limit)
         holder: list[Assembly] = []
+        notes = OverrunNotes(
+            opened.journal, events, lambda: holder[0].run_id if holder and holder[0].current is not None else None
+        )
         # A server's embeddings are paid from the run in hand.
-        embedder = home_embedder(opened, settings.embedder, lambda: holder[0].ledger if holder else ledger)
+        embedder = home_embedder(
+            opened,
+            settings.embedder,
+            lambda: holder[0].ledger if holder else ledger,
+            prices=price_list(prices),
+            overruns=settings.overruns,
+            on_overrun=notes.tell,
+        )
         anew = opened.embedder is None  # whatever made the index, nobody knows any more
         index = open_index(settings.index, opened.path, embedder.fingerprint, embedder.dim, replace=anew)
         stack.callback(index.close)
@@ -96,6 +108,8 @@ def compose(
         journal = opened.journal
         book = ContractBook(world.spec, journal.contracts(world.spec.fingerprint))
         chat = _chat(model, base_url, prices) if model is not None else None
+        if chat is not None:
+            chat.standing.keep(journal, settings.overruns, notes.tell)
         limits = RunLimits()
         judge = GoalJudge(_chat_judge(chat) if chat is not None else None)
         library = SkillLibrary.open(
@@ -109,7 +123,7 @@ def compose(
         )
         stack.callback(library.close)
         keep_vectors(opened, embedder)
-        registry = ToolRegistry(approve=approve)
+        registry = ToolRegistry(approve=approve, overruns=settings.overruns, standings=journal, on_overrun=notes.tell)
         stack.callback(registry.close)
         for one in [*world_tools(given), *tools]:
             registry.add_all(one)
@@ -208,10 +222,7 @@ def _check(world: Any, home: Any, writer: Any, base_url: Any, prices: Any, appro
         raise InputError(f"writer= is of type {type(writer).__name__}; give a name, or an object with name and drafts")
     if base_url is not None and not isinstance(base_url, str):
         raise InputError(f"base_url= is of type {type(base_url).__name__}; give the address of a server as a text")
-    if prices is not None and not (
-        isinstance(prices, (tuple, list)) and len(prices) == 2 and all(isinstance(p, (int, float)) for p in prices)
-    ):
-        raise InputError("prices= is a pair of numbers: USD per million tokens read, and written")
+    check_prices(prices)
     for name, function in (("approve", approve), ("fresh", fresh)):
         if function is not None and not callable(function):
             raise InputError(f"{name}= is of type {type(function).__name__}; give a function")
@@ -245,12 +256,13 @@ def _writer(writer: str | Writer, book: ContractBook, runner: ConfinedRunner, ch
     return Cascade((search, ChatWriter(chat)))
 
 
-def _chat(model: Any, base_url: str | None, prices: tuple[float, float] | None) -> Any:
+def _chat(model: Any, base_url: str | None, prices: UserPrices) -> Any:
     from habilis.agent.chat_model import Prices, as_priced, open_chat_model
 
     if not isinstance(model, str):
         return as_priced(model)
-    return open_chat_model(model, base_url=base_url, prices=Prices(*prices) if prices is not None else None)
+    given = Prices(*prices) if isinstance(prices, (tuple, list)) else price_list(prices)
+    return open_chat_model(model, base_url=base_url, prices=given)
 
 
 def _chat_judge(chat: Any) -> Any:

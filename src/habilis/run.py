@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from habilis._prices import UserPrices
 from habilis._settings import AgentSettings, Summary
 from habilis.core import (
     Approve,
@@ -43,6 +44,8 @@ class Agent:
         home: the folder it lives in; default ``HABILIS_HOME`` or ``~/.habilis``.
         writer: "search" (no language model), "chat", "cascade" (search, then chat), or any `Writer`.
         model: for the chat writer: "provider:name", or a LangChain chat model.
+        prices: what it costs where no list knows, or to count otherwise: (read, written) in USD per million tokens; a
+            `PriceList` or the path of one (docs/budget.md); "assume", to count dearly what no list knows.
         tools: functions marked `@tool`, LangChain tools, "module:function".
         know: files and folders of documents, for writers that read; they are kept in the home (see `know`).
         budget: `Budget`, mapping, or text such as "usd=1,seconds=600"; default: no money, the rest only counted.
@@ -62,7 +65,7 @@ class Agent:
         writer: str | Writer = "search",
         model: Any = None,
         base_url: str | None = None,
-        prices: tuple[float, float] | None = None,
+        prices: UserPrices = None,
         tools: Iterable[Any] = (),
         know: Iterable[Path | str] = (),
         budget: Budget | Mapping[str, float | None] | str | None = None,

@@ -143,9 +143,10 @@ class ToolRegistry:
 
     def _take(self, made: Sequence[Tool]) -> None:
         with self._lock:
+            new: dict[str, Tool] = {}
             for one in made:
-                other = self._tools.get(one.name)
-                if other is not None:
+                other = self._tools.get(one.name) or new.setdefault(one.name, one)
+                if other is not one:
                     raise DuplicateNameError(
                         f"the tool name {one.name!r} is taken by {_owner(other)}; {_owner(one)} needs another: "
                         f"{_RENAME if one.source is None else _REPREFIX}, or remove the first"

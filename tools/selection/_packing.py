@@ -75,6 +75,7 @@ class Packing:
             if thing.need >= 0 and thing.chance > 0:
                 self.rows[i, 1 + thing.need] = math.log1p(-thing.chance) if thing.chance < 1 else _CERTAIN
         self.group = np.array([t.group for t in things], dtype=np.intp)
+        self.groups = int(self.group.max(initial=-1)) + 1
         self.compound: Bools = np.array([len(t.closure) > 1 for t in things], dtype=bool)
         self.able = np.array([t.able and not self._torn(t) for t in things], dtype=bool)
 
@@ -98,8 +99,11 @@ class Packing:
         """Which of these sets keep all limits and groups, (sets,)."""
         import numpy as np
 
+        held = np.zeros((len(taken), self.groups + 1), dtype=np.intp)
+        rows, things = np.nonzero(taken & (self.group >= 0))
+        np.add.at(held, (rows, self.group[things]), 1)
         within = np.logical_and.reduce(self.sums(taken) <= self.limits, axis=1)
-        kept: Bools = within & np.logical_and.reduce(self.held(taken) <= 1, axis=1)
+        kept: Bools = within & np.logical_and.reduce(held <= 1, axis=1)
         return kept
 
     def promising(self) -> NDArray[np.intp]:
@@ -113,15 +117,6 @@ class Packing:
         """Whether two of one group belong to it, which can never be taken."""
         groups = [self.things[j].group for j in thing.closure if self.things[j].group >= 0]
         return len(groups) > len(set(groups))
-
-    def held(self, taken: Bools) -> NDArray[np.int_]:
-        """How many of each group these sets hold, (sets, groups + 1)."""
-        import numpy as np
-
-        held = np.zeros((len(taken), int(self.group.max(initial=-1)) + 2), dtype=np.int_)
-        rows, things = (taken & (self.group >= 0)).nonzero()
-        np.add.at(held, (rows, self.group[things]), 1)
-        return held
 
     def worth(self, totals: Floats) -> Floats:
         """What totals of rows, (…, columns), are worth."""
@@ -140,7 +135,7 @@ class Additions:
         import numpy as np
 
         self.packing, self.things = packing, things
-        self._simple = np.flatnonzero(~packing.compound[things])
+        self._rows = packing.rows[things]
         self._compound = np.flatnonzero(packing.compound[things])
         self._belongs = np.zeros((len(self._compound), len(packing.things)), dtype=bool)
         self._whole = np.zeros((len(self._compound), packing.rows.shape[1]))
@@ -153,23 +148,33 @@ class Additions:
         """What adding each would give to each of these closed sets."""
         import numpy as np
 
-        packing, simple = self.packing, self.things[self._simple]
-        totals = np.empty((len(taken), len(self.things), packing.rows.shape[1]))
-        totals[:, self._simple] = packing.rows[simple] * ~taken[:, simple, None]
-        held = packing.held(taken) > 0
-        meets = held[:, packing.group] & ~taken  # group -1 is the last column, which nobody holds
-        clash = np.empty(totals.shape[:2], dtype=bool)
-        clash[:, self._simple] = meets[:, simple]
+        packing = self.packing
+        totals = self._rows * ~taken[:, self.things, None]
         if len(self._compound):
-            there = np.flatnonzero(taken.any(axis=0))  # a few of all
+            there = np.flatnonzero(np.logical_or.reduce(taken))  # a few of all
             parts = taken[:, there, None] * packing.rows[there]
             totals[:, self._compound] = self._whole - self._belongs[:, there].astype(float) @ parts
-            foes = np.flatnonzero(meets.any(axis=0))
-            clash[:, self._compound] = meets[:, foes].astype(float) @ self._belongs[:, foes].T > 0
         totals += (taken @ packing.rows)[:, None, :]
         sums = totals[:, :, 1 + packing.needs :]
-        within = np.logical_and.reduce(sums <= packing.limits, axis=2)
-        return Effects(packing.worth(totals), within & ~clash, sums)
+        fits = np.logical_and.reduce(sums <= packing.limits, axis=2)
+        if packing.groups:
+            fits &= ~self._clashes(taken)
+        return Effects(packing.worth(totals), fits, sums)
+
+    def _clashes(self, taken: Bools) -> Bools:
+        """Whether each would meet one of its group in each of these sets."""
+        import numpy as np
+
+        packing = self.packing
+        held = np.zeros((len(taken), packing.groups + 1), dtype=bool)
+        sets, holders = np.nonzero(taken & (packing.group >= 0))
+        held[sets, packing.group[holders]] = True
+        meets = held[:, packing.group] & ~taken  # group -1 is the last column, which nobody holds
+        clashes: Bools = meets[:, self.things]
+        if len(self._compound):
+            foes = np.flatnonzero(np.logical_or.reduce(meets))
+            clashes[:, self._compound] = meets[:, foes].astype(float) @ self._belongs[:, foes].T > 0
+        return clashes
 
 
 def pack(packing: Packing) -> Bools:
@@ -181,11 +186,15 @@ def pack(packing: Packing) -> Bools:
     additions = Additions(packing, additions.things[np.flatnonzero(alone.fits[0])])
     if not len(additions.things):
         return np.zeros(len(packing.things), dtype=bool)
-    sets: Bools = np.unique(_grow(additions), axis=0)
+    sets = _grow(additions)
     values = packing.value(packing.closed(sets))
+    seen: set[bytes] = set()
     best: Bools = sets[0]
     best_value = -math.inf
-    for at in np.argsort(-values, kind="stable")[:_IMPROVED]:
+    for at in np.argsort(-values, kind="stable"):
+        if len(seen) == _IMPROVED or sets[at].tobytes() in seen:
+            continue
+        seen.add(sets[at].tobytes())
         improved = _exchange(additions, sets[at])
         value = float(packing.value(packing.closed(improved[None]))[0])
         if value > best_value + NOTHING:

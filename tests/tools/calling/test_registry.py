@@ -59,7 +59,7 @@ def make(body: Callable[[], Any], **options: Any) -> ToolRegistry:
 # -- adding ----------------------------------------------------------------------------------------------------------
 
 
-def test_names_are_sorted_and_duplicates_name_both_owners() -> None:
+def test_names_are_sorted_and_duplicates_name_both_owners(tmp_path: Path) -> None:
     registry = ToolRegistry([add])
     registry.add(tool(name="aaa")(add.function))
     assert registry.names() == ("aaa", "add")
@@ -68,6 +68,9 @@ def test_names_are_sorted_and_duplicates_name_both_owners() -> None:
         registry.add(tool(name="add")(stop))
     assert ":add (" in str(error.value)
     assert ":stop (" in str(error.value)
+    (one_file := tmp_path / "twice.py").write_text(TOOLS_PY.replace('name="first"', 'name="second"'))
+    with pytest.raises(DuplicateNameError, match="'second'"):
+        registry.add_all(str(one_file))
     registry.remove("add")
     assert "add" not in registry
     with pytest.raises(NotFoundError, match="did you mean 'aaa'"):
