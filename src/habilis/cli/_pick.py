@@ -123,8 +123,10 @@ def _left(limit: Budget, cost: Cost) -> dict[str, float]:
 def _nothing(selection: Selection, wanted: Sequence[Kind]) -> str:
     """Why nothing was taken, and what to do."""
     if not selection.choices:
-        kinds = " or ".join(kind.value for kind in wanted)
-        return f"there is no {kinds} to pick from: habilis tools add registers tools, habilis run learns skills"
+        told = f"there is no {' or '.join(kind.value for kind in wanted)} to pick from"
+        more = {"tool": "habilis tools add registers tools", "skill": "habilis run learns skills"}
+        helping = [more[kind.value] for kind in wanted if kind.value in more]
+        return f"{told}: {', '.join(helping)}" if helping else told
     able = [c for c in selection.choices if c.success > 0]
     if not able:
         best = max(selection.choices, key=lambda c: c.relevance)
@@ -135,7 +137,7 @@ def _nothing(selection: Selection, wanted: Sequence[Kind]) -> str:
     best = max(able, key=lambda c: c.success)
     told = f"{best.augmentation.id}, the likeliest to help: {best.why}"
     if best.blocked == "worth":
-        return f"nothing is worth its price: {told}; a larger --budget makes it cheaper beside what there is"
+        return f"nothing is worth its price: {told}; it is cheaper beside a larger --budget or --context"
     help_ = {"context": "; raise --context", "requires": "; register what it needs: habilis tools add"}
     return f"nothing can be taken: {told}" + help_.get(best.blocked, "; raise it in --budget")
 
