@@ -12,6 +12,7 @@ from habilis.core import (
     Ledger,
     NotFoundError,
     Parameter,
+    Record,
     Skill,
     Trajectory,
 )
@@ -19,7 +20,8 @@ from habilis.memory.journal import Transition
 from habilis.memory.library._admitting import Admitting, counted
 from habilis.memory.library._checks import check_callees, check_change
 from habilis.memory.library._standing import closure
-from habilis.memory.library.proving import FRESH, prove
+from habilis.memory.library.clauses import learn
+from habilis.memory.library.proving import FRESH, Proof, prove, unit_cost
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Keeping(Admitting):
         journal = self.home.journal
         with self._open():
             known = [s for s in self._versions(name) if version in (None, s.version)]
-            found = [s for s in known if s.evidence.successes or "imported" not in s.meta]
+            found = [s for s in known if not _never_run(s)]
             if known and not found:
                 raise InputError(
                     f"skill {name} version {known[-1].version} was imported and never verified here; "
@@ -194,6 +196,8 @@ class Keeping(Admitting):
                 failures=skill.evidence.failures + len(proof.trials) - won,
             )
             passed = replace(passed, evidence=evidence, contract=proof.skill.contract or passed.contract)
+            if _never_run(skill):
+                passed = _as_seen(passed, proof, self.passing)
             with journal.transaction():
                 self._make_way(skill, f"version {skill.version} was verified")
                 journal.rewrite_skill(passed, told)
@@ -216,6 +220,29 @@ class Keeping(Admitting):
 def _calls_alike(old: tuple[Parameter, ...], new: tuple[Parameter, ...]) -> bool:
     """Whether what calls with the old parameters can call with the new ones."""
     return [p.name for p in old] == [p.name for p in new[: len(old)]] and not any(p.required for p in new[len(old) :])
+
+
+def _never_run(skill: Skill) -> bool:
+    """Whether it is an import of which nothing was proven here yet."""
+    return "imported" in skill.meta and not skill.evidence.successes
+
+
+def _as_seen(skill: Skill, proof: Proof, ignored: frozenset[str]) -> Skill:
+    """An import with what its first proof here tells of its cost and its needs, in place of what strangers said."""
+    assert proof.skill is not None
+    cases = []
+    for case in skill.cases:
+        runs = [
+            (trial, run)
+            for trial, run in zip(proof.trials, proof.trajectories, strict=True)
+            if all(trial.args.get(name, value) == value for name, value in case.args.items())
+        ]
+        trials = [trial for trial, _ in runs]
+        won = sum(t.ok for t in trials)
+        contract = learn(replace(skill, needs=case.needs), runs, ignored) if won else ()
+        needs = tuple(c.fact for c in contract if c.kind == "requires") if won else case.needs
+        cases.append(replace(case, cost=unit_cost(trials), needs=needs, record=Record(won, len(trials) - won)))
+    return replace(skill, cost=proof.skill.cost, needs=proof.skill.needs, cases=tuple(cases))
 
 
 def _shown(skill: Skill) -> list[str]:
