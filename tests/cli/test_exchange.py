@@ -128,3 +128,28 @@ def test_a_wrong_command_is_told(cli: Any, learned: Path, here: Path, args: list
     assert done.code != 0
     for text in named:
         assert text in done.err
+
+
+RED = "\x1b[31mred\x07\u202e"
+
+
+def test_what_strangers_wrote_does_not_reach_the_terminal(cli: Any, learned: Path, tmp_path: Path) -> None:
+    cli("skills", "export", "have_dirt", "--to", tmp_path / "out", "--home", learned)
+    file = tmp_path / "out" / "have-dirt" / "habilis.json"
+    record = json.loads(file.read_text())
+    record["skill"] |= {"world": RED, "fingerprint": RED}
+    record["skill"]["program"]["calls"] = [RED]
+    file.write_text(json.dumps(record))
+    home = tmp_path / "other"
+    assert cli("skills", "import", tmp_path / "out", "--home", home).code == 0
+    for command in (
+        ("list", "--status", "all"),
+        ("show", "have_dirt"),
+        ("history", "have_dirt"),
+        ("verify", "have_dirt"),
+        ("restore", "have_dirt"),
+        ("retire", "have_dirt"),
+    ):
+        done = cli("skills", *command, "--home", home)
+        assert "have_dirt" in done.out + done.err or "red" in done.out + done.err
+        assert not set("\x1b\x07\u202e") & set(done.out + done.err), command
