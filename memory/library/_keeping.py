@@ -73,9 +73,10 @@ class Keeping(Admitting):
             known = [s for s in self._versions(name) if version in (None, s.version)]
             found = [s for s in known if not _never_run(s)]
             if known and not found:
+                wanted = known[-1].version
                 raise InputError(
-                    f"skill {name} version {known[-1].version} was imported and never verified here; "
-                    f"habilis skills verify {name} does, and puts it into use"
+                    f"skill {name} version {wanted} was imported and never verified here; "
+                    f"habilis skills verify {name} --version {wanted} does, and puts it into use"
                 )
             skill = max(found, key=lambda s: s.version) if found else journal.skill(name, version)
             if not self._ours(skill):
