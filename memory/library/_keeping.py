@@ -18,7 +18,7 @@ from habilis.core import (
 )
 from habilis.memory.journal import Transition
 from habilis.memory.library._admitting import Admitting, counted
-from habilis.memory.library._checks import check_callees, check_change
+from habilis.memory.library._checks import check_callees, check_change, check_ledger
 from habilis.memory.library._standing import closure
 from habilis.memory.library.clauses import learn
 from habilis.memory.library.proving import FRESH, Proof, prove, unit_cost
@@ -122,6 +122,7 @@ class Keeping(Admitting):
 
     def history(self, name: str) -> list[Transition]:
         """What happened to every version of a skill, oldest first. Raises `NotFoundError`."""
+        check_change(name, "")
         found = self.home.journal.transitions(name)
         if not found:
             raise NotFoundError.of("skill", name, {s.name for s in self.home.journal.skills(None)})
@@ -129,6 +130,8 @@ class Keeping(Admitting):
 
     def diff(self, name: str, before: int | None = None, after: int | None = None) -> str:
         """How the program and the goal of two versions differ, as a unified diff; by default the newest two."""
+        for version in (before, after):
+            check_change(name, "", version)
         versions = sorted(s.version for s in self._versions(name))
         if not versions:
             raise NotFoundError.of("skill", name, {s.name for s in self.home.journal.skills(None)})
@@ -154,6 +157,8 @@ class Keeping(Admitting):
         verifier, where the skill calls tools, or where who calls it could not call this version; `BudgetExceeded`."""
         if self.verifier is None:
             raise InputError("this library has no verifier; open it with one: SkillLibrary.open(…, verifier=…)")
+        check_change(name, "", version)
+        check_ledger(ledger)
         journal = self.home.journal
         with self._open():
             skill = self._to_verify(name, version)
@@ -209,8 +214,11 @@ class Keeping(Admitting):
             return Checked(passed, True, told, proof.trajectories)
 
     def _to_verify(self, name: str, version: int | None) -> Skill:
-        found = [s for s in self._versions(name) if version in (None, s.version)]
+        known = self._versions(name)
+        found = [s for s in known if version in (None, s.version)]
         active = [s for s in found if s.status == "active"]
+        if known and not found:
+            raise NotFoundError.of(f"version of {name}", str(version), (str(s.version) for s in known))
         if not found:
             raise NotFoundError.of("skill", name, {s.name for s in self.home.journal.skills(None)})
         if version is None and active:

@@ -145,9 +145,12 @@ class Standing:
     def closure(self, names: Iterable[str]) -> list[Skill]:
         """These active skills and all that they call, what is called first. Raises `NotFoundError` naming who calls
         what is missing, `InputError` for a cycle."""
+        if isinstance(names, str):
+            raise InputError(f"names= is the text {names!r:.80}; give a list of names: [{names!r:.80}]")
         with self._lock:
             found: dict[str, Skill] = {}
             for name in names:
+                check_text(name, "names", "each name of a skill")
                 if name not in self.active():
                     raise NotFoundError.of("active skill", name, self.active())
                 found |= {s.name: s for s in closure([name], self._world(self.get(name).fingerprint))}

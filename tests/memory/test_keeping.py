@@ -527,3 +527,16 @@ def test_what_an_import_needs_indeed_is_kept(tmp_path: Path, library: SkillLibra
     with opened(tmp_path / "other", Toy()) as other:
         take_in(other.home.journal, found)
         assert other.verify(taken.name).skill.needs == ('count("step") >= 0',)
+
+
+def test_what_is_to_be_verified_is_named_rightly(library: SkillLibrary) -> None:
+    name = take(library, plank("oak")).name
+    for work, said in (
+        (lambda: library.verify(5), "name= is of type int"),  # type: ignore[arg-type]
+        (lambda: library.verify(name, version="1"), "version= is of type str"),  # type: ignore[arg-type]
+        (lambda: library.verify(name, ledger=5), "ledger= is of type int"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(InputError, match=said):
+            work()
+    with pytest.raises(NotFoundError, match=rf"there is no version of {name} '9'\. Known: 1\."):
+        library.verify(name, version=9)
