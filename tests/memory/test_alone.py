@@ -48,6 +48,10 @@ def test_a_skill_is_made_of_a_program_and_a_goal() -> None:
         ("def f(): pass\ndef g(): pass", "defines 2 functions"),
         ("def f(*a): pass", "more than plain parameters"),
         ("def f(n=g()): pass", "not a plain value"),
+        ("def f(n=b'x'): pass", "not a plain value"),
+        ("def f(n={1}): pass", "not a plain value"),
+        ("def f(n=1e999): pass", "not a plain value"),
+        ("def f(n='\\ud800'): pass", "not a plain value"),
         ("def größe(): pass", "cannot be called"),
         (None, "two texts"),
     ],
@@ -60,3 +64,10 @@ def test_what_is_no_skill_is_told(source: str, said: str) -> None:
 def test_a_goal_that_is_none_is_told() -> None:
     with pytest.raises(GoalSyntaxError):
         skill_of("def f(): pass", "have fun", SPEC)
+
+
+def test_a_goal_needs_the_defaults_of_its_parameters() -> None:
+    with pytest.raises(InputError, match=r"'n' has no default, .* write it as n: int = 1"):
+        skill_of("def f(n: int): pass", "explored() >= {n}", SPEC)
+    with pytest.raises(InputError, match="spec= is of type str"):
+        skill_of("def f(n: int = 1): pass", "explored() >= {n}", "craft")  # type: ignore[arg-type]
