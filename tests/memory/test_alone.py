@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,8 +21,9 @@ def test_the_example_runs_twice_without_torch(tmp_path: Path) -> None:
     code = "import sys, runpy; sys.modules['torch'] = sys.modules['transformers'] = None; sys.argv = sys.argv[1:]\n"
     code += "runpy.run_path(sys.argv[0], run_name='__main__')"
     command = [sys.executable, "-c", code, str(ROOT / "examples" / "skill_library.py"), str(tmp_path / "home")]
+    env = os.environ | {"HABILIS_CACHE": str(tmp_path / "cache")}  # as on a machine that has fetched no model
     for _ in range(2):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=env)
         assert done.returncode == 0, done.stderr
         assert "have_log version 1, proven for [{'kind': 'oak_log'}, {'kind': 'birch_log'}]" in done.stdout
         assert "found have_oak_planks" in done.stdout
