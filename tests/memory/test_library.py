@@ -416,3 +416,15 @@ def test_a_closed_library_or_home_says_so(tmp_path: Path) -> None:
         ):
             with pytest.raises(InputError, match=r"the journal .* is closed; open its home again"):
                 work()
+
+
+def test_a_chain_of_calls_may_be_long(tmp_path: Path) -> None:
+    with Home.open(tmp_path) as home:
+        with home.journal.transaction():
+            for i in range(1_200):
+                home.journal.put_skill(example_skill(f"s{i}", calls=(f"s{i - 1}",) if i else ()), "found")
+        with _library(home) as library:
+            chain = [f"s{i}" for i in range(1_200)]
+            assert [s.name for s in library.closure(["s1199"])] == chain
+            (hit,) = library.search("s1199", k=1, floor=-1)
+            assert [s.name for s in hit.closure] == chain[: int(hit.skill.name[1:]) + 1]
