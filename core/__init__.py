@@ -30,6 +30,7 @@ from habilis.core.errors import (
 from habilis.core.events import Event, EventStream, Listener
 from habilis.core.extras import need
 from habilis.core.goal import Atom, Fact, Facts, Goal, Snapshot, Term, Value, judged
+from habilis.core.prices import PriceList, price_of
 from habilis.core.program import Program, ProgramError, RunLimits, Runner, Step, ToolCall, ToolCaller, Trajectory
 from habilis.core.protocols import (
     Approve,
@@ -42,16 +43,19 @@ from habilis.core.protocols import (
     Lifter,
     Mind,
     Neighbour,
+    Reading,
     Selector,
     VectorIndex,
     Verdict,
     Verifier,
     Writer,
+    used_by,
 )
 from habilis.core.serial import dump, load
 from habilis.core.skill import Case, Clause, ClauseKind, Evidence, EvidenceLevel, Record, Skill, Trial, fill
 from habilis.core.standing import Overrun, Overruns, Standing, Standings, Turn, Turns, check_policy
 from habilis.core.task import Attempt, Episode, Task
+from habilis.core.tracing import Span, span
 from habilis.core.user_code import load_user_code, split_source
 from habilis.core.world import (
     Action,
@@ -140,9 +144,11 @@ __all__ = [
     "Parameter",
     "Portable",
     "Predicate",
+    "PriceList",
     "Primitive",
     "Program",
     "ProgramError",
+    "Reading",
     "Record",
     "Reservation",
     "RunLimits",
@@ -154,6 +160,7 @@ __all__ = [
     "Skill",
     "SkillError",
     "Snapshot",
+    "Span",
     "Standing",
     "Standings",
     "Step",
@@ -185,5 +192,8 @@ __all__ = [
     "load",
     "load_user_code",
     "need",
+    "price_of",
+    "span",
     "split_source",
+    "used_by",
 ]

@@ -71,12 +71,15 @@ class Standing:
         with self._lock:
             self.store, self.policy, self.tell = store, policy, tell
             known = store.standing(self.payee) if store is not None else {}
+            already = self.overruns  # before there was a home to keep it
             if known and known.get("declared") == self.declared:
                 learned = known.get("learned")
-                self.learned = learned if isinstance(learned, Mapping) else {}
-                self.overruns, self.refused = int(known.get("overruns", 0)), bool(known.get("refused"))
-                if policy == "refuse" and self.overruns:
-                    self.refused = True
+                if not already and isinstance(learned, Mapping):
+                    self.learned = learned
+                self.overruns, self.refused = already + int(known.get("overruns", 0)), bool(known.get("refused"))
+            self.refused = self.refused or self.overruns > (0 if policy == "refuse" else 1)
+            if store is not None and already:
+                store.put_standing(self.payee, self._data())
 
     def overran(self, most: Cost, cost: Cost, learned: Mapping[str, Json], *, refuse: bool = False) -> Overrun:
         """Note that a call has cost more than ``most``. ``learned``: what the price is taken to be from now on."""

@@ -31,6 +31,9 @@ HEAVY = (
     "langchain_core",
     "onnxruntime",
     "numpy",
+    "httpx",
+    "jsonschema",
+    "mcp",
 )
 ROOF = "the roof"
 MAY_IMPORT = {

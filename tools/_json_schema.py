@@ -111,8 +111,9 @@ def schema_signature(tool: str, schema: Mapping[str, Json]) -> SchemaSignature:
         raise DefinitionError(
             f"{tool}: the schema of its parameters is wrong at {place}: {error.message:.200}"
         ) from error
-    except (ToolError, RecursionError) as error:
-        raise DefinitionError(f"{tool}: the schema of its parameters cannot be used: {error}") from error
+    except Exception as error:  # of the library too, which trips over what strangers write
+        told = str(error) if isinstance(error, ToolError) else f"{type(error).__name__}: {error!s:.200}"
+        raise DefinitionError(f"{tool}: the schema of its parameters cannot be used: {told}") from error
     nothing: Any = Registry()  # so that nothing is fetched
     wire = identifiers(properties)
     arguments = tuple(_argument(name, properties[key], key in required, root) for name, key in wire.items())

@@ -57,8 +57,15 @@ class Held:
 class Account(Database):
     """What is held and spent, by run; and what was learned of payees that did not keep to their price."""
 
-    def __init__(self, path: Path | str, *, clock: Callable[[], float], before_write: Hook | None = None) -> None:
-        super().__init__(path, clock=clock, before_write=before_write, migrations=_ACCOUNT)
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        clock: Callable[[], float],
+        read_only: bool = False,
+        before_write: Hook | None = None,
+    ) -> None:
+        super().__init__(path, clock=clock, read_only=read_only, before_write=before_write, migrations=_ACCOUNT)
         self._late: list[str] = []  # settled in memory, when the disk was full: still to be crossed out
 
     def reserved(self, run_id: int, cost: Cost, what: str, again: bool) -> str:
@@ -138,12 +145,27 @@ class Accounted(Runs):
         """The account's file, made when the first call is to be noted."""
         with self._opening:
             if self._account is None:
-                self._account = Account(self.account_path, clock=self.clock, before_write=self._hook)
+                self._account = Account(
+                    self.account_path, clock=self.clock, read_only=self.read_only, before_write=self._hook
+                )
             return self._account
 
     def keeper(self, run_id: int) -> RunKeeper:
         """What tells the account of everything that a run's ledger holds."""
         return RunKeeper(self, run_id)
+
+    def standing(self, payee: str) -> dict[str, Json]:
+        """What was learned of a payee's price (`habilis.core.Standing`), empty where nothing was."""
+        return self.account.standing(payee) if self.account_path.exists() else {}
+
+    def standings(self) -> dict[str, dict[str, Json]]:
+        """All payees of whose prices something was learned: "tool:OWNER:NAME", "model:NAME", "embeddings:…"."""
+        return self.account.standings() if self.account_path.exists() else {}
+
+    def put_standing(self, payee: str, data: Mapping[str, Json]) -> None:
+        """Keep what was learned of a payee's price, at once, whatever becomes of the transaction in hand."""
+        if data or self.account_path.exists():
+            self.account.put_standing(payee, data)
 
     def settle_left_open(self) -> list[Held]:
         """Fold the account into the journal, as its owner opens it: what a kill left open is charged or released

@@ -250,7 +250,7 @@ def test_requests_can_be_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"max_texts": 0}, "max_texts=0"),
         ({"dim": 0}, "dim=0"),
         ({"timeout": 0}, "timeout=0"),
-        ({"price": -1.0}, "usd=-1"),
+        ({"price": -1.0}, "price= is -1.0"),
         ({"model": " "}, "name of the embedding model is empty"),
     ],
 )

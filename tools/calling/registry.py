@@ -143,9 +143,10 @@ class ToolRegistry:
 
     def _take(self, made: Sequence[Tool]) -> None:
         with self._lock:
+            new: dict[str, Tool] = {}
             for one in made:
-                other = self._tools.get(one.name)
-                if other is not None:
+                other = self._tools.get(one.name) or new.setdefault(one.name, one)
+                if other is not one:
                     raise DuplicateNameError(
                         f"the tool name {one.name!r} is taken by {_owner(other)}; {_owner(one)} needs another: "
                         f"{_RENAME if one.source is None else _REPREFIX}, or remove the first"
@@ -192,7 +193,7 @@ class ToolRegistry:
                 raise NotFoundError.of("tool", name, self._tools)
             known = self._tools[name]
             if known.source is not None:
-                self._tools[name] = known = known.source.latest(known)
+                self._tools[name] = self._paying[name].tool = known = known.source.latest(known)
             return known
 
     def names(self) -> tuple[str, ...]:

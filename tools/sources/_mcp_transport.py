@@ -42,6 +42,7 @@ class Line:
     status: int | None = None
     words: deque[bytes] = field(default_factory=lambda: deque(maxlen=20))
     noise: str = ""
+    broke: str = ""
 
     def heard(self, size: int) -> None:
         """Count what came. Raises `_Flooded`."""
@@ -54,7 +55,7 @@ class Line:
         """How it ended, as far as can be known."""
         if self.flooded:
             return f"it sent more than {MOST_UNASKED} bytes that nobody asked for"
-        told = ""
+        told = self.broke
         if self.status is not None:
             told = (
                 f"it ended with status {self.status}"
@@ -100,6 +101,8 @@ async def over_pipes(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        process._transport.close()  # type: ignore[attr-defined]  # else pipes that were not read to their end outlive us
+        await asyncio.sleep(0)
         for stream in (to_session, incoming, outgoing, from_session):
             stream.close()
 
@@ -210,7 +213,7 @@ async def over_http(url: str, headers: Mapping[str, str], line: Line) -> AsyncIt
             line.unasked = 0
 
     async def answered(response: Any) -> None:
-        response.stream = _counted(httpx, response.stream, line)
+        response.stream = _counted(httpx, response, line)
 
     client = httpx.AsyncClient(
         headers=dict(headers),
@@ -221,9 +224,13 @@ async def over_http(url: str, headers: Mapping[str, str], line: Line) -> AsyncIt
         yield incoming, outgoing
 
 
-def _counted(httpx: Any, stream: Any, line: Line) -> Any:
+def _counted(httpx: Any, response: Any, line: Line) -> Any:
+    """The stream of a response, its bytes counted. One that breaks off is the end of the line: the SDK would leave who
+    waits for the answer waiting."""
+    stream, awaited = response.stream, response.request.method == "POST"
+
     class Counted(httpx.AsyncByteStream):  # type: ignore[misc]
-        async def __aiter__(self) -> AsyncIterator[bytes]:
+        async def _chunks(self) -> AsyncIterator[bytes]:
             async for chunk in stream:
                 try:
                     line.heard(len(chunk))
@@ -231,6 +238,16 @@ def _counted(httpx: Any, stream: Any, line: Line) -> Any:
                     line.over()
                     raise
                 yield chunk
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            try:
+                async for chunk in self._chunks():
+                    yield chunk
+            except httpx.TransportError as error:
+                if awaited:
+                    line.broke = f"the connection broke off: {str(error) or type(error).__name__}"
+                    line.over()
+                raise
 
         async def aclose(self) -> None:
             await stream.aclose()

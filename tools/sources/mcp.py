@@ -99,8 +99,8 @@ class MCPServer:
             raise InputError(f"the MCP server {error}") from error
         with self._lock:
             known = dict(self._tools)
-        for told in known.values():
-            if isinstance(told, str):
+        for name, told in known.items():
+            if isinstance(told, str) and self.options.wants(name, self._names[name]):
                 warnings.warn(told, LeftOutWarning, stacklevel=2)
         return selected([t for t in known.values() if isinstance(t, Tool)], self.options, self.text)
 
@@ -130,8 +130,7 @@ class MCPServer:
             self._names.update(zip(new, tool_names(new, taken=self._names.values()), strict=True))
             self._declared = declared
             for name, one in declared.items():
-                if self.options.wants(name, self._names[name], self.options.prefix + self._names[name]):
-                    self._tools[name] = usable(partial(self._made, one), f"the tool {name!r:.80} of {self.text}")
+                self._tools[name] = usable(partial(self._made, one), f"the tool {name!r:.80} of {self.text}")
 
     def _made(self, declared: Any) -> Tool:
         short = self._names[declared.name]

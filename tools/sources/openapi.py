@@ -96,12 +96,15 @@ class OpenAPIService:
                     ("header", n.lower()) for n in self.options.headers
                 }
                 found, left_out = operations(document, ours)
-                made = [
-                    usable(partial(self._made, one, name), f"{one.method} {one.path}")
+                made: dict[str, Tool | str] = {
+                    name: usable(partial(self._made, one, name), f"{one.method} {one.path}")
                     for one, name in zip(found, tool_names([one.name for one in found]), strict=True)
+                }
+                self._tools = selected([t for t in made.values() if isinstance(t, Tool)], self.options, self.text)
+                unfit = [
+                    told for name, told in made.items() if isinstance(told, str) and self.options.wants(name, name)
                 ]
-                self._tools = selected([one for one in made if isinstance(one, Tool)], self.options, self.text)
-                for told in [*left_out, *(one for one in made if isinstance(one, str))]:
+                for told in [*unfit, *(left_out if not self.options.only else ())]:
                     warnings.warn(f"{self.text}: {told}", LeftOutWarning, stacklevel=2)
             return self._tools
 

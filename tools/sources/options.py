@@ -74,9 +74,9 @@ class SourceOptions:
         """The values of the environment variables that it names: nobody else's business."""
         return secrets([*self.env.values(), *self.headers.values(), *self.query.values()])
 
-    def wants(self, *names: str) -> bool:
-        """Whether a tool of these names is taken."""
-        return not self.only or bool(set(self.only) & set(names))
+    def wants(self, own: str, name: str) -> bool:
+        """Whether the tool that the source calls ``own``, and that is ``name`` here without prefix, is taken."""
+        return not self.only or bool({own, name, self.prefix + name} & set(self.only))
 
     def applied(self, tool: Tool) -> Tool:
         """The tool as the user wants it, its name without prefix."""
@@ -111,7 +111,7 @@ def selected(found: Sequence[Tool], options: SourceOptions, source: str) -> tupl
     for name in options.only:
         if name not in names:
             raise NotFoundError.of(f"tool of {source}", name, {one.name for one in found})
-    taken = [t for t in found if options.wants(t.name, options.prefix + t.name, t.where)]
+    taken = [t for t in found if options.wants(t.where, t.name)]
     return tuple(sorted((prefixed(options.applied(t), options.prefix) for t in taken), key=lambda t: t.name))
 
 
