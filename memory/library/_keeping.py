@@ -193,6 +193,10 @@ class Keeping(Admitting):
                     else:
                         journal.rewrite_skill(failed, why)
                 return Checked(journal.skill(name, skill.version), False, why, proof.trajectories)
+            if _never_run(skill) and _idle(skill, proof):
+                why = f"{told}, but its goal held before each run began: nothing was shown. Give it another goal"
+                journal.rewrite_skill(skill, why)
+                return Checked(journal.skill(name, skill.version), False, why, proof.trajectories)
             passed = replace(counted(skill, FRESH, won, len(proof.trials) - won), due="", status="active")
             evidence = replace(
                 passed.evidence,
@@ -224,6 +228,12 @@ class Keeping(Admitting):
         if version is None and active:
             return self.get(name)
         return max(found, key=lambda s: s.version)
+
+
+def _idle(skill: Skill, proof: Proof) -> bool:
+    """Whether the goal was true already when each of its runs began."""
+    runs = zip(proof.trials, proof.trajectories, strict=True)
+    return all(skill.goal_for(t.args).judged is None and not skill.goal_for(t.args).unmet(r.before) for t, r in runs)
 
 
 def _calls_alike(old: tuple[Parameter, ...], new: tuple[Parameter, ...]) -> bool:

@@ -540,3 +540,21 @@ def test_what_is_to_be_verified_is_named_rightly(library: SkillLibrary) -> None:
             work()
     with pytest.raises(NotFoundError, match=rf"there is no version of {name} '9'\. Known: 1\."):
         library.verify(name, version=9)
+
+
+def test_an_import_whose_goal_is_true_anyway_shows_nothing(tmp_path: Path, library: SkillLibrary) -> None:
+    taken = take(library, plank("oak"))
+    boast = replace(
+        taken,
+        name="get_a_diamond",
+        doc="Get a diamond, quickly.",
+        goal_template='count("dirt") >= 0',
+        program=replace(taken.program, name="get_a_diamond", source="def get_a_diamond(n=1):\n    pass\n", calls=()),
+    )
+    with opened(tmp_path / "other", Toy()) as other:
+        take_in(other.home.journal, Found("stranger", (Stated(boast, "stranger"),)))
+        checked = other.verify("get_a_diamond")
+        assert not checked.ok
+        assert "its goal held before each run began" in checked.why
+        assert other.home.journal.skill("get_a_diamond").status == "quarantined"
+        assert other.search("get a diamond") == []
