@@ -38,7 +38,7 @@ from habilis.tools.calling.paying import Paying
 from habilis.tools.calling.results import ToolResult, ToolStats
 from habilis.tools.sources.options import SourceOptions
 from habilis.tools.sources.text import as_tool, tools_of
-from habilis.tools.tool import Tool, ToolSource
+from habilis.tools.tool import Tool, ToolSource, at_least_one_call
 
 ENTRY_POINTS = "habilis.tools"
 
@@ -394,7 +394,7 @@ class ToolRegistry:
             if wrong is not None:
                 value, error = None, wrong
         except BaseException:  # what was learned could not be kept
-            cost = pending.most if reported is None else reported
+            cost = pending.most if reported is None else at_least_one_call(reported)
             raise
         finally:
             pending.held.commit(cost)
