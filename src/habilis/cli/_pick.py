@@ -123,6 +123,8 @@ def _left(limit: Budget, cost: Cost) -> dict[str, float]:
 
 def _nothing(selection: Selection, wanted: Sequence[Kind]) -> str:
     """Why nothing was taken, and what to do."""
+    from habilis.core.budget import KINDS
+
     if not selection.choices:
         told = f"there is no {' or '.join(kind.value for kind in wanted)} to pick from"
         more = {
@@ -143,8 +145,9 @@ def _nothing(selection: Selection, wanted: Sequence[Kind]) -> str:
     told = f"{best.augmentation.id}, the likeliest to help: {best.why}"
     if best.blocked == "worth":
         return f"nothing is worth its price: {told}; it is cheaper beside a larger --budget or --context"
-    help_ = {"context": "; raise --context", "requires": "; register what it needs: habilis tools add"}
-    return f"nothing can be taken: {told}" + help_.get(best.blocked, "; raise it in --budget")
+    more = {"context": "; raise --context", "requires": "; register what it needs: habilis tools add"}
+    more |= dict.fromkeys(KINDS, "; raise it in --budget")
+    return f"nothing can be taken: {told}{more.get(best.blocked, '')}"
 
 
 def _show(selection: Selection, why: bool) -> None:
