@@ -13,7 +13,7 @@ from dataclasses import replace
 from habilis.agent.calls import blamed_skill, needed
 from habilis.agent.parts import Help, LoopSettings, Parts
 from habilis.agent.probing import probe
-from habilis.agent.tape import LeftOver, TaskTape, left_over
+from habilis.agent.tape import LeftOver, TaskTape, left_over, slim
 from habilis.agent.threads import in_thread
 from habilis.agent.upkeep import Kept, keep_up
 from habilis.agent.working import Work, Worked, describe
@@ -177,7 +177,7 @@ class Loop:
                 self._credit(worked, episode, tape)
             if kept:
                 episode = replace(episode, skill=kept[0].name, skills=tuple(s.name for s in kept))
-            p.journal.append_episode(self.run_id, episode)
+            p.journal.append_episode(self.run_id, slim(episode))
             # What a limit of the run cut short is taken up again when the run goes on.
             if episode.status == "stopped":
                 came_true = before.came_true or any(a.ok for a in episode.attempts)
@@ -192,6 +192,7 @@ class Loop:
             self._announce(skill, episode.index)
         if p.help is not None:
             p.help.know(p.library.active().values())
+            p.help.remember([episode])
         p.events.emit(
             "task_ended",
             episode.index,

@@ -1,11 +1,10 @@
 """Picking out of 1,000, 100,000 and 1,000,000 augmentations, end to end through `Catalogue.pick`.
 
-Each size in a process of its own. The vectors are synthetic: unit vectors in clusters of very different size (their
-shares fall as one over the rank), a thing at a cosine of about .8 to the middle of its cluster; a task lies as near to
-one that is drawn the same way. So a handful to thousands of things lie near a task, and the rest as far as chance has
-it. They lie in faiss (inverted lists from 10,000 of a kind on). Two fifths of the things are skills, a tenth of them
-with a requirement; three tenths tools, a fifth of them with a rival; the rest demonstrations, documents and a few
-models.
+Each size in a process of its own. The vectors are synthetic, those of the speed half of `recall`: clusters around the
+vectors of real texts, moved along the differences of other such texts, plus a little noise. The tasks are the vectors
+of real questions. They lie in faiss (inverted lists from 10,000 of a kind on). Two fifths of the things are skills, a
+few of them with a requirement; three tenths tools, a fifth of them with rivals; the rest demonstrations, documents and
+a few models.
 
 *Without embedding*, the task's vector is at hand; *with* it the encoder (MiniLM where it was fetched, else hashed
 words) embeds the task's text, and the known vector is put in place of its result.
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks._harness import ROOT, Figure
+from benchmarks._recall_speed import DIM, around, encoder, texts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,11 +31,8 @@ if TYPE_CHECKING:
 
     from habilis.core import Augmentation, Embedder
 
-DIM = 384
 TASKS = 200
 MORE = 1_000  # that are added at once to a catalogue that is in use
-_CLUSTERS = 2_000
-_NEAR = 0.8  # cosine of a thing to the middle of its cluster
 UNITS = {
     "pick_p50_ms": "ms, without embedding",
     "pick_p99_ms": "ms, without embedding",
@@ -69,9 +66,9 @@ def measure_scale(sizes: Sequence[int]) -> dict[str, Figure]:
                 print(f"{size:,} was not measured: it failed", file=sys.stderr)
                 continue
             found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-            encoder = found.pop("encoder")
+            name = found.pop("encoder")
             for what, value in found.items():
-                unit = UNITS[what] + (f" ({encoder})" if "embedding_p" in what else "")
+                unit = UNITS[what] + (f" ({name})" if "embedding_p" in what else "")
                 figures[f"{what}_{_told(size)}"] = Figure(value, value, value, unit)
     return figures
 
@@ -81,30 +78,19 @@ def _told(size: int) -> str:
 
 
 def prepare(folder: Path, count: int) -> None:
-    """Write the vectors of so many things, and of the tasks."""
+    """Write the vectors of so many things (rows.npy), and of the tasks, with their texts."""
     import numpy as np
 
-    draw = np.random.default_rng(0)
-    middles = _unit(draw.normal(size=(_CLUSTERS, DIM)))
-    shares = 1 / np.arange(1, _CLUSTERS + 1)
-    shares /= shares.sum()
-
-    def near(n: int) -> NDArray[np.float32]:
-        away = _unit(draw.normal(size=(n, DIM)))
-        return _unit(_NEAR * middles[draw.choice(_CLUSTERS, n, p=shares)] + (1 - _NEAR**2) ** 0.5 * away)
-
+    embedder, _ = encoder()
+    told, asked = texts(2_000, TASKS)
+    base, draw = embedder.embed(told), np.random.default_rng(0)
     rows = np.lib.format.open_memmap(folder / "rows.npy", "w+", np.float32, (count, DIM))
     for start in range(0, count, 50_000):
-        rows[start : start + 50_000] = near(min(50_000, count - start))
+        part = around(base, min(50_000, count - start), draw)
+        rows[start : start + len(part)] = part
     rows.flush()
-    np.save(folder / "tasks.npy", near(TASKS))
-
-
-def _unit(rows: NDArray[Any]) -> NDArray[np.float32]:
-    import numpy as np
-
-    unit: NDArray[np.float32] = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-    return unit
+    np.save(folder / "tasks.npy", embedder.embed(asked))
+    (folder / "asked.json").write_text(json.dumps(asked), "utf-8")
 
 
 class Given:
@@ -162,13 +148,14 @@ def at_size(size: int, data: Path, folder: Path) -> dict[str, Any]:
     from habilis.tools import BudgetSelector, Catalogue, TrackRecord
 
     rows = np.load(data / "rows.npy", mmap_mode="r")
-    asked = [f"task {i}: find out what the weather is like, and write it to somebody" for i in range(TASKS)]
+    asked = json.loads((data / "asked.json").read_text("utf-8"))
+    real, name = encoder()
     embedder = Given(rows, dict(zip(asked, np.load(data / "tasks.npy"), strict=True)))
     goal, limit = Goal.parse('count("stick") >= 1'), Budget(usd=0.02, seconds=5, tokens=8_000)
     tasks = [Task(goal, "craft", 0, text) for text in asked]
     found: dict[str, Any] = {}
     index = FaissIndex(folder, embedder.fingerprint, DIM)
-    catalogue = Catalogue(index, embedder, BudgetSelector(), model=TrackRecord(embedder, threshold=0.3))
+    catalogue = Catalogue(index, embedder, BudgetSelector(), model=TrackRecord(embedder, TrackRecord(real).threshold))
     before = _private()
     spent = 0.0
     for start in range(0, size, 1_000):
@@ -198,7 +185,7 @@ def at_size(size: int, data: Path, folder: Path) -> dict[str, Any]:
     found["find_p50_ms"], found["choose_p50_ms"] = float(np.median(finding)), float(np.median(choosing))
     found["taken"] = float(np.mean(taken))
     found |= _quantiles("learn_", learning)
-    embedder.encoder, found["encoder"] = _encoder()
+    embedder.encoder, found["encoder"] = real, name
     embedder.embed([asked[0]])
     with_it = [1e3 * _seconds(lambda task=task: catalogue.pick(task, limit)) for task in tasks]  # type: ignore[misc]
     found |= _quantiles("pick_embedding_", with_it)
@@ -211,12 +198,6 @@ def at_size(size: int, data: Path, folder: Path) -> dict[str, Any]:
     found["add_us"] = 1e6 * _seconds(add) / MORE
     index.close()
     return found
-
-
-def _encoder() -> tuple[Embedder, str]:
-    from habilis.memory.embedding import HashEmbedder, have_embedder, open_embedder
-
-    return (open_embedder("minilm"), "minilm") if have_embedder("minilm") else (HashEmbedder(DIM), "hash")
 
 
 def _private() -> float:

@@ -43,11 +43,13 @@ from habilis.core.protocols import (
     Lifter,
     Mind,
     Neighbour,
+    Reading,
     Selector,
     VectorIndex,
     Verdict,
     Verifier,
     Writer,
+    used_by,
 )
 from habilis.core.serial import dump, load
 from habilis.core.skill import Case, Clause, ClauseKind, Evidence, EvidenceLevel, Record, Skill, Trial, fill
@@ -146,6 +148,7 @@ __all__ = [
     "Primitive",
     "Program",
     "ProgramError",
+    "Reading",
     "Record",
     "Reservation",
     "RunLimits",
@@ -192,4 +195,5 @@ __all__ = [
     "price_of",
     "span",
     "split_source",
+    "used_by",
 ]

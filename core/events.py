@@ -28,6 +28,7 @@ EVENTS: Mapping[str, str] = {
     "task_taken": "task",
     "tool_began": "tool, args, safe_to_retry",
     "tool_called": "tool, args, ok, cost",
+    "document_bought": "document, cost",
     "overrun": "payee, most, cost, number, next",
     "left_open": "held, what, reserved, charged, why",
     "task_ended": "text, status, reason, skill, cost",

@@ -31,6 +31,9 @@ HEAVY = (
     "langchain_core",
     "onnxruntime",
     "numpy",
+    "httpx",
+    "jsonschema",
+    "mcp",
     "opentelemetry",
 )
 ROOF = "the roof"

@@ -1,13 +1,18 @@
 """Tools: registering, describing, costing, calling and selecting them.
 
 Owns `tool`, `Tool`, `ToolRegistry`, the sources that tools come from (`mcp_server`, `openapi`, `from_langchain`), the
-callers that running programs reach tools through (`HostTools`, `ReplayTools`, `ResumedTools`), and the choice of what
-to use for a task under a budget (`BudgetSelector`, `Catalogue`). May import `habilis.core` and `habilis.memory`.
+callers that running programs reach tools through (`HostTools`, `ReplayTools`, `ResumedTools`), the documents of a home
+(`KnowledgeBase`), and the choice of what to use for a task under a budget (`BudgetSelector`, `Catalogue`). May import
+`habilis.core` and `habilis.memory`.
 """
 
+from habilis.tools._json import MAX_RESULT_BYTES, wire_size
 from habilis.tools.calling.caller import HostTools, Inconclusive, OnCall, ReplayTools, ResumedTools
+from habilis.tools.calling.previews import LARGE_BYTES, preview, reference
 from habilis.tools.calling.registry import OnBegin, ToolRegistry
 from habilis.tools.calling.results import ToolResult, ToolStats
+from habilis.tools.knowledge.base import Added, Document, KnowledgeBase, Match
+from habilis.tools.knowledge.passages import Passage
 from habilis.tools.selection.augmentations import of_document, of_episode, of_model, of_skill, of_tool
 from habilis.tools.selection.catalogue import Catalogue
 from habilis.tools.selection.selector import BudgetSelector, exact_pick, value_of
@@ -22,16 +27,23 @@ from habilis.tools.sources.text import full_text
 from habilis.tools.tool import Priced, Tool, ToolSource, tool
 
 __all__ = [
+    "LARGE_BYTES",
+    "MAX_RESULT_BYTES",
+    "Added",
     "BudgetSelector",
     "Catalogue",
     "Described",
+    "Document",
     "HostTools",
     "Inconclusive",
+    "KnowledgeBase",
     "LeftOutWarning",
     "MCPServer",
+    "Match",
     "OnBegin",
     "OnCall",
     "OpenAPIService",
+    "Passage",
     "Priced",
     "Registration",
     "ReplayTools",
@@ -57,7 +69,10 @@ __all__ = [
     "of_skill",
     "of_tool",
     "openapi",
+    "preview",
+    "reference",
     "save_registrations",
     "tool",
     "value_of",
+    "wire_size",
 ]

@@ -75,6 +75,7 @@ class SearchWriter:
     """
 
     name = "search"
+    uses = frozenset({Kind.TOOL, Kind.SKILL})
 
     def __init__(
         self,

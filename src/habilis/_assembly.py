@@ -7,8 +7,10 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+from habilis._knowledge import learn_from
 from habilis._minds import Minds
 from habilis._settings import AgentSettings
 from habilis.agent.calls import needed
@@ -28,6 +30,7 @@ from habilis.core import (
     GoalSyntaxError,
     InputError,
     Json,
+    Kind,
     Ledger,
     NotFoundError,
     RunLimits,
@@ -43,7 +46,7 @@ from habilis.core import (
 from habilis.memory.home import Home
 from habilis.memory.journal import RunRecord
 from habilis.memory.library import SkillLibrary
-from habilis.tools import ToolRegistry
+from habilis.tools import Added, KnowledgeBase, ToolRegistry
 from habilis.worlds.runner import ConfinedRunner
 
 _PATIENCE = 2.0  # seconds for a program that nobody waits for any more
@@ -294,6 +297,14 @@ class Assembly:
             raise NotFoundError.of("question", kind, ("needs", "yields"))
         mind = self.minds.adopted()
         return Answer(about, mind.complete([prompt])[0] if mind is not None else None, known)
+
+    def know(self, path: Path | str, cost: Cost | None = None) -> Added:
+        """Take documents into the home, and offer them from now on."""
+        base = KnowledgeBase(self.home.journal)
+        told = learn_from(base, path, cost)
+        if Kind.DOCUMENT in self.helping.uses:
+            self.helping.stock(base.augmentations())
+        return told
 
     def call(self, skill: Skill, args: Mapping[str, Json]) -> Json:
         """Run a skill in the world as it stands, within the run in hand, or one of its own."""

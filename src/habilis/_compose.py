@@ -11,6 +11,7 @@ from typing import Any
 from habilis._approval import approving
 from habilis._assembly import Assembly
 from habilis._embedders import home_embedder, keep_vectors
+from habilis._knowledge import learn_from
 from habilis._minds import Minds
 from habilis._overruns import OverrunNotes
 from habilis._prices import UserPrices, check_prices, price_list
@@ -27,17 +28,19 @@ from habilis.core import (
     Cloneable,
     EventStream,
     InputError,
+    Kind,
     Ledger,
     NotFoundError,
     RunLimits,
     World,
     Writer,
+    used_by,
 )
 from habilis.memory.contracts import ContractBook
 from habilis.memory.home import Home, default_home
 from habilis.memory.index import open_index
 from habilis.memory.library import SkillLibrary
-from habilis.tools import Catalogue, ToolRegistry, load_registrations
+from habilis.tools import Catalogue, KnowledgeBase, ToolRegistry, load_registrations
 from habilis.worlds.runner import ConfinedRunner
 from habilis.worlds.verify import GoalJudge, WorldVerifier
 
@@ -51,6 +54,7 @@ def compose(
     base_url: str | None,
     prices: UserPrices,
     tools: list[Any],
+    know: list[Any],
     limit: Budget,
     approve: Approve | None,
     fresh: Callable[[], World] | None,
@@ -129,17 +133,28 @@ def compose(
                     registry.add(one)
         registry.add_entry_points()
         stop = threading.Event()
+        minds = Minds(opened, events, world.spec)
+        writing = _writer(writer, book, runner, chat, minds)
+        uses = used_by(writing)
         helping = Helping(
             registry,
-            Catalogue(library.index, embedder),
+            # What this writer cannot use is not offered to it; the vectors of it are left as they are.
+            Catalogue(library.index, embedder, shared={Kind.SKILL, *(set(Kind) - uses)}),
             journal,
             events,
             lambda: holder[0].run_id,
             approve,
             fingerprint=world.spec.fingerprint,
+            uses=uses,
         )
         helping.know(library.active().values())
-        minds = Minds(opened, events, world.spec)
+        base = KnowledgeBase(journal)
+        for path in know:
+            learn_from(base, path)
+        if Kind.DOCUMENT in uses:
+            helping.stock(base.augmentations())
+        if Kind.DEMONSTRATION in uses:
+            helping.remember(journal.episodes(status="solved", with_trajectories=False))
         parts = Parts(
             world=world,
             book=book,
@@ -147,7 +162,7 @@ def compose(
             journal=journal,
             runner=runner,
             judge=judge,
-            writer=_writer(writer, book, runner, chat, minds),
+            writer=writing,
             curriculum=Curriculum(
                 world.spec, book, CurriculumSettings(strategy=settings.curriculum), seed=settings.seed
             ),

@@ -1,4 +1,4 @@
-"""``habilis skills export``, ``import`` and ``documents``, as users have them."""
+"""``habilis skills export`` and ``import``, as users have them."""
 
 from __future__ import annotations
 
@@ -68,11 +68,13 @@ def test_documents_are_kept_listed_and_found(cli: Any, tmp_path: Path) -> None:
     told = cli("skills", "import", tmp_path / "skills.json", "--home", home).out
     assert "mineWoodLog: kept as a document (voyager)" in told
     assert "its JavaScript does not run here" in told
-    assert [d["id"] for d in cli("skills", "documents", "--home", home, "--json").json] == ["pdf-forms", "mineWoodLog"]
-    (found,) = cli("skills", "documents", "wood", "--home", home, "--json").json
-    assert found["code"] == VOYAGER["mineWoodLog"]["code"]
-    assert "Fill in PDF forms." in cli("skills", "documents", "--home", home).out
-    assert "no document has these words" in cli("skills", "documents", "zebra", "--home", home).out
+    ids = [d["id"] for d in cli("know", "list", "--home", home, "--json").json]
+    assert ids == ["agent_skill/pdf-forms", "voyager/mineWoodLog"]
+    (found,) = cli("know", "search", "wood", "--home", home, "--json").json
+    assert VOYAGER["mineWoodLog"]["code"] in found["text"]
+    assert "Fill in PDF forms." in cli("know", "show", "pdf-forms", "--home", home).out
+    assert cli("know", "remove", "pdf-forms", "--home", home).out == "removed agent_skill/pdf-forms\n"
+    assert len(cli("know", "list", "--home", home, "--json").json) == 1
 
 
 def test_what_is_refused_is_told_and_the_rest_kept(cli: Any, learned: Path, tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ class ToolRegistry:
                 raise NotFoundError.of("tool", name, self._tools)
             known = self._tools[name]
             if known.source is not None:
-                self._tools[name] = known = known.source.latest(known)
+                self._tools[name] = self._paying[name].tool = known = known.source.latest(known)
             return known
 
     def names(self) -> tuple[str, ...]:

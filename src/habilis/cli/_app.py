@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from habilis.cli import _exchange, _index, _memory, _models, _tools, _upkeep
+from habilis.cli import _exchange, _index, _knowledge, _memory, _models, _pick, _tools, _upkeep
 from habilis.cli._home import HomeOption, IndexOption
 
 app = typer.Typer(
@@ -20,8 +20,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _SKILLS = (_memory.skills, _upkeep.skills, _exchange.skills)  # one group of commands, written in three files
+_TOOLS = (_tools.tools, _pick.tools)
 app.add_typer(_SKILLS[0], name="skills")
-app.add_typer(_tools.tools, name="tools")
+app.add_typer(_TOOLS[0], name="tools")
+app.add_typer(_knowledge.know, name="know")
 app.add_typer(_models.models, name="models")
 app.add_typer(_index.index, name="index")
 

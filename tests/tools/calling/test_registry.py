@@ -28,7 +28,16 @@ from habilis.core import (
     NotFoundError,
     ToolError,
 )
-from habilis.tools import Priced, ToolRegistry, load_registrations, save_registrations, tool
+from habilis.tools import (
+    MAX_RESULT_BYTES,
+    Priced,
+    ToolRegistry,
+    load_registrations,
+    save_registrations,
+    tool,
+    wire_size,
+)
+from habilis.tools._json import capped
 
 
 @tool
@@ -264,7 +273,7 @@ def endless() -> list[Any]:
         (lambda: float("nan"), "nan"),
         (lambda: {"a": [1, float("inf")]}, r"result\['a'\]\[1\] is inf"),
         (endless, "nested deeper"),
-        (lambda: list(range(20_000)), "limit is 64000"),
+        (lambda: [0] * 4_000_001, "limit is 8000000"),
         (object, "a object"),
         (lambda: {(1, 2): 3}, r"the key \(1, 2\)"),
         (lambda: 1 << 5000, "5001 bits"),
@@ -283,9 +292,21 @@ def test_results_that_are_no_json_are_feedback(body: Callable[[], Any], told: st
 
 
 def test_a_long_text_is_cut_and_says_so() -> None:
-    text = make(lambda: "é" * 100_000).call_sync("t", {}, Ledger()).unwrap()
-    assert text.endswith("100000 characters, the limit is 64000 bytes]")
-    assert 63_000 < len(text.encode()) <= 64_000
+    whole = "é" * 1_300_000  # six bytes each, as the runner sends them
+    assert make(lambda: whole).call_sync("t", {}, Ledger()).unwrap() == whole
+    text = make(lambda: whole + whole).call_sync("t", {}, Ledger()).unwrap()
+    assert text.endswith("2600000 characters, the limit is 8000000 bytes]")
+    assert 7_999_990 < wire_size(text) <= MAX_RESULT_BYTES
+
+
+@given(st.text(), st.integers(100, 200))
+def test_what_is_cut_fits_and_what_fits_is_not_cut(text: str, limit: int) -> None:
+    text = text.encode("utf-8", "replace").decode()
+    kept = capped(text, limit)
+    assert wire_size(kept) <= limit
+    assert (kept == text) == (wire_size(text) <= limit)
+    if kept != text:
+        assert text.startswith(kept.rpartition("… [cut")[0])
 
 
 # -- failures --------------------------------------------------------------------------------------------------------

@@ -148,7 +148,7 @@ def test_answers_become_json(registry: ToolRegistry, command: list[str]) -> None
         {"type": "image", "mime_type": "image/png", "bytes": 3, "note": "not passed on"},
         "a cat",
     ]
-    assert "the limit is 64000 bytes" in str(call(registry, "say", text="x" * 200_000))
+    assert call(registry, "say", text="x" * 200_000) == "x" * 200_000
     assert error(registry, "fail") == "fail failed: no such city"
 
 
@@ -367,3 +367,66 @@ def test_a_host_that_ends_or_is_killed_leaves_no_server(command: list[str], way:
     else:
         os.kill(child, signal.SIGKILL)  # what a server starts is its own business when nobody is left to see to it
     host.stdout.close()
+
+
+# -- in a program, and in an agent ------------------------------------------------------------------------------------
+
+
+def wait() -> None:
+    """Do nothing."""
+
+
+def test_a_program_calls_a_server_through_the_host_and_its_tape_answers_for_it(command: list[str]) -> None:
+    from habilis.core import Program, ToolCall
+    from habilis.tools import HostTools, ReplayTools
+    from habilis.worlds.functions import from_functions
+    from habilis.worlds.runner import ConfinedRunner
+
+    source = (
+        "def go():\n"
+        "    try:\n        tools.die()\n    except ToolFailed as error:\n        print(error)\n"
+        "    return tools.add(2, b=tools.add(a=1))\n"
+    )
+    world = from_functions([wait], observe=dict, name="idle")
+    ledger, tape = Ledger(), list[ToolCall]()
+    runner = ConfinedRunner()
+    try:
+        with ToolRegistry([mcp_server(command)], allow_side_effects=True) as registry:
+            ran = runner.run(Program("go", source), world, tools=HostTools(registry, ledger, tape_out=tape))
+            assert (ran.error, ran.returned) == (None, 4)
+            assert [(c.tool, c.value) for c in tape] == [("die", None), ("add", 2), ("add", 4)]
+            assert ledger.spent.calls == 3  # the call that the server died in is charged
+            registry.close()  # the server is gone, and nothing is lost
+            replay = ReplayTools(tape, HostTools(registry, Ledger()))
+            assert runner.run(Program("go", source), world, tools=replay).returned == 4
+            assert registry.stats("add").calls == 2
+    finally:
+        runner.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_an_agent_that_closes_ends_its_servers(command: list[str], tmp_path: Path) -> None:
+    from habilis import Agent
+    from habilis.worlds.functions import from_functions
+
+    def pids() -> set[int]:
+        found = set()
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                try:
+                    words = (entry / "cmdline").read_bytes().split(b"\0")
+                except OSError:
+                    continue
+                if str(tmp_path).encode() in words and str(os.getpid()).encode() not in words:
+                    found.add(int(entry.name))
+        return found
+
+    world = from_functions([wait], observe=dict, name="idle")
+    with Agent(world, home=tmp_path / "home", tools=[mcp_server(command)]):
+        opened = pids()
+        assert len(opened) == 1
+    assert all(is_gone(pid) for pid in opened)
+    (tmp_path / "second").mkdir()
+    with pytest.raises(InputError, match="cannot be reached"):  # what was opened for an agent that failed is closed too
+        Agent(world, home=tmp_path / "second", tools=[mcp_server(command), mcp_server("nosuchcommand")])
+    assert all(is_gone(pid) for pid in pids())
