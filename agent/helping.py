@@ -63,8 +63,12 @@ class Helping:
         self.uses = frozenset(uses)
         self._room = ReadingRoom(catalogue, journal, events, run_id, fingerprint=fingerprint, uses=self.uses)
         self._journal, self._events, self._run_id, self._approve = journal, events, run_id, approve
-        self.catalogue.put(*(of_tool(t) for t in registry))
+        self.catalogue.put(*map(self._offer, registry))
         self.catalogue.load_credits(self._credits())
+
+    def _offer(self, tool: Tool) -> Augmentation:
+        """A tool at the price that is known of it, which may be above the one that it declares."""
+        return replace(of_tool(tool), cost=self.registry.stats(tool.name).most)
 
     def know(self, skills: Iterable[Skill]) -> None:
         """Offer these skills from now on, and no others."""
@@ -180,8 +184,8 @@ class Helping:
 
     def _called(self, call: ToolCall, result: ToolResult) -> None:
         tool = self.registry.get(call.tool) if call.tool in self.registry else None
-        if tool is not None:  # its price may have been learned from an overrun
-            self.catalogue.put(replace(of_tool(tool), cost=self.registry.stats(tool.name).most))
+        if tool is not None:  # its price may have been learned now
+            self.catalogue.put(self._offer(tool))
         self._events.emit(
             "tool_called",
             None,

@@ -195,13 +195,11 @@ class Ledger:
         self._reserved = list(_NOTHING)
         self._path: tuple[Ledger, ...] = (self, *(parent._path if parent is not None else ()))
         self._lock: threading.RLock = parent._lock if parent is not None else threading.RLock()
-        self._keeper, self._kept = (keeper, self) if keeper is not None or parent is None else parent._kept_by
+        if parent is None or keeper is not None:
+            self._keeper, self._kept = keeper, self
+        else:  # who is told, and the ledger whose sum is written down
+            self._keeper, self._kept = parent._keeper, parent._kept
         self.top_up(limit if limit is not None else Budget.unlimited())
-
-    @property
-    def _kept_by(self) -> tuple[Keeper | None, Ledger]:
-        """Who is told, and the ledger whose sum is written down."""
-        return self._keeper, self._kept
 
     @property
     def limit(self) -> Budget:

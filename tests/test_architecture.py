@@ -34,6 +34,7 @@ HEAVY = (
     "httpx",
     "jsonschema",
     "mcp",
+    "opentelemetry",
 )
 ROOF = "the roof"
 MAY_IMPORT = {

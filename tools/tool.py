@@ -222,6 +222,6 @@ def at_least_one_call(cost: Cost) -> Cost:
 
 
 def _reports(function: Callable[..., Any]) -> bool | None:
-    """Whether a function returns `Priced`, by its return type; None where that is missing or says anything."""
-    returned = typing.get_type_hints(function).get("return", Any)
+    """Whether a function returns `Priced`, by its return type; None where that says anything."""
+    returned = typing.get_type_hints(function)["return"]
     return None if returned in (Any, object) else Priced in (returned, *typing.get_args(returned))

@@ -74,8 +74,9 @@ def system() -> str:
     return _LANGUAGE
 
 
-def task_text(task: Task, context: Context, readings: Sequence[Reading] = ()) -> str:
-    """The first message: everything that is known about the world and the task; ``readings``: what there is to read."""
+def task_text(task: Task, context: Context, readings: Sequence[Reading] = (), *, most_tools: int = _TOOLS) -> str:
+    """The first message: everything that is known about the world and the task. ``readings``: what there is to read;
+    ``most_tools``: how many are described."""
     spec = context.spec
     parts = [
         f"# World: {spec.name}\n{spec.doc}",
@@ -88,7 +89,7 @@ def task_text(task: Task, context: Context, readings: Sequence[Reading] = ()) ->
     skills = _skills(context)
     if skills:
         parts.append("# Skills\n" + "\n".join(skills))
-    tools = _tools(context)
+    tools = _tools(context, most_tools)
     if tools:
         parts.append("# Tools\n" + "\n".join(tools))
     parts += _readings(readings)
@@ -237,13 +238,13 @@ def _skills(context: Context) -> list[str]:
     return rows
 
 
-def _tools(context: Context) -> list[str]:
+def _tools(context: Context, most: int) -> list[str]:
     """The tools that may be called, and how; and how many more there are."""
     if context.tools is None:
         return []
     known = {a.name: a for a in context.picked if a.kind is Kind.TOOL}
     names = context.tools.names()
-    shown = sorted(names, key=lambda name: (name not in known, name))[:_TOOLS]
+    shown = sorted(names, key=lambda name: (name not in known, name))[:most]
     rows = []
     for name in sorted(shown):
         about = known.get(name)

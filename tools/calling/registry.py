@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -24,9 +25,11 @@ from habilis.core import (
     Overrun,
     Overruns,
     Reservation,
+    Span,
     Standings,
     ToolError,
     check_policy,
+    span,
 )
 from habilis.tools._json import as_given
 from habilis.tools.calling._approval import ask
@@ -35,7 +38,7 @@ from habilis.tools.calling.paying import Paying
 from habilis.tools.calling.results import ToolResult, ToolStats
 from habilis.tools.sources.options import SourceOptions
 from habilis.tools.sources.text import as_tool, tools_of
-from habilis.tools.tool import Tool, ToolSource
+from habilis.tools.tool import Tool, ToolSource, at_least_one_call
 
 ENTRY_POINTS = "habilis.tools"
 
@@ -266,11 +269,13 @@ class ToolRegistry:
         Raises `NotFoundError` and `BudgetExceeded`.
         """
         paying = self._pays(name)
-        try:
-            async with paying.turn():
-                return await self._made(self._start(paying, args, ledger, approve, on_begin))
-        except RecursionError as error:
-            return ToolResult(name, as_given(args), error=f"{name}: {error}")
+        with _span(name) as here:
+            try:
+                async with paying.turn():
+                    result = await self._made(self._start(paying, args, ledger, approve, on_begin))
+            except RecursionError as error:
+                result = ToolResult(name, as_given(args), error=f"{name}: {error}")
+            return _told(here, result)
 
     async def _made(self, pending: _Pending | ToolResult) -> ToolResult:
         if isinstance(pending, ToolResult):
@@ -298,11 +303,13 @@ class ToolRegistry:
     ) -> ToolResult:
         """`call` for threads that run no event loop."""
         paying = self._pays(name)
-        try:
-            with paying.turn():
-                return self._made_sync(self._start(paying, args, ledger, approve, on_begin))
-        except RecursionError as error:
-            return ToolResult(name, as_given(args), error=f"{name}: {error}")
+        with _span(name) as here:
+            try:
+                with paying.turn():
+                    result = self._made_sync(self._start(paying, args, ledger, approve, on_begin))
+            except RecursionError as error:
+                result = ToolResult(name, as_given(args), error=f"{name}: {error}")
+            return _told(here, result)
 
     def _made_sync(self, pending: _Pending | ToolResult) -> ToolResult:
         if isinstance(pending, ToolResult):
@@ -387,7 +394,7 @@ class ToolRegistry:
             if wrong is not None:
                 value, error = None, wrong
         except BaseException:  # what was learned could not be kept
-            cost = pending.most if reported is None else reported
+            cost = pending.most if reported is None else at_least_one_call(reported)
             raise
         finally:
             pending.held.commit(cost)
@@ -401,8 +408,10 @@ class ToolRegistry:
 
     def _pays(self, name: str) -> Paying:
         with self._lock:
-            self.get(name)
-            return self._paying[name]
+            found = self.get(name)
+            paying = self._paying[name]
+            paying.tool = found  # its source may have changed what it takes
+            return paying
 
     def _count(self, found: Tool) -> None:
         with self._lock:
@@ -429,6 +438,18 @@ def _close(sources: Iterable[ToolSource | None]) -> None:
         thread.start()
     for thread in closing:
         thread.join()
+
+
+def _span(name: str) -> AbstractContextManager[Span]:
+    told = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name, "gen_ai.tool.type": "function"}
+    return span(f"execute_tool {name}", told)
+
+
+def _told(here: Span, result: ToolResult) -> ToolResult:
+    here.cost(result.cost)
+    if result.error is not None:
+        here.failed("ToolError")
+    return result
 
 
 def _owner(one: Tool) -> str:

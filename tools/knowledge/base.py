@@ -48,7 +48,7 @@ class Document:
 
     @property
     def tokens(self) -> int:
-        """The most tokens that showing all of it takes."""
+        """The most tokens that its text takes; a passage is shown with its title besides."""
         return sum(most_tokens(p.text) for p in self.passages)
 
     def augmentations(self) -> Iterator[Augmentation]:

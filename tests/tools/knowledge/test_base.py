@@ -79,7 +79,7 @@ def test_a_price_stays_until_another_is_given(base: KnowledgeBase, shelf: Path) 
     write(shelf, bread="Mix well.")
     assert len(base.add(shelf).replaced) == 1
     (one,) = base.augmentations()
-    assert one.cost == Cost(usd=0.5, tokens=3)
+    assert one.cost == Cost(usd=0.5, tokens=6)  # its title is shown too
     assert len(base.add(shelf, cost=Cost()).replaced) == 1
     assert base.documents()[0].price == Cost()
 
@@ -106,7 +106,7 @@ def test_each_passage_is_an_augmentation(base: KnowledgeBase, shelf: Path) -> No
     assert one.name == f"{base.get(str(shelf / 'bread.md')).id}#2"
     assert one.meta["title"] == "bread.md > Bread > Oven"
     assert one.meta["source"] == str(shelf / "bread.md")
-    assert one.cost == Cost(tokens=10)
+    assert one.cost == Cost(tokens=18)  # 23 bytes of title, 29 of text
 
 
 def test_what_imports_brought_is_here_too(base: KnowledgeBase, journal: Journal, tmp_path: Path) -> None:
