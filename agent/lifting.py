@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from habilis.agent._names import identifier, marked, skill_name
 from habilis.agent.regression import Known, Regression, Way, direction
+from habilis.agent.tool_actions import PREFIX
 from habilis.core import Action, Atom, Condition, Contract, Draft, Fact, Goal, Parameter, Program, Skill
 
 _INDENT = "    "
@@ -219,7 +220,13 @@ class _Text:
             lines.append(f"{_INDENT * 2}times = {missing if gain == 1 else f'-(({_query(fact)} - n) // {gain})'}")
             times = "times"
         lines += self.guards(way.needs, 2, times)
-        lines.append(f"{_INDENT * 2}{_call(contract.action)}")
+        if not contract.action.name.startswith(PREFIX):
+            return [*lines, f"{_INDENT * 2}{_call(contract.action)}"]
+        # A call may cost money, and a tool may say that it did what it did not: once in vain is enough.
+        query = _query(fact)
+        worse = f"{query} {'<=' if up else '>='} before" if counted else f"{query} == before"
+        lines += [f"{_INDENT * 2}before = {query}", f"{_INDENT * 2}{_call(contract.action)}"]
+        lines += [f"{_INDENT * 2}if {worse}:", f"{_INDENT * 3}raise RuntimeError({_vain(contract.action, fact)!r})"]
         return lines
 
     def _seek(self, way: Way, atom: Atom) -> list[str]:
@@ -285,8 +292,13 @@ def _query(fact: Fact) -> str:
     return f"world.{fact.predicate}({', '.join(_term(a) for a in fact.args)})"
 
 
+def _vain(action: Action, fact: Fact) -> str:
+    return f"{action} did not change {fact}"
+
+
 def _call(action: Action) -> str:
-    return f"world.{action.name}({', '.join(_term(a) for a in action.args)})"
+    where = "" if action.name.startswith(PREFIX) else "world."
+    return f"{where}{action.name}({', '.join(_term(a) for a in action.args)})"
 
 
 def _term(term: str | int) -> str:

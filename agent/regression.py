@@ -16,6 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from habilis.agent.tool_actions import ToolActions
 from habilis.core import (
     Action,
     Atom,
@@ -115,7 +116,8 @@ class _TooWide(Exception):
 
 @dataclass
 class Regression:
-    """One search. ``nodes`` counts what it expanded; ``charge`` is told of each and may raise `BudgetExceeded`."""
+    """One search. ``nodes`` counts what it expanded; ``charge`` is told of each and may raise `BudgetExceeded`.
+    ``tools``: contracts of tools, which cost what is not counted in steps; called where nothing else leads on."""
 
     book: ContractBook
     spec: WorldSpec
@@ -124,6 +126,7 @@ class Regression:
     charge: Callable[[int], None] | None = None
     max_nodes: int = 30_000
     facts: Facts = field(default_factory=dict)
+    tools: ToolActions | None = None
     nodes: int = 0
     _found: dict[Node, _Found] = field(default_factory=dict)
     _done: set[Node] = field(default_factory=set)
@@ -298,6 +301,8 @@ class Regression:
     def _contracts(self, wanted: Wanted) -> list[Contract]:
         """What brings a fact about; of equal cost is preferred what the world names first."""
         known = self._producers(wanted) or self.book.instances(*wanted, self.facts)
+        if not known and self.tools is not None:
+            known = self.tools.instances(*wanted, self.facts)
         return sorted(known, key=lambda c: self._rank.get(c.action.name, len(self._rank)))
 
     def _producers(self, wanted: Wanted) -> list[Contract]:

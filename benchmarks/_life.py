@@ -245,14 +245,14 @@ def told(world: CraftWorld) -> ContractBook:
     """A book that knows every way to get every item, from the world's recipe book, and what placing a station does."""
     book = ContractBook(world.spec)
     for station in STATIONS:
-        book.declare([_placing(world, station)], source="told")
+        book.declare([placing(world, station)], source="told")
     (recipe_book,) = (t.function for t in world.tools() if t.name == "recipe_book")
     for item in sorted(rules().items):
         book.declare((load(Contract, c) for c in recipe_book(item)), source="told")
     return book
 
 
-def _placing(world: CraftWorld, station: str) -> Contract:
+def placing(world: CraftWorld, station: str) -> Contract:
     needs = Condition(Atom(Fact("count", (station,)), ">=", 1), consumed=1, known=True)
     does = Effect(Fact("near", (station,)), value=True)
     return Contract(Action("place", (station,)), world.spec.fingerprint, (needs,), (does,), source="told")

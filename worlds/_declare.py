@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,46 +12,29 @@ from typing import Any, Literal
 from habilis.core import (
     Action,
     Atom,
-    Condition,
     Contract,
+    Declaration,
     DefinitionError,
-    Effect,
     Fact,
-    Goal,
-    GoalSyntaxError,
     InputError,
     Parameter,
     Primitive,
     Term,
     Value,
+    declared_atoms,
 )
 
 _TYPES: dict[Any, str] = {str: "str", int: "int", float: "float", bool: "bool"}
 _READERS: dict[str, Callable[[Any], Any]] = {"str": str, "int": int, "float": float}
 RESERVED = ("facts", "observe", "steps", "tags")  # what every program has on ``world`` beside predicates and actions
 _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
-# a quoted text, $0, or {name}
-_TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|\$\d+|\{\w+\}")
-_INSIDE = re.compile(r"\$\d+|\{\w+\}")
 
 
 @dataclass(frozen=True)
-class Declared:
-    """The contract that `habilis.worlds.action` declares, as text with ``{parameter}`` or ``$0``."""
+class Declared(Declaration):
+    """The contract that `habilis.worlds.action` declares."""
 
-    requires: str = ""
-    consumes: str = ""
-    adds: str = ""
-    deletes: str = ""
     side_effects: bool = False
-
-    @property
-    def texts(self) -> tuple[str, str, str, str]:
-        return self.requires, self.consumes, self.adds, self.deletes
-
-    @property
-    def tells(self) -> bool:
-        return any(self.texts)
 
     def check(self, signature: Signature) -> None:
         self.examples(signature)
@@ -60,20 +42,14 @@ class Declared:
     def examples(self, signature: Signature) -> tuple[Atom, ...]:
         """All atoms with the parameters' names in place of values; raises `DefinitionError`."""
         values = tuple(0 if p.type == "int" else p.name for p in signature.primitive.parameters)
-        return tuple(atom for text in self.texts for atom in _atoms(text, signature, values))
+        return tuple(atom for text in self.texts for atom in signature.atoms(text, values))
 
     def needs(self, signature: Signature, args: Sequence[Term]) -> tuple[Atom, ...]:
         values = signature.filled(args)
-        return _atoms(self.requires, signature, values) + _atoms(self.consumes, signature, values)
+        return signature.atoms(self.requires, values) + signature.atoms(self.consumes, values)
 
     def contract(self, signature: Signature, action: Action, fingerprint: str) -> Contract:
-        values = signature.filled(action.args)
-        conditions = [Condition(a, known=True) for a in _atoms(self.requires, signature, values)]
-        for atom in _atoms(self.consumes, signature, values):
-            conditions.append(Condition(atom, consumed=float(atom.value) if atom.is_numeric else 0.0, known=True))
-        effects = [_effect(a, 1) for a in _atoms(self.adds, signature, values)]
-        effects += [_effect(a, -1) for a in _atoms(self.deletes, signature, values)]
-        return Contract(action, fingerprint, tuple(conditions), tuple(effects), source="declared")
+        return self.contract_of(signature.name, signature.names, action, fingerprint, signature.filled(action.args))
 
 
 @dataclass(frozen=True)
@@ -85,6 +61,14 @@ class Signature:
     primitive: Primitive
     choices: Mapping[str, tuple[Term, ...]] = field(default_factory=dict)
     declared: Declared = field(default_factory=Declared)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(p.name for p in self.primitive.parameters)
+
+    def atoms(self, template: str, values: Sequence[Any]) -> tuple[Atom, ...]:
+        """The atoms of a declared text with these values for the parameters."""
+        return declared_atoms(template, self.name, self.names, values)
 
     def filled(self, args: Sequence[Term]) -> tuple[Any, ...]:
         """The arguments, with defaults for those left out."""
@@ -130,11 +114,11 @@ class Signature:
 
     def _offered_by_requires(self, facts: Mapping[Fact, Value]) -> dict[str, set[Term]]:
         """By parameter: the arguments that stand in its place in facts of the predicates that ``requires`` names."""
-        names = tuple(p.name for p in self.primitive.parameters)
+        names = self.names
         marks = tuple(f"\ue000{name}" for name in names)  # a private character: no real argument looks like this
         offered: dict[str, set[Term]] = {}
         for text in (self.declared.requires, self.declared.consumes):
-            for atom in _atoms(text, self, marks):
+            for atom in self.atoms(text, marks):
                 for place, argument in enumerate(atom.fact.args):
                     if argument in marks and (atom.value is not False):
                         found = {
@@ -236,40 +220,3 @@ def _read(argument: Any, parameter: Parameter, function: str) -> Any:
         return _READERS.get(parameter.type, lambda value: value)(argument)
     except (TypeError, ValueError):
         raise InputError(f"{function}: {parameter.name} is a {parameter.type}, not {argument!r}") from None
-
-
-def _atoms(template: str, signature: Signature, values: Sequence[Any]) -> tuple[Atom, ...]:
-    if not template:
-        return ()
-    names = [p.name for p in signature.primitive.parameters]
-
-    def value_of(mark: str) -> Any:
-        index = int(mark[1:]) if mark[0] == "$" else names.index(mark[1:-1]) if mark[1:-1] in names else -1
-        if not 0 <= index < len(values):
-            known = ", ".join(f"{{{n}}}" for n in names) or "none"
-            raise DefinitionError(f"{signature.name}: {template!r} names {mark}, but the parameters are {known}")
-        return values[index]
-
-    def put(match: re.Match[str]) -> str:
-        token = match[0]
-        if token[0] in "\"'":
-            inner = _INSIDE.sub(lambda m: str(value_of(m[0])), token[1:-1])
-            return _quoted(inner)
-        value = value_of(token)
-        return repr(value) if isinstance(value, (int, float)) else _quoted(str(value))
-
-    text = _TOKEN.sub(put, template)
-    try:
-        return Goal.parse(text).atoms
-    except GoalSyntaxError as error:
-        raise DefinitionError(f"{signature.name}: the declared {template!r} is no goal text: {error}") from error
-
-
-def _quoted(text: str) -> str:
-    return str(Fact("x", (text,)))[2:-1]
-
-
-def _effect(atom: Atom, sign: int) -> Effect:
-    if atom.is_numeric:
-        return Effect(atom.fact, amount=sign * float(atom.value))
-    return Effect(atom.fact, value=(sign > 0) == bool(atom.value))

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from habilis.agent.chat_model import PricedChatModel, as_priced
 from habilis.agent.writers._prompt import feedback_text, system, task_text
 from habilis.agent.writers._reply import Problem, goal_template, read_program
-from habilis.core import ChatModel, Context, Cost, Draft, Feedback, InputError, Ledger, Task
+from habilis.core import ChatModel, Context, Cost, Draft, Feedback, InputError, Kind, Ledger, Task
 
 __all__ = ["ChatWriter"]
 
@@ -23,6 +23,8 @@ class ChatWriter:
     corrections rarely help and each costs the whole conversation again. ``name``: what its programs are signed with.
     """
 
+    uses = frozenset({Kind.TOOL, Kind.SKILL, Kind.DOCUMENT, Kind.DEMONSTRATION})
+
     def __init__(self, model: PricedChatModel | ChatModel, *, rounds: int = 4, name: str = "chat") -> None:
         if rounds < 1:
             raise InputError(f"rounds={rounds}: a chat writer needs at least 1")
@@ -31,7 +33,7 @@ class ChatWriter:
     def most(self, task: Task, context: Context) -> Cost:
         """About the most that a task may cost: every round with a reply as long as it may be, and feedback as long.
 
-        For choosing among writers; what is spent is reserved request by request.
+        For choosing among writers; what is spent is reserved request by request. Documents that are bought come on top.
         """
         first = self.model.most([("system", system()), ("user", task_text(task, context))])
         longer = 2 * self.model.max_output_tokens  # each round, for the next one to read
@@ -47,7 +49,7 @@ class ChatWriter:
 
         Raises `BudgetExceeded` before a request that ``ledger`` cannot afford, `ModelError` when the model fails.
         """
-        messages = [("system", system()), ("user", task_text(task, context))]
+        messages = [("system", system()), ("user", task_text(task, context, context.read()))]
         for _ in range(self.rounds):
             reply = await self.model.ask(messages, ledger)
             found = read_program(reply, writer=self.name, skills=context.skills)

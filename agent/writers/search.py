@@ -18,9 +18,11 @@ from habilis.agent.lifting import lift, lift_action
 from habilis.agent.meter import SearchMeter
 from habilis.agent.regression import Regression, direction, skills_by_fact
 from habilis.agent.threads import in_thread
+from habilis.agent.tool_actions import ToolActions
 from habilis.core import (
     Action,
     Affording,
+    BudgetExceeded,
     Context,
     Contract,
     Cost,
@@ -42,6 +44,7 @@ from habilis.core import (
 from habilis.memory.contracts import ContractBook
 
 _SEARCH = "the writer search"
+_BLOCKERS = 4  # facts in the way that are asked about before the next plan
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class SearchSettings:
     ``rehearsal_steps``: simulator steps one rehearsal may take (an episode's usual length, times three).
     ``repeats``: how often a draft that failed by chance, teaching nothing, is tried again.
     ``tries``: how often an action of unknown effect is tried in a world without a simulator, while others are learned.
+    ``questions``: things that tools which tell contracts are asked about in a task.
     ``discoveries``: how many unknown actions are tried on the simulator when no plan is found.
     """
 
@@ -58,6 +62,7 @@ class SearchSettings:
     repeats: int = 2
     discoveries: int = 24
     tries: int = 3
+    questions: int = 24
     rehearse: bool = True
     blind_steps: int = 20_000
 
@@ -70,6 +75,7 @@ class SearchWriter:
     """
 
     name = "search"
+    uses = frozenset({Kind.TOOL, Kind.SKILL})
 
     def __init__(
         self,
@@ -85,22 +91,25 @@ class SearchWriter:
         self.why = ""
         self._afforded: set[Action] = set()
         self._avoided: set[str] = set()
+        self._tools: ToolActions | None = None
+        self._lost: dict[str, None] = {}  # what was looked for in rehearsals and not found
 
     async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
         """Yield programs until the task is solved and its skill verified, or no idea is left."""
         rehearse = self._settings.rehearse and context.simulator is not None
-        repeats, discovered, bought, searched_at = 0, False, False, -1
+        repeats, discovered, searched_at = 0, False, -1
+        asked: set[str] = set()
         explored: Counter[Action] = Counter()
         self.why = ""
         self._afforded, self._avoided = set(context.affordances), set()
+        self._tools = ToolActions(context) if context.tools is not None else None
+        self._lost = {}
         for attempt in range(self._settings.rounds):
             version = self._book.version
             draft = await in_thread(_SEARCH, self._plan, task, context, ledger)
+            while draft is None and await in_thread(_SEARCH, self._buy, task, context, ledger, asked):
+                draft = await in_thread(_SEARCH, self._plan, task, context, ledger)
             if draft is None:
-                if not bought:
-                    bought = True  # once, whatever comes of it: each answer has its price
-                    if self._buy(task, context):
-                        continue
                 if context.simulator is None:
                     trial = self._explore(task, context, ledger, explored)
                     if trial is None:
@@ -125,12 +134,21 @@ class SearchWriter:
                     continue
                 repeats += 1
                 if repeats > self._settings.repeats:
-                    return
+                    # Rehearsed in vain: what was looked for and not found may be had in a way that is not known yet.
+                    if not await in_thread(_SEARCH, self._buy, task, context, ledger, asked):
+                        if task.origin == "curriculum" or discovered:
+                            return
+                        discovered = True
+                        if not await in_thread(_SEARCH, self._discover, task, context, ledger, explored):
+                            return
+                    repeats = 0
                 continue
             feedback = yield draft
             self._blame(feedback.trajectory, context)
             if feedback.verifying:
                 rehearse = False
+            if self._tools is not None and self._tools.hear(feedback.trajectory):
+                continue
             if self._book.version == version:
                 repeats += 1
                 if repeats > self._settings.repeats:
@@ -164,6 +182,7 @@ class SearchWriter:
             sorted(self._afforded, key=str),
             meter,
             facts=context.snapshot.facts,
+            tools=None if imagined else self._tools,
         )
 
     def _rehearsed(self, draft: Draft, task: Task, context: Context, ledger: Ledger, attempt: int) -> bool:
@@ -172,6 +191,9 @@ class SearchWriter:
             return False
         error = trajectory.error
         self._blame(trajectory, context)
+        last = trajectory.steps[-1] if trajectory.steps else None
+        if last is not None and not last.outcome.ok and last.action.name in context.spec.seeking:
+            self._lost.update(dict.fromkeys(map(str, last.action.args)))
         if error is None and _achieved(task, draft, trajectory):
             return True
         self.why = (
@@ -274,21 +296,45 @@ class SearchWriter:
                 return draft
         return None
 
-    def _buy(self, task: Task, context: Context) -> bool:
-        """Ask the picked tools that tell contracts about what is wanted; whether anything was learned."""
+    def _buy(self, task: Task, context: Context, ledger: Ledger, asked: set[str]) -> bool:
+        """Ask the picked tools that tell contracts about the next thing that stands in the way and was not ``asked``
+        about, the cheapest first until one knows it; whether anything was learned. No money is no end: finding out
+        is left."""
         if context.tools is None:
             return False
+        at_hand = set(context.tools.names())
+        tellers = [a for a in context.picked if a.kind is Kind.TOOL and a.provides == "contracts" and a.name in at_hand]
+        tellers.sort(key=lambda a: (a.cost.usd, a.cost.tokens, a.cost.seconds, a.name))
         version = self._book.version
-        tellers = [a.name for a in context.picked if a.kind is Kind.TOOL and a.provides == "contracts"]
-        things = sorted({str(a.fact.args[0]) for a in task.goal.atoms if a.fact.args})
-        for name in tellers:
-            for thing in things:
+        for thing in self._missing(task, context, ledger) if tellers else ():
+            if thing in asked or len(asked) >= self._settings.questions:
+                continue
+            asked.add(thing)
+            for teller in tellers:
                 try:
-                    told = context.tools.call(name, (thing,), {})
+                    told = context.tools.call(teller.name, (thing,), {})
                     self._book.declare((load(Contract, c) for c in told), source="told")
+                except BudgetExceeded:
+                    continue
                 except (ToolError, ValueError, TypeError):
                     continue
-        return self._book.version != version
+                if self._book.version != version:
+                    return True
+        return False
+
+    def _missing(self, task: Task, context: Context, ledger: Ledger) -> list[str]:
+        """The things that the goal needs and nothing known brings about, and those looked for in vain; of a set its
+        members."""
+        facts: dict[Fact, None] = {}
+        with SearchMeter(ledger) as meter:
+            regression = self._regression(context, meter)
+            for atom in task.goal.atoms:
+                way = direction(atom)
+                if way is not None:
+                    facts.update(dict.fromkeys(regression.blockers(atom.fact, way, limit=_BLOCKERS)))
+        tags = dict(context.spec.tags) | dict(context.snapshot.tags)
+        names = [*(str(f.args[0]) for f in facts if f.args), *self._lost]
+        return list(dict.fromkeys(m for n in names for m in (sorted(tags.get(n, ())) if n.startswith("#") else (n,))))
 
     def _blind(self, task: Task, context: Context, ledger: Ledger) -> Draft | None:
         gives_reasons = "reasons" in context.spec.capabilities

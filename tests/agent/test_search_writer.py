@@ -18,6 +18,7 @@ from habilis.core import (
     Condition,
     Context,
     Contract,
+    Cost,
     Draft,
     Effect,
     Fact,
@@ -152,7 +153,7 @@ class Book:
 
     def call(self, name: str, args: tuple[Json, ...], kwargs: Any) -> Json:
         self.asked.append((name, args))
-        return self.answers.pop(0)
+        return self.answers.pop(0) if self.answers else []
 
 
 def recipe(made: str, used: str, n: int) -> Json:
@@ -169,12 +170,36 @@ def test_knowledge_is_bought_where_nothing_leads_to_the_goal(runner: ConfinedRun
     _, ok, book = solved(
         world, runner, 'count("stick") >= 1', picked=(teller,), tools=shop, settings=SearchSettings(discoveries=0)
     )
-    assert shop.asked[0] == ("recipe_book", ("stick",))
-    assert len(shop.asked) == 1
+    assert shop.asked == [("recipe_book", ("stick",)), ("recipe_book", ("plank",))]  # and what that needs, once each
     assert book.contract(Action("craft", ("stick",))).effect_on(Fact("count", ("stick",))) is not None
-    assert ok is False  # planks were not asked for, and nothing else may be found out
+    assert ok is False  # nobody knows about planks, and nothing else may be found out
     nonsense = Book({"no": "list of contracts"})
     assert solved(world, runner, 'count("gold") >= 1', picked=(teller,), tools=nonsense)[1] is False
+
+
+def test_the_cheapest_that_knows_is_asked_and_without_money_search_goes_on(runner: ConfinedRunner) -> None:
+    class Shop(Book):
+        def names(self) -> tuple[str, ...]:
+            return ("cheap", "dear", "recipe_book")
+
+        def call(self, name: str, args: tuple[Json, ...], kwargs: Any) -> Json:
+            self.asked.append((name, args))
+            if name == "cheap":
+                return []
+            if args == ("plank",):
+                raise BudgetExceeded("usd", 0.01, 0.01, 0, 0.01)
+            assert name == "recipe_book"
+            return [recipe("stick", "plank", 2)]
+
+    tellers = tuple(
+        Augmentation(Kind.TOOL, name, "tells recipes", cost=Cost(usd=usd), provides="contracts")
+        for name, usd in (("dear", 0.9), ("recipe_book", 0.01), ("cheap", 0.0))
+    )
+    shop = Shop()
+    _, ok, book = solved(craft_like(), runner, 'count("stick") >= 1', picked=tellers, tools=shop)
+    assert shop.asked[:2] == [("cheap", ("stick",)), ("recipe_book", ("stick",))]
+    assert book.contract(Action("craft", ("stick",))).effects
+    assert ok  # planks were found out about
 
 
 class Forecast:

@@ -87,15 +87,27 @@ def test_the_mirror_follows_changes_and_sums_tags(run: Run) -> None:
     assert t.returned == [0, True, True, False, 0, 5, [["birch"], 3], ["birch", "oak"]]
 
 
-def test_observe_looks_again(run: Run, world: Any) -> None:
+def test_what_a_tool_changes_is_seen_at_once(run: Run, world: Any) -> None:
     class Elsewhere(Tools):
         def call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
             world.counts["rain"] = 7
 
-    t = run(
-        "tools.plus()\na = world.count('rain')\nworld.observe()\nreturn [a, world.count('rain')]", tools=Elsewhere()
-    )
+    t = run("a = world.count('rain')\ntools.plus()\nreturn [a, world.count('rain')]", tools=Elsewhere())
     assert t.returned == [0, 7]
+
+
+def test_observe_looks_again(run: Run, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = world.observe
+
+    def raining() -> Any:
+        world.counts["rain"] = world.counts.get("rain", 0) + 1
+        return look()
+
+    monkeypatch.setattr(world, "observe", raining)
+    a, still, b = run(
+        "a = world.count('rain')\nstill = world.count('rain')\nworld.observe()\nreturn [a, still, world.count('rain')]"
+    ).returned
+    assert (still, b) == (a, a + 1)
 
 
 def test_a_failed_action_says_what_was_unmet(run: Run) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -209,10 +209,23 @@ class Catalogue:
             found, vector = self._found(task.text or str(task.goal), kinds, self.per_kind, own)
         relevance = np.array([score for _, score in found], dtype=np.float32)
         chances = self.model.chances(vector, [thing for thing, _ in found], relevance)
+        _refuse_no_chances(self.model, chances, [thing.id for thing, _ in found])
         return [
             Candidate(thing, score, round(float(chance), 6))
             for (thing, score), chance in zip(found, chances, strict=True)
         ]
+
+
+def _refuse_no_chances(model: SuccessModel, chances: NDArray[np.float32], ids: Sequence[str]) -> None:
+    """A model may be anybody's: what is no chance is refused here, where it can be named."""
+    import numpy as np
+
+    name = getattr(model, "name", type(model).__name__)
+    if np.shape(chances) != (len(ids),):
+        raise InputError(f"the success model {name!r} gave chances of shape {np.shape(chances)} for {len(ids)} things")
+    for one, chance in zip(ids, chances, strict=True):
+        if not 0 <= chance <= 1:  # NaN is neither
+            raise InputError(f"the success model {name!r} gave {one} the chance {chance:g}; a chance is from 0 to 1")
 
 
 def _index_id(thing: Augmentation) -> str:

@@ -166,8 +166,7 @@ class Session:
             elif kind == "tool":
                 self._tool(message)
             elif message == ["observe"]:
-                snapshot = observed(self._world)
-                self._reply([facts_of(snapshot), tags_of(self._world, snapshot)])
+                self._reply(self._shown())
             elif self._simulated and message == ["sync"]:
                 self._reply(self._state())
             elif self._simulated and kind == "trace":
@@ -176,6 +175,11 @@ class Session:
                 self._compare(message)
             else:
                 raise Malformed(f"unknown request {clean(str(kind))[:40]!r}")
+
+    def _shown(self) -> list[Any]:
+        """What the world shows now, as the program's mirror takes it."""
+        snapshot = observed(self._world)
+        return [facts_of(snapshot), tags_of(self._world, snapshot)]
 
     def _count(self) -> None:
         self._calls += 1
@@ -311,7 +315,7 @@ class Session:
             raise Stop("calls", f"the limit tool_calls={most} is reached; call fewer tools, or raise the limit")
         self._tool_calls += 1
         shown = {**{str(i): value for i, value in enumerate(args)}, **kwargs}
-        state = digest(self._world) if self._simulated else ""
+        before = digest(self._world) if self._simulated else self._shown()
         began = time.monotonic()
         try:
             value = self._tools.call(name, tuple(args), kwargs)
@@ -323,8 +327,12 @@ class Session:
             reply = [1, value]
         self._heard = time.monotonic()
         self._deadline += self._heard - began  # a slow tool is not a hanging program
-        if self._simulated:  # a tool may have changed the world
-            reply.append(self._state() if digest(self._world) != state else None)
+        # A tool may have changed the world; the program's mirror of it is to show that.
+        if self._simulated:
+            reply.append(self._state() if digest(self._world) != before else None)
+        else:
+            after = self._shown()
+            reply.append(after if after != before else None)
         try:
             data = _encode(reply)
         except (TypeError, ValueError) as error:

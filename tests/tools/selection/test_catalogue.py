@@ -72,17 +72,24 @@ def test_each_kind_is_described_and_priced() -> None:
     assert (made.id, made.cost, made.provides) == ("tool:look_up", Cost(usd=0.01, calls=1), "search")
     assert "recipe" in made.text
     assert "what to craft" in made.text
+    assert made.meta["signature"] == "look_up(thing: str)"
     able = of_skill(skill("get_sticks", "Get sticks.", "get_planks"))
     assert able.requires == ("skill:get_planks", "tool:look_up")
     assert (able.cost, able.successes, able.uses) == (Cost(world_steps=4), 4, 5)
     paper = of_document("recipe_book", "x" * 3000, cost=Cost(usd=0.1))
     assert (paper.cost, paper.meta["text"]) == (Cost(usd=0.1, tokens=1000), "x" * 3000)
+    part = of_document("book#2", "Bake it.", title="Book > Bread", document="book", source="/a/book.md")
+    assert part.text == "Book > Bread: Bake it."
+    assert (part.meta["document"], part.meta["source"], part.meta["price"]) == ("book", "/a/book.md", {})
     assert of_model("big", "writes programs", Cost(usd=0.05)).id == "model:big"
 
     program = Program("f", "def f(world):\n    world.craft('stick')\n")
     solved = Episode(7, STICKS, "solved", (Attempt(program, Trajectory(), True),), skill="get_sticks")
     shown = of_episode(solved)
-    assert (shown.id, shown.meta) == ("demonstration:7", {"world": "craft", "skill": "get_sticks"})
+    assert shown.id == "demonstration:7"
+    assert (shown.meta["world"], shown.meta["skill"]) == ("craft", "get_sticks")
+    assert (shown.meta["title"], shown.meta["text"]) == (shown.text, program.source)
+    assert of_episode(solved, "made once").id == "demonstration:made once"
     other = replace(solved, task=replace(STICKS, fingerprint="craft-2"))
     assert of_episode(other).meta["fingerprint"] == "craft-2"
     assert shown.cost.tokens > 10

@@ -114,11 +114,14 @@ class World:
     def observe(self) -> None:
         """Look again without acting: what changed by itself is seen."""
         simulation = self._ways.simulation
-        reply = self._host.ask('["observe"]') if simulation is None else simulation.look()
+        self._mirror(self._host.ask('["observe"]') if simulation is None else simulation.look())
+
+    def _mirror(self, shown: Sequence[Any]) -> None:
+        """Facts and tags in place of those known."""
         for table in self._tables.values():
             table.clear()
-        self._fill(reply[0])
-        self._tags.update(reply[1])
+        self._fill(shown[0])
+        self._tags.update(shown[1])
 
     def _fill(self, facts: list[Any]) -> None:
         for predicate, args, value in facts:
@@ -147,10 +150,16 @@ class World:
 
 
 class Tools:
-    """``tools``: calls a tool on the host."""
+    """``tools``: calls a tool on the host. ``mirror`` is told what the world shows when a tool has changed it."""
 
-    def __init__(self, host: Host, names: list[str], simulation: Simulation | None = None) -> None:
-        self._host, self._names, self._simulation = host, names, simulation
+    def __init__(
+        self,
+        host: Host,
+        names: list[str],
+        mirror: Callable[[Sequence[Any]], None],
+        simulation: Simulation | None = None,
+    ) -> None:
+        self._host, self._names, self._mirror, self._simulation = host, names, mirror, simulation
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name not in self._names:
@@ -166,8 +175,12 @@ class Tools:
             if wire.too_deep(request.encode()):
                 raise ValueError(f"tools.{name}() takes arguments that are nested at most {wire.DEPTH - 3} deep")
             reply = self._host.ask(request)
-            if self._simulation is not None and reply[2] is not None:
-                self._simulation.load(reply[2])
+            if reply[2] is not None:
+                if self._simulation is None:
+                    self._mirror(reply[2])
+                else:
+                    self._simulation.load(reply[2])
+                    self._mirror(self._simulation.look())
             if reply[0]:
                 return reply[1]
             raise ToolFailed(reply[1])
@@ -260,10 +273,11 @@ def _describe(error: BaseException) -> list[Any]:
 
 def _scope(host: Host, job: Mapping[str, Any], simulation: Simulation | None = None) -> Skills:
     """The programs of a job, ready to be called by name."""
+    world = World(host, job, simulation)
     shared = {
         "__builtins__": {**vars(builtins), "__import__": _guarded_import},
-        "world": World(host, job, simulation),
-        "tools": Tools(host, job["tools"], simulation),
+        "world": world,
+        "tools": Tools(host, job["tools"], world._mirror, simulation),
         "ActionFailed": ActionFailed,
         "ToolFailed": ToolFailed,
     }
