@@ -10,7 +10,7 @@ solutions).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 from habilis.agent.writers.cascade import Cascade
@@ -53,14 +53,6 @@ class Store(Protocol):
     def put_versioned_state(self, key: str, data: Mapping[str, Json]) -> None: ...
 
 
-@dataclass
-class _Asked:
-    """The writers that were asked for a task, in order."""
-
-    task: Task
-    names: list[str]
-
-
 class ChosenCascade(Cascade):
     """Asks the writer with the best chance for its price, and the next one where that has no further idea.
 
@@ -98,17 +90,18 @@ class ChosenCascade(Cascade):
         known = store.get_state(self._key) if store is not None else None
         if known:
             self.model.load(known)
-        self._asked: _Asked | None = None
+        self._asked: list[tuple[Task, str]] = []  # in order; also for goals that are lifted on the way
 
     def credit(self, episode: Episode, conclusive: bool) -> None:
         """Learn from what became of a task. ``conclusive``: its end says something about the writer asked last."""
-        asked, self._asked = self._asked, None
-        if asked is None or asked.task != episode.task or not asked.names:
+        names = [name for task, name in self._asked if task == episode.task]
+        self._asked.clear()
+        if not names:
             return
         wrote = {a.program.writer for a in episode.attempts if a.ok}
         vector = self._vector(episode.task)
-        for name in asked.names:
-            last = name == asked.names[-1]
+        for name in names:
+            last = name == names[-1]
             solved = name in wrote or (last and episode.solved)
             if solved or conclusive or not last:
                 self.model.learn(vector, of_model(name, "", Cost()), 0.0, solved)
@@ -130,7 +123,12 @@ class ChosenCascade(Cascade):
         worth = [((c.price + _TRYING) / c.success, place) for place, c in enumerate(judged) if c.taken]
         writer = left[min(worth)[1]] if worth else None
         options = [
-            {"writer": one.name, "chance": float(c), "tried": self.model.uses(one.id), "cost": one.cost.nonzero()}
+            {
+                "writer": one.name,
+                "chance": round(float(c), 4),
+                "tried": self.model.uses(one.id),
+                "cost": one.cost.nonzero(),
+            }
             for one, c in zip(things, chances, strict=True)
         ]
         why = "; ".join(f"{c.augmentation.name}: {c.why}, price {c.price:.3g}" for c in judged)
@@ -138,15 +136,12 @@ class ChosenCascade(Cascade):
         if writer is None:
             self._lacked.append(why)
             return None
-        if self._asked is None or self._asked.task != task:
-            self._asked = _Asked(task, [])
-        if writer.name not in self._asked.names:
-            self._asked.names.append(writer.name)
+        if (task, writer.name) not in self._asked:
+            self._asked.append((task, writer.name))
         return writer
 
     def _refused(self, writer: Writer, task: Task) -> None:
-        if self._asked is not None and self._asked.task == task:
-            self._asked.names.remove(writer.name)  # which says nothing about what it can do
+        self._asked.remove((task, writer.name))  # which says nothing about what it can do
 
     def _thing(self, writer: Writer, task: Task, context: Context, remaining: Budget) -> Augmentation:
         """The writer, at the most that it may cost, which is no more than what is left."""

@@ -20,6 +20,7 @@ thing's log when it has grown by a sixteenth, so that the same outcomes give the
 from __future__ import annotations
 
 import math
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ class LearnedSuccess:
 
     ``threshold``: the least cosine at which two texts have anything to do with each other, None to read it off the
     embedder (`TrackRecord`). What is less relevant is expected to help only with tasks like those that it helped with.
+    Safe under threads.
     """
 
     name = "learned"
@@ -81,6 +83,7 @@ class LearnedSuccess:
         self.settings = settings or LearningSettings()
         self._near = TrackRecord(embedder, threshold)
         self._calibrator = Calibrator()
+        self._lock = threading.RLock()
         self._outcomes = Outcomes(self.settings.per_thing, self.settings.most)
         self._lines: OrderedDict[str, tuple[int, NDArray[np.float64], NDArray[np.float64]]] = OrderedDict()
 
@@ -90,11 +93,10 @@ class LearnedSuccess:
         """(n,), from 0 to 1, rounded to six digits."""
         import numpy as np
 
-        raw = self._raw(task, things, relevance)
-        return np.array(
-            [round(self._calibrator(p) if seen and self.settings.calibrate else p, 6) for p, seen in raw],
-            dtype=np.float32,
-        )
+        with self._lock:
+            raw = self._raw(task, things, relevance)
+            told = [self._calibrator(p) if seen and self.settings.calibrate else p for p, seen in raw]
+        return np.array([round(p, 6) for p in told], dtype=np.float32)
 
     def doubts(self, task: NDArray[np.float32], things: Sequence[Augmentation]) -> NDArray[np.float32]:
         """How uncertain the chances are, (n,): the standard deviation of a Beta posterior around one half, with as many
@@ -102,14 +104,15 @@ class LearnedSuccess:
         a record that came along nobody knows, and it counts whole too."""
         import numpy as np
 
-        tasks, doubts = self._outcomes.tasks, []
-        cosines = tasks.vectors @ task if tasks is not None else np.zeros(0, dtype=np.float32)
-        for thing in things:
-            log = self._outcomes.logs.get(thing.id)
-            near = cosines[np.array(log.rows, dtype=np.int32)] if log is not None else cosines[:0]
-            count = float((np.where(near >= self._near.threshold, near, 0.0) ** 2).sum())
-            count += max(0, thing.uses - self.uses(thing.id))
-            doubts.append(_EVEN / math.sqrt(self.settings.strength + count + 1))
+        with self._lock:
+            tasks, doubts = self._outcomes.tasks, []
+            cosines = tasks.vectors @ task if tasks is not None else np.zeros(0, dtype=np.float32)
+            for thing in things:
+                log = self._outcomes.logs.get(thing.id)
+                near = cosines[np.array(log.rows, dtype=np.int32)] if log is not None else cosines[:0]
+                count = float((np.where(near >= self._near.threshold, near, 0.0) ** 2).sum())
+                count += max(0, thing.uses - self.uses(thing.id))
+                doubts.append(_EVEN / math.sqrt(self.settings.strength + count + 1))
         return np.array(doubts, dtype=np.float32)
 
     def learn(self, task: NDArray[np.float32], thing: Augmentation, relevance: float, ok: float) -> None:
@@ -119,10 +122,11 @@ class LearnedSuccess:
         good = float(ok)
         if not 0 <= good <= 1:
             raise InputError(f"an outcome is False, True or a number from 0 to 1, not {ok!r}")
-        expected, seen = self._raw(task, [thing], np.array([relevance], dtype=np.float32))[0]
-        if seen:
-            self._calibrator.add(expected, good)
-        self._outcomes.add(thing.id, task, good, self._prior(thing, float(relevance)))
+        with self._lock:
+            expected, seen = self._raw(task, [thing], np.array([relevance], dtype=np.float32))[0]
+            if seen:
+                self._calibrator.add(expected, good)
+            self._outcomes.add(thing.id, task, good, self._prior(thing, float(relevance)))
 
     def uses(self, id: str) -> int:
         """How many outcomes of a thing were learned."""
@@ -140,19 +144,21 @@ class LearnedSuccess:
 
     def save(self) -> Mapping[str, Json]:
         """What was learned, as JSON."""
-        return {
-            "schema_version": 1,
-            "embedder": self.embedder.fingerprint,
-            "outcomes": self._outcomes.save(),
-            "calibration": self._calibrator.save(),
-        }
+        with self._lock:
+            return {
+                "schema_version": 1,
+                "embedder": self.embedder.fingerprint,
+                "outcomes": self._outcomes.save(),
+                "calibration": self._calibrator.save(),
+            }
 
     def load(self, data: Mapping[str, Any]) -> None:
         """Take `save` back. What was learned with another embedder is of no use here, and is left out."""
         same = data.get("embedder") == self.embedder.fingerprint
-        self._outcomes.load(data.get("outcomes", {}) if same else {})
-        self._calibrator.load(data.get("calibration") if same else None)
-        self._lines.clear()
+        with self._lock:
+            self._outcomes.load(data.get("outcomes", {}) if same else {})
+            self._calibrator.load(data.get("calibration") if same else None)
+            self._lines.clear()
 
     # ------------------------------------------------------------------ inside
 

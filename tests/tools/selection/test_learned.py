@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -151,6 +152,28 @@ def test_learning_stays_fast_with_thousands_of_things() -> None:
         model.learn(vector, Augmentation(Kind.MODEL, f"m{i % 2000}", ""), 0.0, i % 3 == 0)
         times.append(time.perf_counter() - start)
     assert float(np.median(times)) < 0.005
+
+
+def test_threads_may_learn_and_ask_at_once() -> None:
+    model = new(per_thing=40, most=120)
+    things = [Augmentation(Kind.MODEL, f"m{i}", "") for i in range(8)]
+    vectors = EMBEDDER.embed([f"task {i} of {i % 5}" for i in range(60)])
+
+    def work(number: int) -> None:
+        for i, vector in enumerate(vectors):
+            model.learn(vector, things[(i + number) % 8], 0.0, i % 2 == 0)
+            assert model.chances(vector, things, np.zeros(8, dtype=np.float32)).shape == (8,)
+            assert model.doubts(vector, things).shape == (8,)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(work, range(4)))
+    assert sum(model.uses(t.id) for t in things) > 0
+    again = new(per_thing=40, most=120)
+    again.load(model.save())
+    assert (
+        again.chances(vectors[0], things, np.zeros(8)).tolist()
+        == model.chances(vectors[0], things, np.zeros(8)).tolist()
+    )  # type: ignore[arg-type]
 
 
 def test_calibration_keeps_the_order_and_brings_chances_to_what_happens() -> None:
