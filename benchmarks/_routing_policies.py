@@ -14,7 +14,7 @@ chooses is reserved there before it counts. It learns the score of what it chose
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -272,6 +272,3 @@ def by_words(routed: Routed, learn: Sequence[int], ask: Sequence[int], neighbour
         found.append(routed.scores[rows].mean(axis=0) if rows else usual)
     lexicon.close()
     return np.array(found)
-
-
-Make = Callable[[int], Policy]

@@ -1,7 +1,10 @@
 """Which of nine models to ask: success against cost, and a hard budget over a stream, beside rivals and bounds.
 
-    python -m benchmarks.routing --data FILE             a quarter of an hour
-    python -m benchmarks.routing --data FILE --quick     a third of the questions
+    python -m benchmarks.routing --data FILE --json out.json                    every cell, about half an hour
+    python -m benchmarks.routing --data FILE --json out.json --cell stream:3    one cell: curve:0 or stream:SEED
+    python -m benchmarks.routing --data FILE --quick                            a third of the questions
+
+Cells are kept in ``out.jsonl``, and the vectors of the questions in ``out.vectors``; what is there is not done again.
 
 ``--data``: the outcomes of DCRouter (see `benchmarks._routing_data`, which says how costs are estimated and what that
 means); without it no figure can be measured. What is learned from, chosen on and reported are three parts by the hash
@@ -9,28 +12,32 @@ of the question. Two things are measured with our own `LearnedSuccess`, `Pacer`,
 
 - *curve*: all outcomes of the first two parts are known; the price of a dollar is varied, and for each price the
   selector chooses for every question of the third;
-- *stream*: the questions of the third part come in random order with money for a share of what the best model would
-  cost. ``online_*`` begins knowing nothing and learns from what it chose; ``paced_*`` has the chances of the curve.
+- *stream*: the questions of the third part come in an order of its seed, with money for a share of what the best model
+  would cost. ``online_*`` begins knowing nothing and learns from what it chose; ``paced_*`` has the chances of the
+  curve.
 
 Intervals: over questions (bootstrap) for the curve, over orders for streams.
 """
 
 from __future__ import annotations
 
+import json
+import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import _routing_data
-from benchmarks._harness import Figure, Options, main
+from benchmarks._harness import Figure, Options, commit, main
 from benchmarks._routing_data import ACCOUNTS, Routed
 from benchmarks._routing_policies import (
     Always,
     Frozen,
     LinUcb,
-    Make,
     Ours,
+    Policy,
     Random,
     Thompson,
     best_fixed,
@@ -38,8 +45,9 @@ from benchmarks._routing_policies import (
     curve,
     live,
 )
-from habilis.core import Embedder
+from habilis.core import Embedder, InputError
 from habilis.memory.embedding import open_embedder
+from habilis.memory.embedding.cached import CachedEmbedder
 from habilis.tools import LearnedSuccess, LearningSettings
 
 if TYPE_CHECKING:
@@ -65,30 +73,84 @@ def measure(options: Options) -> dict[str, Figure]:
             file=sys.stderr,
         )
         return {}
-    import numpy as np
+    wanted = [options.cell] if options.cell else ["curve:0", *(f"stream:{seed}" for seed in range(options.seeds))]
+    kept = options.json.with_suffix(".jsonl") if options.json is not None else None
+    done = _kept(kept, options.quick)
+    bench: _Bench | None = None
+    for cell in wanted:
+        if cell in done:
+            continue
+        bench = bench or _Bench(options)
+        done[cell] = bench.run(cell)
+        print(f"{cell} is done", file=sys.stderr, flush=True)
+        if kept is not None:
+            whole = kept.read_text("utf-8") if kept.exists() else ""
+            line = json.dumps({"cell": cell, "quick": options.quick, "commit": commit(), "result": done[cell]})
+            with kept.open("a", encoding="utf-8") as file:
+                file.write(("" if not whole or whole.endswith("\n") else "\n") + line + "\n")
+    figures = {name: Figure(*row) for name, row in done["curve:0"].items()} if "curve:0" in wanted else {}
+    return figures | _of_streams([done[cell] for cell in wanted if cell.startswith("stream:")])
 
-    routed = _routing_data.load(options.data, every=3 if options.quick else 1)
-    embedder = open_embedder("minilm")
-    vectors = embedder.embed(routed.questions)
-    known, asked = np.flatnonzero(routed.part != "report"), np.flatnonzero(routed.part == "report")
-    best = int(routed.scores[known].mean(axis=0).argmax())
-    figures = {
-        "questions": Figure.of([len(asked)]),
-        "success_best": Figure.of(routed.scores[asked, best].tolist()),
-        "success_oracle": Figure.of(routed.scores[asked].max(axis=1).tolist()),
-    }
-    chances, plain = learned(embedder, vectors, routed, known.tolist(), asked.tolist())
-    scores = routed.scores[asked]
-    figures["ece"] = _over_questions(lambda at: _ece(chances[at], scores[at]), len(asked))
-    figures["ece_uncalibrated"] = _over_questions(lambda at: _ece(plain[at], scores[at]), len(asked))
-    words = by_words(routed, known.tolist(), asked.tolist())
-    for account in ACCOUNTS:
-        costs = routed.costs(account)[asked]
-        end = "" if account == "usual" else f"_{account}"
-        methods = {"": chances, "bm25_": words, "oracle_": scores} if account == "usual" else {"": chances}
-        figures |= curves(methods, routed, asked, costs, best, end)
-    figures |= streams(options, embedder, vectors, routed, asked, best, chances)
-    return figures
+
+def _kept(path: Path | None, quick: bool) -> dict[str, Any]:
+    """The cells that are there, by name."""
+    done = {}
+    for line in path.read_text("utf-8").splitlines() if path is not None and path.exists() else ():
+        try:
+            one = json.loads(line)
+        except ValueError:
+            continue  # a run that was killed leaves half a line; its cell is run again
+        if one["quick"] == quick:
+            done[one["cell"]] = one["result"]
+    return done
+
+
+class _Bench:
+    """The data, its vectors, and what the success model makes of it when it knows the first two parts."""
+
+    def __init__(self, options: Options) -> None:
+        import numpy as np
+
+        assert options.data is not None
+        self.routed = _routing_data.load(options.data, every=3 if options.quick else 1)
+        self.embedder = open_embedder("minilm")
+        if options.json is not None:
+            self.embedder = CachedEmbedder(self.embedder, options.json.with_suffix(".vectors"))
+        texts = self.routed.questions
+        parts = [self.embedder.embed(texts[i : i + 256]) for i in range(0, len(texts), 256)]
+        self.vectors = np.concatenate(parts)
+        self.known = np.flatnonzero(self.routed.part != "report")
+        self.asked = np.flatnonzero(self.routed.part == "report")
+        self.best = int(self.routed.scores[self.known].mean(axis=0).argmax())
+        self.chances, self.plain = learned(
+            self.embedder, self.vectors, self.routed, self.known.tolist(), self.asked.tolist()
+        )
+
+    def run(self, cell: str) -> Any:
+        arm, _, seed = cell.partition(":")
+        if arm == "curve":
+            return {name: (f.value, f.low, f.high, f.unit) for name, f in self._curve().items()}
+        if arm == "stream" and seed.isdigit():
+            return stream(int(seed), self.embedder, self.vectors, self.routed, self.asked, self.best, self.chances)
+        raise InputError(f"there is no cell {cell!r}; write curve:0 or stream:SEED")
+
+    def _curve(self) -> dict[str, Figure]:
+        routed, asked, best = self.routed, self.asked, self.best
+        scores, chances, plain = routed.scores[asked], self.chances, self.plain
+        figures = {
+            "questions": Figure.of([len(asked)]),
+            "success_best": Figure.of(scores[:, best].tolist()),
+            "success_oracle": Figure.of(scores.max(axis=1).tolist()),
+            "ece": _over_questions(lambda at: _ece(chances[at], scores[at]), len(asked)),
+            "ece_uncalibrated": _over_questions(lambda at: _ece(plain[at], scores[at]), len(asked)),
+        }
+        words = by_words(routed, self.known.tolist(), asked.tolist())
+        for account in ACCOUNTS:
+            costs = routed.costs(account)[asked]
+            end = "" if account == "usual" else f"_{account}"
+            methods = {"": chances, "bm25_": words, "oracle_": scores} if account == "usual" else {"": chances}
+            figures |= curves(methods, routed, asked, costs, best, end)
+        return figures
 
 
 def learned(
@@ -147,51 +209,61 @@ def curves(
     return figures
 
 
-def streams(
-    options: Options,
+def stream(
+    seed: int,
     embedder: Embedder,
     vectors: NDArray[np.float32],
     routed: Routed,
     asked: NDArray[np.int64],
     best: int,
     chances: NDArray[np.float64],
-) -> dict[str, Figure]:
-    """A hard budget over the whole stream, in as many orders as there are seeds."""
+) -> dict[str, Any]:
+    """A hard budget over the whole stream in one order: by budget and policy, success, share spent and violations."""
     import numpy as np
 
     costs = routed.costs()
     whole = np.zeros((len(routed.questions), len(routed.models)), dtype=np.float32)
     whole[asked] = chances
     cheapest = int(costs[asked].sum(axis=0).argmin())
-    policies: dict[str, Make] = {
-        "online": lambda seed: Ours(embedder, vectors, routed),
-        "paced": lambda seed: Frozen(whole),
-        "random": Random,
-        "cheapest": lambda seed: Always(cheapest),
-        "always_best": lambda seed: Always(best),
-        "linucb": lambda seed: LinUcb(vectors, len(routed.models)),
-        "thompson": lambda seed: Thompson(seed, len(routed.models)),
+    order = np.random.default_rng(seed).permutation(asked).tolist()
+    makers: dict[str, Callable[[], Policy]] = {
+        "online": lambda: Ours(embedder, vectors, routed),
+        "paced": lambda: Frozen(whole),
+        "random": lambda: Random(seed),
+        "cheapest": lambda: Always(cheapest),
+        "always_best": lambda: Always(best),
+        "linucb": lambda: LinUcb(vectors, len(routed.models)),
+        "thompson": lambda: Thompson(seed, len(routed.models)),
     }
-    figures, violations, runs = dict[str, Figure](), 0, 0
-    shares: dict[str, list[list[float]]] = {name: [] for name in policies}  # by budget, then by seed
+    result: dict[str, Any] = {}
     for budget in BUDGETS:
         usd = budget * float(costs[asked, best].sum())
         fixed = best_fixed(routed.scores[asked].mean(axis=0), costs[asked].sum(axis=0), usd)
-        figures[f"best_fixed_at_{budget:g}"] = Figure.of([fixed])
-        for name, make in policies.items():
-            lived = [
-                live(make(seed), routed, np.random.default_rng(seed).permutation(asked).tolist(), costs, usd)
-                for seed in range(options.seeds)
-            ]
-            figures[f"{name}_at_{budget:g}"] = Figure.of([one.success for one in lived])
-            shares[name].append([one.success / fixed for one in lived])
-            if name in ("online", "paced"):
-                figures[f"{name}_spent_at_{budget:g}"] = Figure.of([one.spent for one in lived])
-                violations += sum(one.violations for one in lived)
-                runs += len(lived)
-    for name, rows in shares.items():
-        figures[f"{name}_vs_best_fixed"] = Figure.of([float(np.mean(seed)) for seed in zip(*rows, strict=True)])
-    figures["violations"] = Figure.of([violations], f"in {runs} streams")
+        lived = {name: live(make(), routed, order, costs, usd) for name, make in makers.items()}
+        result[f"{budget:g}"] = {
+            "best_fixed": fixed,
+            **{name: (one.success, one.spent, one.violations) for name, one in lived.items()},
+        }
+    return result
+
+
+def _of_streams(streams: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
+    """Means over orders; ``*_vs_best_fixed`` also over budgets."""
+    if not streams:
+        return {}
+    figures: dict[str, Figure] = {}
+    names = [name for name in streams[0][f"{BUDGETS[0]:g}"] if name != "best_fixed"]
+    for key in (f"{budget:g}" for budget in BUDGETS):
+        figures[f"best_fixed_at_{key}"] = Figure.of([streams[0][key]["best_fixed"]])
+        for name in names:
+            figures[f"{name}_at_{key}"] = Figure.of([one[key][name][0] for one in streams])
+        for name in ("online", "paced"):
+            figures[f"{name}_spent_at_{key}"] = Figure.of([one[key][name][1] for one in streams])
+    for name in names:
+        shares = [statistics.fmean(at[name][0] / at["best_fixed"] for at in one.values()) for one in streams]
+        figures[f"{name}_vs_best_fixed"] = Figure.of(shares)
+    ours = [at[name][2] for one in streams for at in one.values() for name in ("online", "paced")]
+    figures["violations"] = Figure.of([float(sum(ours))], f"in {len(ours)} streams")
     return figures
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,3 +122,20 @@ def test_the_figures_are_measured(data: Path, monkeypatch: pytest.MonkeyPatch) -
     assert figures["area"].value > figures["fixed_area"].value
     assert figures["online_vs_best_fixed"].value > figures["random_vs_best_fixed"].value
     assert figures["paced_vs_best_fixed"].value > 1
+
+
+def test_cells_are_kept_and_not_run_again(data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(routing, "open_embedder", lambda name: HASH)
+    monkeypatch.setattr(routing, "BUDGETS", (0.3,))
+    out = tmp_path / "out.json"
+    given = Options(quick=False, seeds=2, json=out, data=data, cell="stream:0")
+    alone = routing.measure(given)
+    with out.with_suffix(".jsonl").open("a") as file:
+        file.write('{"cell": "stream:1", "quick": fal')  # a kill
+    assert routing.measure(replace(given, cell="stream:1")) != alone
+    monkeypatch.setattr(routing, "_Bench", None)
+    again = routing.measure(given)
+    assert again == alone
+    assert again["violations"].unit == "in 2 streams"
+    with pytest.raises(TypeError):  # quick cells are others
+        routing.measure(replace(given, quick=True))
