@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,15 +161,16 @@ def test_a_new_version_of_a_skill_replaces_the_old_one() -> None:
 
 def test_track_records_add_up_and_survive() -> None:
     catalogue = new()
-    catalogue.credit(["skill:get_planks", "tool:look_up"], True)
-    catalogue.credit(["tool:look_up"], False)
+    catalogue.learn("saw a log", ["skill:get_planks", "tool:look_up"], True)
+    catalogue.learn("saw a log", ["tool:look_up"], False)
     assert (catalogue.get("skill:get_planks").successes, catalogue.get("skill:get_planks").uses) == (5, 6)
     assert (catalogue.get("tool:look_up").successes, catalogue.get("tool:look_up").uses) == (1, 2)
     again = new()
-    again.load_credits(catalogue.credits())
+    assert again.load(json.loads(json.dumps(catalogue.save())))
     assert again.get("tool:look_up") == catalogue.get("tool:look_up")
     with pytest.raises(NotFoundError):
-        catalogue.credit(["tool:unknown"], True)
+        catalogue.learn("saw a log", ["skill:get_planks", "tool:unknown"], True)
+    assert catalogue.get("skill:get_planks").uses == 6
 
 
 def test_it_shares_the_index_of_the_skill_library(tmp_path: Path) -> None:
