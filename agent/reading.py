@@ -144,7 +144,7 @@ class ReadingRoom:
             self._paid.setdefault(one.id, Cost())
             return True
         try:
-            held = ledger.reserve(price)
+            held = ledger.reserve(price, what=f"the document {document}")
         except BudgetExceeded:
             return False
         with held:

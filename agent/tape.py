@@ -80,10 +80,9 @@ class TaskTape:
             self._journal.update_run(self._run_id, spent=self._spent())
 
     def bought(self, document: str, price: Cost) -> None:
-        """A document is about to be paid for: in this run it is not paid for again."""
-        with self._journal.transaction():
-            self._append("document_bought", {"document": document, "cost": price.nonzero()})
-            self._journal.update_run(self._run_id, spent=self._spent() + price)
+        """A document is about to be paid for, and its price held: in this run it is not paid for again, for a kill from
+        here on charges what is held."""
+        self._append("document_bought", {"document": document, "cost": price.nonzero()})
 
     def _append(self, kind: str, data: Mapping[str, object]) -> None:
         self._journal.append_event(self._run_id, Event(kind, data, self._index))

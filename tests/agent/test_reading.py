@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from habilis import Agent, World
+from habilis.agent.tape import TaskTape
 from habilis.core import Budget, Context, Cost, Draft, Feedback, Kind, Ledger, Program, Reading, Task
+from habilis.memory.journal import Journal
 
 GIVEN: list[tuple[Reading, ...]] = []
 
@@ -120,3 +122,16 @@ def test_solved_tasks_are_shown_as_demonstrations_in_their_world(tmp_path: Path)
     with Agent(other, home=home, writer=Reader(), budget=Budget()) as made:
         asyncio.run(made.solve("have 3 tea"))
     assert not [r for r in GIVEN[-1] if r.kind is Kind.DEMONSTRATION]
+
+
+def test_a_kill_while_a_document_is_paid_for_charges_it_once(tmp_path: Path) -> None:
+    price = Cost(usd=0.25)
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        run = journal.start_run({})
+        ledger = Ledger(Budget(usd=1), keeper=journal.keeper(run))
+        ledger.reserve(price, what="the document guide")
+        TaskTape(journal, run, lambda: ledger.spent).bought("guide", price)
+    with Journal(tmp_path / "journal.sqlite") as journal:  # the process was killed here
+        journal.settle_left_open()
+        assert journal.run(run).spent == price
+        assert [e.kind for e in journal.events(run)] == ["document_bought", "left_open"]
