@@ -25,7 +25,7 @@ class Experience:
     def __init__(self, catalogue: Catalogue, journal: Journal, events: EventStream, fingerprint: str | None) -> None:
         self._catalogue, self._journal, self._events = catalogue, journal, events
         self._fingerprint, self._key = fingerprint, f"learned:{fingerprint}"
-        self._recalled, self._whole = False, True
+        self._recalled, self._whole, self._damaged = False, True, False
         self._unkept = 0  # uses that are learned and not kept yet
 
     def recall(self) -> None:
@@ -51,6 +51,9 @@ class Experience:
         for one in sorted(uses):
             number = self._journal.record_use(run_id, one, text, ok, uses[one])
         self._learn([Use(text, one, ok) for one in sorted(uses)])
+        if self._damaged:
+            self._journal.put_state(self._key, {})
+            self._damaged = False
         if self._whole and self._unkept * _PART >= len(self._catalogue.space.moved()):
             self._journal.put_versioned_state(self._key, {"number": number, "catalogue": self._catalogue.save()})
             self._unkept = 0
@@ -68,5 +71,5 @@ class Experience:
             state = self._journal.get_state(self._key, {})
         except JournalError as error:
             self._events.emit("warning", None, message=f"left aside, and learned anew: {error}")
-            state = {}
+            state, self._damaged = {}, True
         return state if isinstance(state, dict) and isinstance(state.get("number"), int) else {}

@@ -21,7 +21,7 @@ class Described:
         return task
 
     def place(self, ids: Sequence[str], described: NDArray[np.float32]) -> NDArray[np.float32]:
-        return described
+        return described.copy()
 
     def relevance(
         self, ids: Sequence[str], described: NDArray[np.float32], task: NDArray[np.float32]

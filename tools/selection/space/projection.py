@@ -66,7 +66,7 @@ class Projection:
         return task if self.share == 0 else self._turned(task, self.share)
 
     def place(self, ids: Sequence[str], described: NDArray[np.float32]) -> NDArray[np.float32]:
-        return described
+        return described.copy()
 
     def relevance(
         self, ids: Sequence[str], described: NDArray[np.float32], task: NDArray[np.float32]
@@ -138,7 +138,8 @@ class Projection:
         dim = int(data["dim"])
         self._begin(dim)
         for (id, uses), described in zip(data["things"].items(), unpacked(data["described"], dim), strict=True):
-            self._block["described"][self._block.add(id)] = described
+            row = self._block.add(id)
+            self._block["described"][row] = described
             self._block.uses[id] = int(uses)
         self._up, self._down = unpacked(data["up"], dim).T.copy(), unpacked(data["down"], dim)
         self._judged.extend(tuple(map(int, one)) for one in data["judged"])
