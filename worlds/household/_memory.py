@@ -1,8 +1,12 @@
 """What the agent knows of a house: each thing as it was last seen, and the facts that follow.
 
-What is in the agent's room is seen, unless something closed is around it. What was seen stays as it was seen until it
-is seen again, or is seen to be gone. The rooms, the furniture with its states, and what the household owns are known
-from the start; where things lie is not. The tables are shared by clones until one writes.
+What is in the agent's room is seen, unless something closed is around it: whenever it walks or looks for something. An
+action by itself shows what it did and no more. Opening a cupboard does not tell what is in it, and what another person
+did in the meantime is noticed with the next look; so what an action is seen to change is what it brought about, which
+is what contracts are learned from. What was seen stays as it was seen until it is seen again, or is seen to be gone.
+
+The rooms, the furniture with its states, and what the household owns are known from the start; where things lie is not.
+The tables are shared by clones until one writes.
 """
 
 from __future__ import annotations
@@ -55,8 +59,25 @@ class Memory:
         self._owns = False
         return self._facts
 
-    def look(self, house: House) -> list[Change]:
-        """Take in what can be seen now; what changed by it, in a fixed order."""
+    def note(self, house: House) -> list[Change]:
+        """Take in what an action of the agent's own did to the things that it can see, and no more."""
+        changes: list[Change] = []
+        touched, house.touched = dict.fromkeys(house.touched), []
+        for thing in touched:
+            if self.full or (house.room(thing) == self.room and not house.hidden(thing)):
+                self._see(house, thing, changes)
+        self._about_me(house, changes)
+        return changes
+
+    def feel(self, house: House) -> list[Change]:
+        """Take in what is at hand, after others have acted."""
+        changes: list[Change] = []
+        house.touched = []
+        self._about_me(house, changes)
+        return changes
+
+    def look(self, house: House, around: bool = False) -> list[Change]:
+        """Take in what can be seen now (``around``: look at everything); what changed by it, in a fixed order."""
         plan, touched = house.plan, house.touched
         house.touched = []
         me = plan.people[0]
@@ -67,7 +88,7 @@ class Memory:
         seen: Iterable[int]
         if self.full:
             seen = dict.fromkeys(touched)
-        elif moved or (len(plan.people) > 1 and touched):
+        elif moved or around or (len(plan.people) > 1 and touched):
             seen = _visible(house, room)
             if len(plan.people) > 1:
                 self._miss(house, set(seen), changes)
@@ -80,13 +101,9 @@ class Memory:
             seen = found
         self.visited |= {room}
         for thing in seen:
-            if plan.things[thing].place is None:
-                continue
             if thing in plan.containers and not house.is_closed(thing):
                 self.looked |= {thing}
-            record = _record(house, thing)
-            if record != self._known[thing]:
-                self._learn(plan, thing, record, changes)
+            self._see(house, thing, changes)
         self._about_me(house, changes)
         return changes
 
@@ -95,6 +112,12 @@ class Memory:
         self.looked, self.visited = frozenset(), frozenset({self.room})
 
     # ------------------------------------------------------------------ inside
+
+    def _see(self, house: House, thing: int, changes: list[Change]) -> None:
+        if house.plan.things[thing].place is not None:
+            record = _record(house, thing)
+            if record != self._known[thing]:
+                self._learn(house.plan, thing, record, changes)
 
     def _own(self) -> None:
         if not self._owns:

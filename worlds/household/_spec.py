@@ -44,27 +44,43 @@ PRIMITIVES = (
 PREDICATES = (
     Predicate("close_to", "whether a thing is close to you", (_THING,), phrase="be close to {0}"),
     Predicate("in_reach", "whether a hand can be laid on it", (_THING,), phrase="have {0} in reach"),
-    Predicate("in_sight", "whether something to watch is in sight", (_THING,), phrase="see {0}"),
+    Predicate("in_sight", "whether something to watch is in sight", (_THING,), phrase="see {0}", context=True),
     Predicate("facing", "whether you face it", (_THING,), phrase="face {0}"),
     Predicate("holding", "whether you hold it", (_THING,), phrase="hold {0}"),
-    Predicate("held_by", "whether somebody else holds it", _names("thing", "person"), phrase="have {0} held by {1}"),
+    Predicate(
+        "held_by",
+        "whether somebody else holds it",
+        _names("thing", "person"),
+        phrase="have {0} held by {1}",
+        context=True,
+    ),
     Predicate("wearing", "whether you wear it", (_THING,), phrase="wear {0}"),
-    Predicate("worn_by", "whether somebody else wears it", _names("thing", "person"), phrase="have {0} worn by {1}"),
+    Predicate(
+        "worn_by",
+        "whether somebody else wears it",
+        _names("thing", "person"),
+        phrase="have {0} worn by {1}",
+        context=True,
+    ),
     Predicate("on_top", "whether a thing is on another", _names("thing", "surface"), phrase="put {0} on {1}"),
     Predicate("inside", "whether a thing is in another", _names("thing", "container"), phrase="put {0} into {1}"),
     Predicate(
         "in_room", "the room that a thing or a person is in", _names("thing", "room"), phrase="have {0} be in {1}"
     ),
-    Predicate("is_open", "whether it is open", (_THING,), phrase="open {0}"),
+    Predicate("is_open", "whether it is open", (_THING,), phrase="open {0}", context=True),
     Predicate("is_closed", "whether it is closed", (_THING,), phrase="close {0}"),
     Predicate("is_on", "whether it is switched on", (_THING,), phrase="switch on {0}"),
     Predicate("plugged_in", "whether it is plugged in", (_THING,), phrase="plug in {0}"),
     Predicate("unplugged", "whether its plug is out", (_THING,), phrase="unplug {0}"),
     Predicate("dirty", "whether it is dirty", (_THING,), phrase="have {0} dirty"),
-    Predicate("edible", "whether it is food, or food is on it", (_THING,), phrase="have {0} edible"),
-    Predicate("no_seat", "whether nobody more can sit on it", (_THING,), phrase="have {0} taken by sitters"),
-    Predicate("no_bed", "whether nobody more can lie on it", (_THING,), phrase="have {0} taken by sleepers"),
-    Predicate("carried", "whether it is in or on what you hold", (_THING,), phrase="carry {0} along"),
+    Predicate("edible", "whether it is food, or food is on it", (_THING,), phrase="have {0} edible", context=True),
+    Predicate(
+        "no_seat", "whether nobody more can sit on it", (_THING,), phrase="have {0} taken by sitters", context=True
+    ),
+    Predicate(
+        "no_bed", "whether nobody more can lie on it", (_THING,), phrase="have {0} taken by sleepers", context=True
+    ),
+    Predicate("carried", "whether it is in or on what you hold", (_THING,), phrase="carry {0} along", context=True),
     Predicate("poured", "whether one was poured into the other", _names("thing", "into"), phrase="pour {0} into {1}"),
     Predicate("done", "what you did that leaves no trace", _names("deed", "thing"), phrase="{0} done to {1}"),
     Predicate("sitting_on", "whether you sit on it", (_THING,), phrase="sit on {0}"),
@@ -86,8 +102,8 @@ Things are named by their class and a number; a name with # stands for a set: `#
 Read the state with `holding("apple_1")`, `inside("plate_1", "dishwasher_1")`, `on_top`, `is_open`, `is_on`, `dirty`,
 `close_to`, `sitting_on`. What does not last is on record: `done("read", "book_1")`."""
 _VIEWS = {
-    "partial": "\nWhere things lie you know once you have seen them; closed things hide what is in them. What you saw "
-    "stays in mind as it was.",
+    "partial": "\nWhere things lie you know once you have seen them; closed things hide what is in them. You see "
+    "what is around you when you walk or find; what you saw stays in mind as it was.",
     "full": "\nYou know where everything is.",
 }
 _PEOPLE = "\nSomebody else may live there too, `person_1`, who does things of their own."

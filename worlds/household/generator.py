@@ -31,6 +31,7 @@ __all__ = ["all_tags", "build", "places_for", "usual"]
 
 _ITEM = {item.kind: item for item in ITEMS}
 _MOST = 12  # things that one piece of furniture holds
+_LEFT_FREE = {"bed": 2, "sofa": 1, "love_seat": 1, "chair": 0}  # and one on which somebody is to lie or sit
 
 
 class _Draft(NamedTuple):
@@ -62,10 +63,12 @@ def build(seed: int, *, size: float = 1.0, second: bool = False) -> Plan:
     for item in ITEMS:
         for _ in range(_count(rng, item.low, item.high, size)):
             options = places_for(item.kind, [d.kind for d in furniture])
-            free = [(w, p) for w, p in options if load[p.at] < _MOST] or options
+            free = [(w, p) for w, p in options if load[p.at] < _LEFT_FREE.get(furniture[p.at].kind, _MOST)]
+            free = free or [(1.0, Place("room", r)) for r in range(len(rooms))]
             place = rng.choices([p for _, p in free], [w for w, _ in free])[0]
             load[place.at] += 1
-            drafts.append(_Draft(_next(counts, item.kind), item.kind, place, frozenset({place.at})))
+            close = frozenset({place.at}) if place.how != "room" else frozenset()
+            drafts.append(_Draft(_next(counts, item.kind), item.kind, place, close))
     start = rng.randrange(len(rooms))
     people = [(AGENT, start)] + ([("person_1", rng.randrange(len(rooms)))] if second else [])
     for name, room in people:

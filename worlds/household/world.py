@@ -118,7 +118,7 @@ class HouseholdWorld:
             return _lacking(tuple(atom_of(self.house.plan, n) for n in lacks))
         self._changes = []
         rule.run(self.house, 0, things)
-        self.passes()
+        self.passes(looking=False)
         return Outcome(True, _net(self._changes))
 
     # -- capabilities ------------------------------------------------------------------------------------------------
@@ -191,11 +191,17 @@ class HouseholdWorld:
         second = self._people == "always" or (self._people == "some" and seed % 3 == 0)
         return _plan(seed, self._size, second)
 
-    def passes(self) -> None:
-        """One world step goes by: others act, and the agent looks."""
+    def passes(self, looking: bool = True) -> None:
+        """One world step goes by: the agent sees what it did, others act, and, where it is looking, it looks."""
+        if not looking:
+            self._changes += self.memory.note(self.house)
         if self.minds:
             self.minds = tuple(people_.step(self.house, mind) for mind in self.minds)
-        self._changes += self.memory.look(self.house)
+        if looking:
+            self._changes += self.memory.look(self.house)
+        elif self.minds:
+            full = self.memory.full
+            self._changes += self.memory.note(self.house) if full else self.memory.feel(self.house)
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -239,7 +245,7 @@ class HouseholdWorld:
                 a for a in atoms if a.fact.args[0] in self.spec.tags or a.fact.args[0] in _all_names(self.spec.tags)
             ]
             return Outcome(False, unmet=tuple(known) or None, message=said)
-        self._changes = []
+        self._changes = self.memory.look(self.house, around=True)
         search = Seeking(self, targets, name == "find")
         search.go()
         changes = _net(self._changes)
