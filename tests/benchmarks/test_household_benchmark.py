@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from benchmarks import household
 from benchmarks._harness import Options
+
 from habilis.worlds.household.generator import build
 
 
