@@ -15,10 +15,13 @@ import re
 import threading
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from habilis.agent._chat_errors import advice, is_a, retry_after, scrub, status_of
+from habilis.agent.chat_prices import ASSUMED, Prices, find_prices
 from habilis.core import (
     ChatModel,
     Cost,
@@ -27,7 +30,11 @@ from habilis.core import (
     Ledger,
     MissingExtraError,
     ModelError,
-    Reservation,
+    PriceList,
+    Span,
+    Standing,
+    Turns,
+    span,
 )
 
 __all__ = ["ASSUMED", "Messages", "PricedChatModel", "Prices", "as_priced", "is_loopback", "open_chat_model"]
@@ -50,41 +57,8 @@ _KEY_VARIABLES = {
     "together": "TOGETHER_API_KEY",
     "xai": "XAI_API_KEY",
 }
-# Where the price list names a provider otherwise than langchain does.
-_PRICE_LIST_NAMES = {
-    "azure_openai": "azure",
-    "bedrock": "aws",
-    "bedrock_converse": "aws",
-    "google_genai": "google",
-    "google_vertexai": "google",
-    "mistralai": "mistral",
-    "xai": "x-ai",
-}
 _NO_KEY = "none-needed"  # clients insist on one
 _LONGEST_WAIT = 20.0  # seconds; a server that asks for more is as good as down while a person watches
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """What a model's tokens cost, in USD per million. ``source``: "user", "list" (genai-prices) or "assumed".
-
-    Cached and reasoning tokens are charged as ordinary ones, so the account errs on the dear side.
-    """
-
-    input: float
-    output: float
-    source: str = "user"
-
-    def __post_init__(self) -> None:
-        Cost(usd=self.input)
-        Cost(usd=self.output)
-
-    def usd(self, tokens_in: int, tokens_out: int) -> float:
-        return (tokens_in * self.input + tokens_out * self.output) / 1e6
-
-
-ASSUMED = Prices(15.0, 75.0, source="assumed")
-"""What ``prices="assume"`` takes: dear on purpose, so that a limit in USD ends a run early rather than late."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +69,11 @@ class PricedChatModel:
     longer prompts are refused before they are sent, and list prices rise beyond it; ``timeout``: seconds for one
     request, start to end; ``retries`` after 429, 5xx and lost connections, ``backoff`` seconds before the first,
     doubled for each further one; ``local``: requests stay on this machine.
+
+    ``standing``, ``turns``: whether the server counts more tokens than can have been read and written, as where it adds
+    to a prompt or thinks without counting that in. Requests wait for each other until one answer has kept to what was
+    reserved, then go side by side. One that did not is charged, and from then on as much as it was over, and as much
+    again, is reserved besides; a server that is over that too is not asked any more (`habilis.core.standing`).
     """
 
     model: ChatModel
@@ -107,8 +86,13 @@ class PricedChatModel:
     backoff: float = 0.5
     local: bool = False
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    standing: Standing = field(default_factory=Standing, repr=False, compare=False)
+    turns: Turns = field(default_factory=Turns, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not self.standing.payee:
+            self.standing.payee = f"model:{self.name}"
+            self.standing.declared = [self.prices.input, self.prices.output, self.max_output_tokens]
         if self.max_output_tokens < 1 or self.timeout <= 0 or self.retries < 0:
             raise InputError(
                 f"max_output_tokens={self.max_output_tokens}, timeout={self.timeout}, retries={self.retries}: "
@@ -122,55 +106,93 @@ class PricedChatModel:
         where it may have worked for us in vain (time out, unreadable reply), the reservation is committed whole.
         Every request counts as one call, retries too. Works from any event loop.
 
-        Raises `BudgetExceeded` before a request that the ledger cannot afford, `ModelError` when there is no reply.
+        Raises `BudgetExceeded` before a request that the ledger cannot afford, `ModelError` when there is no reply, or
+        the server is refused for what it counts.
         """
-        return await asyncio.wrap_future(_submit(self._ask(messages, ledger)))
+        with self._span() as here:
+            return await asyncio.wrap_future(_submit(self._ask(messages, ledger, here)))
 
     def ask_now(self, messages: Messages, ledger: Ledger) -> str:
         """`ask` for callers that cannot await, inside a running event loop or not."""
-        future = _submit(self._ask(messages, ledger))
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
+        with self._span() as here:
+            future = _submit(self._ask(messages, ledger, here))
+            try:
+                return future.result()
+            except BaseException:
+                future.cancel()
+                raise
 
     def most(self, messages: Messages) -> Cost:
         """The most that one request with these messages may cost."""
         # A byte-level tokenizer never makes more tokens than there are bytes; roles and separators take a few more.
-        prompt = 16 + sum(len(text.encode("utf-8", "replace")) + 8 for _, text in messages)
-        return Cost(
-            usd=self.prices.usd(prompt, self.max_output_tokens), tokens=prompt + self.max_output_tokens, calls=1
-        )
+        more_in, more_out = self._learned()
+        prompt = 16 + sum(len(text.encode("utf-8", "replace")) + 8 for _, text in messages) + more_in
+        written = self.max_output_tokens + more_out
+        return Cost(usd=self.prices.usd(prompt, written), tokens=prompt + written, calls=1)
 
-    async def _ask(self, messages: Messages, ledger: Ledger) -> str:
+    def _learned(self) -> tuple[int, int]:
+        """Tokens that this server counts beyond those that can have been read, and written."""
+        learned = self.standing.learned
+        return int(learned.get("read", 0)), int(learned.get("written", 0))
+
+    def _span(self) -> AbstractContextManager[Span]:
+        told: dict[str, str | int] = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.request.model": self.name.partition(":")[2] or self.name,
+            "gen_ai.request.max_tokens": self.max_output_tokens,
+        }
+        if ":" in self.name:
+            told["gen_ai.provider.name"] = self.name.partition(":")[0]
+        return span(f"chat {told['gen_ai.request.model']}", told, "client")
+
+    async def _ask(self, messages: Messages, ledger: Ledger, here: Span) -> str:
         self._refuse_if_forbidden()
         # Observations and prints may hold half characters, which no server takes.
         sent = [(role, text.encode("utf-8", "replace").decode()) for role, text in messages]
         most = self.most(sent)
         # The bound on cost counts bytes; real text has about four to a token, and three is still on the safe side.
-        prompt = (most.tokens - self.max_output_tokens) // 3
+        prompt = (most.tokens - self.max_output_tokens - sum(self._learned())) // 3
         if prompt > self.max_prompt_tokens:
             raise InputError(
                 f"the prompt has about {prompt} tokens, max_prompt_tokens is {self.max_prompt_tokens}; "
                 "give the task fewer or shorter documents"
             )
+        spent = Cost()
         for attempt in range(self.retries + 1):
-            with ledger.reserve(most) as held:
-                try:
-                    reply = await asyncio.wait_for(self.model.ainvoke(sent), self.timeout)
-                except HabilisError:
-                    raise
-                except asyncio.CancelledError:
-                    held.commit()
-                    raise
-                except Exception as error:
-                    wait = self._after_failure(error, held, attempt)
-                else:
-                    held.commit(self._actual(reply, most))
-                    return _text(reply)
+            async with self.turns.turn():
+                self._refuse_if_overrun()
+                most = self.most(sent)  # another request may have taught us more
+                with ledger.reserve(most, what=f"a request to {self.name}") as held:
+                    try:
+                        reply = await asyncio.wait_for(self.model.ainvoke(sent), self.timeout)
+                    except HabilisError:
+                        raise
+                    except asyncio.CancelledError:
+                        held.commit()
+                        here.cost(spent + most)
+                        raise
+                    except Exception as error:
+                        charged = self._charged(error, most)
+                        held.commit(charged)
+                        spent += charged
+                        here.cost(spent)
+                        wait = self._after_failure(error, attempt)
+                    else:
+                        actual = self._actual(reply, most, here)
+                        held.commit(actual)
+                        here.cost(spent + actual)
+                        self._note(reply, most, actual)
+                        return _text(reply)
             await asyncio.sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _refuse_if_overrun(self) -> None:
+        if self.standing.refused:
+            raise ModelError(
+                f"{self.name} is not asked any more: its server has counted more tokens than can have been read and "
+                f"written {self.standing.overruns} times. Raise max_output_tokens, give it other prices, or take it at "
+                "its word again: PricedChatModel.standing.forgive()"
+            )
 
     def _refuse_if_forbidden(self) -> None:
         if not self.local and os.environ.get(_NO_REQUESTS, "") not in ("", "0"):
@@ -179,29 +201,46 @@ class PricedChatModel:
                 "may be asked; unset it, or use a server on 127.0.0.1"
             )
 
-    def _actual(self, reply: Any, most: Cost) -> Cost:
-        usage = getattr(reply, "usage_metadata", None) or {}
-        read, written = usage.get("input_tokens"), usage.get("output_tokens")
-        if not (isinstance(read, int) and isinstance(written, int) and min(read, written) >= 0 and read + written):
+    def _actual(self, reply: Any, most: Cost, here: Span) -> Cost:
+        counted = _counted(reply)
+        if counted is None:
             return most
+        read, written = counted
+        here.set({"gen_ai.usage.input_tokens": read, "gen_ai.usage.output_tokens": written})
         return Cost(usd=self.prices.usd(read, written), tokens=read + written, calls=1)
 
-    def _after_failure(self, error: Exception, held: Reservation, attempt: int) -> float:
-        """Settle the account of a failed request; the seconds to wait before the next, or `ModelError`."""
-        status = _status(error)
-        timed_out = isinstance(error, TimeoutError) or _is_a(error, "APITimeoutError", "TimeoutException")
-        connection = isinstance(error, ConnectionError) or _is_a(error, "APIConnectionError", "TransportError")
-        refused = status is not None or (connection and not timed_out)
-        held.commit(Cost(calls=1) if refused else None)
-        said = _scrub(str(error), self.secrets) or type(error).__name__
+    def _note(self, reply: Any, most: Cost, actual: Cost) -> None:
+        """What the server's count says of its next one."""
+        counted = _counted(reply)
+        if counted is None or not actual.less(most).nonzero():
+            self.turns.side_by_side = True
+            return
+        self.turns.side_by_side = False
+        more_in, more_out = self._learned()
+        bound = self.max_output_tokens + more_out
+        over_in, over_out = counted[0] - (most.tokens - bound), counted[1] - bound
+        learned = {"read": more_in + 2 * max(0, over_in), "written": more_out + 2 * max(0, over_out)}
+        self.standing.overran(most, actual, learned)
+
+    def _charged(self, error: Exception, most: Cost) -> Cost:
+        """What a request is charged that failed: nothing but the call where the server has refused it."""
+        connection = isinstance(error, ConnectionError) or is_a(error, "APIConnectionError", "TransportError")
+        refused = status_of(error) is not None or (connection and not _timed_out(error))
+        return Cost(calls=1) if refused else most
+
+    def _after_failure(self, error: Exception, attempt: int) -> float:
+        """The seconds to wait before the next request after a failed one, or `ModelError`."""
+        status, timed_out = status_of(error), _timed_out(error)
+        connection = isinstance(error, ConnectionError) or is_a(error, "APIConnectionError", "TransportError")
+        said = scrub(str(error), self.secrets) or type(error).__name__
         if timed_out:
             raise ModelError(f"{self.name} did not answer within {self.timeout:g} s; allow more time, or ask again")
         transient = status == 429 or (status is not None and status >= 500) or (connection and status is None)
         if transient and attempt < self.retries:
-            return min(_LONGEST_WAIT, max(self.backoff * float(2**attempt), _retry_after(error)))
+            return min(_LONGEST_WAIT, max(self.backoff * float(2**attempt), retry_after(error)))
         tried = f" after {attempt + 1} requests" if attempt else ""
         if status is not None:
-            raise ModelError(f"{self.name} refused{tried} (HTTP {status}): {said}{_advice(status)}") from None
+            raise ModelError(f"{self.name} refused{tried} (HTTP {status}): {said}{advice(status)}") from None
         if connection:
             raise ModelError(f"{self.name} cannot be reached{tried}: {said}; check the address and the network")
         raise ModelError(f"{self.name} gave a reply that cannot be read: {type(error).__name__}: {said}") from None
@@ -212,16 +251,17 @@ def open_chat_model(
     *,
     base_url: str | None = None,
     api_key: str | None = None,
-    prices: Prices | Literal["assume"] | None = None,
+    prices: Prices | PriceList | Literal["assume"] | None = None,
     timeout: float = 60.0,
     max_output_tokens: int = 1500,
 ) -> PricedChatModel:
     """Open a chat model: ``provider:model`` of any provider that LangChain knows, or, with ``base_url``, the name of a
     model behind any OpenAI-compatible server.
 
-    ``prices`` default to the list that ships with the package ``genai-prices`` (works offline). Where it does not know
-    the model, and for servers on this machine, say what it costs; ``"assume"`` takes `ASSUMED`. The key is read from
-    the provider's usual variable; a server on this machine needs none, and is sent none that it was not given here.
+    ``prices``: what it costs, or a list of the user's own (default: the file that ``HABILIS_PRICES`` names). What that
+    does not know is looked up in the list that ships with the package ``genai-prices`` (works offline). Where neither
+    knows the model, and for servers on this machine, say what it costs; ``"assume"`` takes `ASSUMED`. The key is read
+    from the provider's usual variable; a server on this machine needs none, and is sent none that was not given here.
 
     Raises `InputError` (no price, no such provider), `ModelError` (no key), `MissingExtraError`.
     """
@@ -236,25 +276,22 @@ def open_chat_model(
             raise InputError(f"base_url={base_url!r} is no address; write http://HOST:PORT/v1")
         provider, bare = "openai", bare if provider == "openai" and bare else model
         api_key = api_key or (_NO_KEY if local else os.environ.get("OPENAI_API_KEY"))
-        priced = prices if prices is not None else (None if local else _listed(bare, None, base_url))
     else:
         provider, bare = (provider, bare) if bare else (_guess_provider(model), model)
-        priced = prices if prices is not None else _listed(bare, provider, None)
         variable = _KEY_VARIABLES.get(provider)
         api_key = api_key or (os.environ.get(variable) if variable else None)
     if api_key is None and provider in _KEY_VARIABLES:
         raise ModelError(f"no key for {provider}: set {_KEY_VARIABLES[provider]}, or pass api_key=")
     client = _client(provider, bare, base_url, api_key, timeout, max_output_tokens)
-    if priced is None:
-        where = "a server on this machine" if local else f"{provider}:{bare}" if base_url is None else base_url
-        raise InputError(
-            f"the price of {bare!r} at {where} is not known, and none is assumed unasked; "
-            "give --price-in and --price-out in USD per million tokens (0 where it is free), "
-            f'or prices="assume" to count with {ASSUMED.input:g} and {ASSUMED.output:g}'
-        )
+    if prices is not None and prices != "assume" and not isinstance(prices, (Prices, PriceList)):
+        raise InputError(f'prices={prices!r}: give Prices(input, output), a PriceList, or "assume"')
+    if not isinstance(prices, Prices):
+        own = prices if isinstance(prices, PriceList) else PriceList.from_environment()
+        own = replace(own, assume=own.assume or prices == "assume")
+        prices = find_prices(bare, provider, base_url, own, local=local)
     return PricedChatModel(
         model=client,
-        prices=ASSUMED if priced == "assume" else priced,
+        prices=prices,
         name=f"{provider}:{bare}" if base_url is None else bare,
         max_output_tokens=max_output_tokens,
         timeout=timeout,
@@ -305,7 +342,7 @@ def _client(
     except ImportError as error:
         raise MissingExtraError(f"{provider} needs another package: {error}") from None
     except ValueError as error:
-        said = _scrub(" ".join(str(error).split()), _secrets(api_key))
+        said = scrub(" ".join(str(error).split()), _secrets(api_key))
         raise InputError(f"cannot open {provider}:{model}: {said}") from None
 
 
@@ -324,18 +361,17 @@ def _guess_provider(model: str) -> str:
     raise InputError(f"model={model!r} does not say whose it is; write PROVIDER:MODEL, such as openai:{model}")
 
 
-def _listed(model: str, provider: str | None, base_url: str | None) -> Prices | None:
-    from genai_prices import Usage, calc_price
+def _timed_out(error: Exception) -> bool:
+    return isinstance(error, TimeoutError) or is_a(error, "APITimeoutError", "TimeoutException")
 
-    usage = Usage(input_tokens=1000, output_tokens=1000)
-    try:
-        if base_url is not None:
-            found = calc_price(usage, model, provider_api_url=base_url)
-        else:
-            found = calc_price(usage, model, provider_id=_PRICE_LIST_NAMES.get(provider or "", provider))
-    except LookupError:
+
+def _counted(reply: Any) -> tuple[int, int] | None:
+    """The tokens that the server counted as read and written, if it did."""
+    usage = getattr(reply, "usage_metadata", None) or {}
+    read, written = usage.get("input_tokens"), usage.get("output_tokens")
+    if not (isinstance(read, int) and isinstance(written, int) and min(read, written) >= 0 and read + written):
         return None
-    return Prices(float(found.input_price) * 1000, float(found.output_price) * 1000, source="list")
+    return read, written
 
 
 def _text(reply: Any) -> str:
@@ -344,43 +380,6 @@ def _text(reply: Any) -> str:
         return content
     parts = [p if isinstance(p, str) else p.get("text", "") for p in content or () if isinstance(p, str | dict)]
     return "".join(p for p in parts if isinstance(p, str))
-
-
-def _scrub(text: str, secrets: Sequence[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "[key]")
-    return re.sub(r"\b(sk|pk|gsk|xai|key)-[\w*.-]{4,}", "[key]", text)[:600]
-
-
-def _is_a(error: BaseException, *names: str) -> bool:
-    # By name: the providers' packages are not imported here, and each has its own tree.
-    return any(base.__name__ in names for base in type(error).__mro__)
-
-
-def _status(error: Exception) -> int | None:
-    for holder in (error, getattr(error, "response", None)):
-        status = getattr(holder, "status_code", None)
-        if isinstance(status, int) and status >= 400:
-            return status
-    return None
-
-
-def _retry_after(error: Exception) -> float:
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    try:
-        return max(0.0, float(headers.get("retry-after", 0)))
-    except (TypeError, ValueError):
-        return 0.0
-
-
-def _advice(status: int) -> str:
-    if status in (401, 403):
-        return "; check the key and what it may use"
-    if status == 404:
-        return "; check the model's name and the address"
-    if status == 429:
-        return "; wait, or check the account's limits"
-    return ""
 
 
 _loop: asyncio.AbstractEventLoop | None = None

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
+from habilis.agent.experience import Experience
+from habilis.agent.reading import READ, ReadingRoom
 from habilis.agent.tape import TaskTape
 from habilis.core import (
     Approve,
     Augmentation,
     Cost,
+    Episode,
     EventStream,
     Json,
     Kind,
     Ledger,
+    Reading,
     Skill,
     Task,
     ToolCall,
@@ -40,7 +44,8 @@ class Helping:
     """Picks augmentations under the remaining budget and keeps their track record. Satisfies `habilis.agent.loop.Help`.
 
     ``run_id`` is asked when something is recorded, since a run may begin later than the agent. ``fingerprint``: of the
-    world, whose skills alone are picked.
+    world, whose skills alone are picked. ``uses``: the kinds of augmentations that the writer can make use of
+    (`habilis.core.used_by`); nothing else is picked.
     """
 
     def __init__(
@@ -53,11 +58,18 @@ class Helping:
         approve: Approve | None = None,
         *,
         fingerprint: str | None = None,
+        uses: Iterable[Kind] = tuple(Kind),
     ) -> None:
         self.registry, self.catalogue, self.fingerprint = registry, catalogue, fingerprint
+        self.uses = frozenset(uses)
+        self._room = ReadingRoom(catalogue, journal, events, run_id, fingerprint=fingerprint, uses=self.uses)
         self._journal, self._events, self._run_id, self._approve = journal, events, run_id, approve
-        self.catalogue.put(*(of_tool(t) for t in registry))
-        self.catalogue.load_credits(self._credits())
+        self.catalogue.put(*map(self._offer, registry))
+        self._experience = Experience(catalogue, journal, events, fingerprint)
+
+    def _offer(self, tool: Tool) -> Augmentation:
+        """A tool at the price that is known of it, which may be above the one that it declares."""
+        return replace(of_tool(tool), cost=self.registry.stats(tool.name).most)
 
     def know(self, skills: Iterable[Skill]) -> None:
         """Offer these skills from now on, and no others."""
@@ -66,17 +78,37 @@ class Helping:
         self.catalogue.remove(*sorted(mine - {one.id for one in offered}))
         self.catalogue.put(*offered)
 
+    def stock(self, documents: Iterable[Augmentation]) -> None:
+        """Offer these documents from now on, and no others."""
+        self._room.stock(documents)
+
+    def remember(self, episodes: Iterable[Episode]) -> None:
+        """Offer the solved among these as demonstrations."""
+        self._room.remember(episodes)
+
     def pick(self, task: Task, ledger: Ledger) -> tuple[Augmentation, ...]:
-        """What to use for a task, within what is left.
+        """What to use for a task, within what is left, of the kinds that the writer can use.
 
         A handful of tools is offered as it is: someone put them there, and showing them costs next to nothing.
         """
-        taken = self.catalogue.pick(task, ledger.remaining, fingerprint=self.fingerprint).taken
+        self._experience.recall()
+        self._room.reprice()
+        picked = self.catalogue.pick(task, ledger.remaining, kinds=sorted(self.uses), fingerprint=self.fingerprint)
+        taken = self._room.enough(picked.taken)
         if len(self.registry) > _HANDFUL:
             return taken
         chosen = {a.id for a in taken}
         tools = [self.catalogue.get(f"{Kind.TOOL.value}:{name}") for name in self.registry.names()]
         return (*taken, *(a for a in tools if a.id not in chosen and ledger.affords(a.cost)))
+
+    def reading(
+        self, picked: Sequence[Augmentation], ledger: Ledger, tape: TaskTape
+    ) -> Callable[[], tuple[Reading, ...]]:
+        """What hands out the picked documents and demonstrations, and pays for them (``Context.read``)."""
+        return self._room.open(picked, ledger, tape)
+
+    def tools_in_all(self) -> int:
+        return len(self.registry)
 
     def caller(self, names: Sequence[str], ledger: Ledger, tape: TaskTape) -> ToolCaller | None:
         """The tools of these names, for one task; what they do goes onto the tape, and what is on it from before the
@@ -97,8 +129,8 @@ class Helping:
         return ReplayTools(tape.calls, self._host(names, ledger, tape.aside(), []))
 
     def _host(self, names: Sequence[str], ledger: Ledger, tape: TaskTape, out: list[ToolCall]) -> HostTools:
-        def begun(found: Tool, args: Mapping[str, Json], most: Cost) -> None:
-            tape.began(ToolCall(found.name, args), most, found.safe_to_retry)
+        def begun(found: Tool, args: Mapping[str, Json], _: Cost) -> None:
+            tape.began(ToolCall(found.name, args), found.safe_to_retry)
 
         def called(call: ToolCall, result: ToolResult) -> None:
             tape.ended(call, result)
@@ -117,39 +149,26 @@ class Helping:
     def record(
         self, task: Task, picked: Sequence[Augmentation], tape: Sequence[ToolCall], skills: Set[str], ok: bool
     ) -> None:
-        """Credit what was used of the picked: tools that were called, skills that the last program rests on."""
-        called = {c.tool for c in tape}
-        used = [a for a in picked if a.name in (called if a.kind is Kind.TOOL else skills)]
-        known = set(self.catalogue.ids())
-        self.catalogue.credit((a.id for a in used if a.id in known), ok)
-        if used:
-            self._keep_credits()
-        for one in used:
-            self._journal.record_use(
-                self._run_id(), one.id, task.text, ok, Cost() if one.kind is Kind.SKILL else one.cost
-            )
+        """Learn from what was used of the picked: tools that were called, skills that the last program rests on,
+        documents and demonstrations that were shown."""
+        called, shown = {c.tool for c in tape}, self._room.shown()
 
-    def _credits(self) -> dict[str, Json]:
-        """Track records: of skills in this world, of everything else in all that share the home."""
-        state = self._journal.get_state("credits", {})
-        skills = state.get("skills", {}).get(str(self.fingerprint), {})
-        return {**state.get("shared", {}), **skills}
+        def was_used(one: Augmentation) -> bool:
+            return one.id in shown if one.kind in READ else one.name in (called if one.kind is Kind.TOOL else skills)
 
-    def _keep_credits(self) -> None:
-        state, credits = self._journal.get_state("credits", {}), self.catalogue.credits()
-        skills = {one: pair for one, pair in credits.items() if one.startswith(_SKILL)}
-        self._journal.put_versioned_state(
-            "credits",
-            {
-                "shared": {one: pair for one, pair in credits.items() if one not in skills},
-                "skills": {**state.get("skills", {}), str(self.fingerprint): skills},
-            },
-        )
+        uses = {}
+        for one in picked:
+            if was_used(one):
+                uses[one.id] = Cost() if one.kind is Kind.SKILL else one.cost
+                if one.id in shown:  # its price is paid once in a run
+                    uses[one.id] = Cost(tokens=one.cost.tokens) + shown[one.id]
+        if uses:
+            self._experience.record(self._run_id(), task.text, uses, ok)
 
     def _called(self, call: ToolCall, result: ToolResult) -> None:
         tool = self.registry.get(call.tool) if call.tool in self.registry else None
-        if tool is not None:  # its price may have been learned from an overrun
-            self.catalogue.put(replace(of_tool(tool), cost=self.registry.stats(tool.name).most))
+        if tool is not None:  # its price may have been learned now
+            self.catalogue.put(self._offer(tool))
         self._events.emit(
             "tool_called",
             None,

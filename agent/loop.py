@@ -13,7 +13,7 @@ from dataclasses import replace
 from habilis.agent.calls import blamed_skill, needed
 from habilis.agent.parts import Help, LoopSettings, Parts
 from habilis.agent.probing import probe
-from habilis.agent.tape import LeftOver, TaskTape, left_over
+from habilis.agent.tape import LeftOver, TaskTape, left_over, slim
 from habilis.agent.threads import in_thread
 from habilis.agent.upkeep import Kept, keep_up
 from habilis.agent.working import Work, Worked, describe
@@ -31,6 +31,7 @@ from habilis.core import (
     WriterError,
     dump,
     load,
+    span,
 )
 
 __all__ = ["Help", "Loop", "LoopSettings", "Parts", "describe"]
@@ -129,6 +130,19 @@ class Loop:
     async def work(self, task: Task, chosen: Cost | None = None) -> Episode:
         """Work on one task to its verdict, and record the episode. ``chosen``: what choosing it has
         cost, and keeping up the library before."""
+        told: dict[str, str | int] = {"habilis.run": self.run_id, "habilis.iteration": self.iteration}
+        told |= {"habilis.world": task.world, "habilis.task.origin": task.origin}
+        with span("habilis.task", told) as here:
+            episode, raised = await self._worked(task, chosen)
+            here.cost(episode.cost)
+            here.set({"habilis.task.status": episode.status, "habilis.skill": episode.skill or ""})
+            self._count_failure(raised, task)
+            if isinstance(raised, ModelError):
+                raise raised
+            return episode
+
+    async def _worked(self, task: Task, chosen: Cost | None) -> tuple[Episode, ModelError | WriterError | None]:
+        """The episode as it is recorded, and what its writer raised."""
         p = self.parts
         ledger = p.ledger.child(self.settings.task_budget, of="task")
         before = self._left if self._left is not None and self._left.same(task) else LeftOver(task)
@@ -163,7 +177,7 @@ class Loop:
                 self._credit(worked, episode, tape)
             if kept:
                 episode = replace(episode, skill=kept[0].name, skills=tuple(s.name for s in kept))
-            p.journal.append_episode(self.run_id, episode)
+            p.journal.append_episode(self.run_id, slim(episode))
             # What a limit of the run cut short is taken up again when the run goes on.
             if episode.status == "stopped":
                 came_true = before.came_true or any(a.ok for a in episode.attempts)
@@ -178,6 +192,7 @@ class Loop:
             self._announce(skill, episode.index)
         if p.help is not None:
             p.help.know(p.library.active().values())
+            p.help.remember([episode])
         p.events.emit(
             "task_ended",
             episode.index,
@@ -188,10 +203,7 @@ class Loop:
             cost=episode.cost.nonzero(),
         )
         p.events.emit("budget", episode.index, spent=dump(p.ledger.spent), limit=dump(p.ledger.limit))
-        self._count_failure(worked.raised, task)
-        if isinstance(worked.raised, ModelError):
-            raise worked.raised
-        return episode
+        return episode, worked.raised
 
     @property
     def cut_short(self) -> bool:

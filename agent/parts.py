@@ -15,10 +15,12 @@ from habilis.core import (
     Budget,
     Context,
     Declaring,
+    Episode,
     EventStream,
     Imaginable,
     Judge,
     Ledger,
+    Reading,
     RunLimits,
     Runner,
     Skill,
@@ -55,7 +57,12 @@ class Help(Protocol):
     """What can help with a task: picks augmentations, and lets programs call the picked tools."""
 
     def know(self, skills: Iterable[Skill]) -> None: ...
+    def remember(self, episodes: Iterable[Episode]) -> None: ...
     def pick(self, task: Task, ledger: Ledger) -> tuple[Augmentation, ...]: ...
+    def reading(
+        self, picked: Sequence[Augmentation], ledger: Ledger, tape: TaskTape
+    ) -> Callable[[], tuple[Reading, ...]]: ...
+    def tools_in_all(self) -> int: ...
     def caller(self, names: Sequence[str], ledger: Ledger, tape: TaskTape) -> ToolCaller | None: ...
     def replay(self, names: Sequence[str], tape: TaskTape, ledger: Ledger) -> ToolCaller | None: ...
     def record(

@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from habilis.core import Cost, Episode, Event, NotFoundError, Task, ToolCall, dump, load
+from habilis.core import Cost, Episode, Event, JournalError, NotFoundError, Task, ToolCall, dump, load
 from habilis.memory.journal import Journal
-from habilis.tools import ToolResult
+from habilis.tools import LARGE_BYTES, ToolResult, preview, wire_size
 
 
 class TaskTape:
@@ -37,13 +37,16 @@ class TaskTape:
     ) -> None:
         self._journal, self._run_id, self._spent = journal, run_id, spent
         self._task, self._index = task, index
+        self._beside = index  # the task whose large answers are to stay
         self._told = bool(earlier)
         self.earlier = tuple(earlier)
         self.calls: list[ToolCall] = list(earlier)
 
     def aside(self) -> TaskTape:
         """Where calls go that only verify: they count, and are no part of the task's tape."""
-        return TaskTape(self._journal, self._run_id, self._spent)
+        tape = TaskTape(self._journal, self._run_id, self._spent)
+        tape._beside = self._beside
+        return tape
 
     def taken(self) -> None:
         """Work on the task begins: note which it is."""
@@ -51,17 +54,16 @@ class TaskTape:
             self._append("task_taken", {"task": dump(self._task)})
             self._told = True
 
-    def began(self, call: ToolCall, most: Cost, safe_to_retry: bool) -> None:
-        """A call is about to be made, and will cost so much at most: should it be cut short, that counts as spent."""
+    def began(self, call: ToolCall, safe_to_retry: bool) -> None:
+        """A call is about to be made."""
         data = {"tool": call.tool, "args": dict(call.args), "safe_to_retry": safe_to_retry}
         with self._journal.transaction():
             if not self._told:
                 self.taken()
             self._append("tool_began", data)
-            self._journal.update_run(self._run_id, spent=self._spent() + most)
 
     def ended(self, call: ToolCall, result: ToolResult) -> None:
-        """What a call gave, or why it was refused."""
+        """What a call gave, or why it was refused. A large value is kept beside, and the event refers to it."""
         data = {
             "tool": call.tool,
             "args": dict(call.args),
@@ -71,8 +73,16 @@ class TaskTape:
             "made": result.made,
         }
         with self._journal.transaction():
+            if wire_size(call.value) > LARGE_BYTES:
+                data["value"] = preview(call.value)
+                data["result"] = self._journal.put_result(self._run_id, self._beside, call.value)
             self._append("tool_called", data)
             self._journal.update_run(self._run_id, spent=self._spent())
+
+    def bought(self, document: str, price: Cost) -> None:
+        """A document is about to be paid for, and its price held: in this run it is not paid for again, for a kill from
+        here on charges what is held."""
+        self._append("document_bought", {"document": document, "cost": price.nonzero()})
 
     def _append(self, kind: str, data: Mapping[str, object]) -> None:
         self._journal.append_event(self._run_id, Event(kind, data, self._index))
@@ -99,7 +109,7 @@ class LeftOver:
 def left_over(journal: Journal, run_id: int, index: int) -> LeftOver | None:
     """What was cut short in a run that has come to the episode ``index``, or None."""
     events = journal.events(run_id)
-    task, calls = _calls(events, index)
+    task, calls = _calls(journal, events, index)
     stopped = _stopped(journal, run_id, index)
     if stopped is not None:
         return LeftOver(stopped.task, calls, stopped, any(a.ok for a in stopped.attempts))
@@ -120,7 +130,7 @@ def _chain(journal: Journal, events: Sequence[Event], run_id: int, last: Episode
     left, before = LeftOver(last.task), [last]
     while (one := _stopped(journal, run_id, before[0].index - 1)) is not None and left.same(one.task):
         before.insert(0, one)
-    calls = tuple(call for one in before for call in _calls(events, one.index)[1])
+    calls = tuple(call for one in before for call in _calls(journal, events, one.index)[1])
     return replace(left, calls=calls, came_true=any(a.ok for one in before for a in one.attempts))
 
 
@@ -132,7 +142,22 @@ def _stopped(journal: Journal, run_id: int, index: int) -> Episode | None:
     return episode if episode.status == "stopped" else None
 
 
-def _calls(events: Iterable[Event], index: int) -> tuple[Task | None, tuple[ToolCall, ...]]:
+def slim(episode: Episode) -> Episode:
+    """The episode as it is written down: large answers of tools by reference, for its tape is not replayed."""
+    attempts = []
+    for attempt in episode.attempts:
+        ran = attempt.trajectory
+        if any(wire_size(call.value) > LARGE_BYTES for call in ran.tape):
+            attempt = replace(attempt, trajectory=replace(ran, tape=tuple(map(_short, ran.tape))))
+        attempts.append(attempt)
+    return replace(episode, attempts=tuple(attempts))
+
+
+def _short(call: ToolCall) -> ToolCall:
+    return replace(call, value=preview(call.value)) if wire_size(call.value) > LARGE_BYTES else call
+
+
+def _calls(journal: Journal, events: Iterable[Event], index: int) -> tuple[Task | None, tuple[ToolCall, ...]]:
     """The task taken at this index and its tape."""
     task: Task | None = None
     calls: list[ToolCall] = []
@@ -149,9 +174,23 @@ def _calls(events: Iterable[Event], index: int) -> tuple[Task | None, tuple[Tool
             calls += _unknown(begun)
             begun = event
         elif event.kind == "tool_called" and event.data.get("made"):
+            call = load(ToolCall, {k: event.data[k] for k in ("tool", "args", "value", "error")})
+            calls += _whole(journal, call, event, begun)
             begun = None
-            calls.append(load(ToolCall, {k: event.data[k] for k in ("tool", "args", "value", "error")}))
     return task, (*calls, *_unknown(begun))
+
+
+def _whole(journal: Journal, call: ToolCall, event: Event, begun: Event | None) -> list[ToolCall]:
+    """The call with its value; where a large one is kept no longer, the call is made again, if that is safe."""
+    if "result" not in event.data:
+        return [call]
+    try:
+        return [replace(call, value=journal.result(event.data["result"]))]
+    except (JournalError, NotFoundError) as error:
+        if begun is not None and begun.data["safe_to_retry"]:
+            return []
+        lost = f"{call.tool} was called before, and its answer is kept no longer ({error}); it is not safe to retry"
+        return [replace(call, value=None, error=lost)]
 
 
 def _unknown(begun: Event | None) -> list[ToolCall]:

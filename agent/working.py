@@ -96,6 +96,11 @@ class Work:
         if offer.withheld:
             p.events.emit("skill_withheld", self.index, name=offer.withheld)
             context = replace(context, skills={n: s for n, s in context.skills.items() if n != offer.withheld})
+            # Nor is its program shown.
+            picked = tuple(a for a in picked if a.meta.get("skill") != offer.withheld)
+        if p.help is not None:
+            reading = p.help.reading(picked, ledger, self.tape)
+            context = replace(context, read=reading, tools_in_all=p.help.tools_in_all())
         drafts: Drafting | None = None
         skills: list[Skill] = []
         raised: ModelError | WriterError | None = None

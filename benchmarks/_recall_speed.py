@@ -74,16 +74,14 @@ def prepare(folder: Path, sizes: Sequence[int], count: int, queries: int) -> str
     """Write the vectors (rows.npy), the queries with their true neighbours for each size; the embedder's name."""
     import numpy as np
 
-    embedder, name = _embedder()
+    embedder, name = encoder()
     told, asked = texts(count, queries)
     base, wanted = embedder.embed(told), embedder.embed(asked)
     draw = np.random.default_rng(0)
     rows = np.lib.format.open_memmap(folder / "rows.npy", "w+", np.float32, (max(sizes), DIM))
     for start in range(0, len(rows), 50_000):
         n = min(50_000, len(rows) - start)
-        a, b, c = (base[draw.integers(0, len(base), n)] for _ in range(3))
-        part = a + draw.uniform(0.2, 0.7, (n, 1)) * (b - c) + draw.normal(0, 0.15 / DIM**0.5, (n, DIM))
-        rows[start : start + n] = part / np.linalg.norm(part, axis=1, keepdims=True)
+        rows[start : start + n] = around(base, n, draw)
     rows[: min(len(base), len(rows))] = base[: len(rows)]
     rows.flush()
     np.save(folder / "queries.npy", wanted)
@@ -93,7 +91,17 @@ def prepare(folder: Path, sizes: Sequence[int], count: int, queries: int) -> str
     return name
 
 
-def _embedder() -> tuple[Embedder, str]:
+def around(base: NDArray[np.float32], count: int, draw: np.random.Generator) -> NDArray[np.float32]:
+    """Synthetic unit vectors where texts lie, given the vectors of some texts, (n, DIM)."""
+    import numpy as np
+
+    a, b, c = (base[draw.integers(0, len(base), count)] for _ in range(3))
+    rows = a + draw.uniform(0.2, 0.7, (count, 1)) * (b - c) + draw.normal(0, 0.15 / DIM**0.5, (count, DIM))
+    unit: NDArray[np.float32] = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit
+
+
+def encoder() -> tuple[Embedder, str]:
     from habilis.memory.embedding import HashEmbedder, open_embedder
 
     found = open_embedder("auto")
@@ -169,7 +177,7 @@ def ask(name: str, size: int, data: Path, folder: Path) -> dict[str, float]:
         found["cpu_ms"] = 1e3 * (time.process_time() - used) / len(times)
     found["memory_bytes"] = max(0.0, system.weighs(before)) / size
     if name in OURS:
-        embedder, _ = _embedder()
+        embedder, _ = encoder()
         embedder.embed(["the first one takes longer"])
         times = _timed(told["texts"][:100], lambda text: system.nearest(embedder.embed([text])[0], 10))
         found |= _quantiles("embedding_", times)

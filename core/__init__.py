@@ -4,7 +4,7 @@ Owns goals, worlds, contracts, programs, skills, tasks, costs, events and errors
 """
 
 from habilis.core.augmentation import Augmentation, Candidate, Choice, Kind, Selection
-from habilis.core.budget import Budget, Cost, Ledger, Reservation, as_budget
+from habilis.core.budget import Budget, Cost, Keeper, Ledger, Reservation, as_budget, cut_short
 from habilis.core.contract import Condition, Contract, Effect
 from habilis.core.declaration import Declaration, declared_atoms
 from habilis.core.errors import (
@@ -30,6 +30,7 @@ from habilis.core.errors import (
 from habilis.core.events import Event, EventStream, Listener
 from habilis.core.extras import need
 from habilis.core.goal import Atom, Fact, Facts, Goal, Snapshot, Term, Value, judged
+from habilis.core.prices import PriceList, price_of
 from habilis.core.program import Program, ProgramError, RunLimits, Runner, Step, ToolCall, ToolCaller, Trajectory
 from habilis.core.protocols import (
     Approve,
@@ -42,15 +43,19 @@ from habilis.core.protocols import (
     Lifter,
     Mind,
     Neighbour,
+    Reading,
     Selector,
     VectorIndex,
     Verdict,
     Verifier,
     Writer,
+    used_by,
 )
 from habilis.core.serial import dump, load
 from habilis.core.skill import Case, Clause, ClauseKind, Evidence, EvidenceLevel, Record, Skill, Trial, fill
+from habilis.core.standing import Overrun, Overruns, Standing, Standings, Turn, Turns, check_policy
 from habilis.core.task import Attempt, Episode, Task
+from habilis.core.tracing import Span, span
 from habilis.core.user_code import load_user_code, split_source
 from habilis.core.world import (
     Action,
@@ -122,6 +127,7 @@ __all__ = [
     "JournalError",
     "Json",
     "Judge",
+    "Keeper",
     "Kind",
     "Ledger",
     "Lifter",
@@ -133,12 +139,16 @@ __all__ = [
     "NotFoundError",
     "Observation",
     "Outcome",
+    "Overrun",
+    "Overruns",
     "Parameter",
     "Portable",
     "Predicate",
+    "PriceList",
     "Primitive",
     "Program",
     "ProgramError",
+    "Reading",
     "Record",
     "Reservation",
     "RunLimits",
@@ -150,6 +160,9 @@ __all__ = [
     "Skill",
     "SkillError",
     "Snapshot",
+    "Span",
+    "Standing",
+    "Standings",
     "Step",
     "Task",
     "Term",
@@ -158,6 +171,8 @@ __all__ = [
     "ToolError",
     "Trajectory",
     "Trial",
+    "Turn",
+    "Turns",
     "Value",
     "VectorIndex",
     "Verdict",
@@ -168,6 +183,8 @@ __all__ = [
     "Writer",
     "WriterError",
     "as_budget",
+    "check_policy",
+    "cut_short",
     "declared_atoms",
     "dump",
     "fill",
@@ -175,5 +192,8 @@ __all__ = [
     "load",
     "load_user_code",
     "need",
+    "price_of",
+    "span",
     "split_source",
+    "used_by",
 ]

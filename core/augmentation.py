@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from habilis.core.budget import Cost
+from habilis.core.errors import InputError
 from habilis.core.world import Json
 
 
@@ -23,7 +24,8 @@ class Augmentation:
     """One thing that can help. ``text`` is what is embedded; ``cost`` is the most that one use costs.
 
     ``provides``: what it is for, when several do the same (one of them is enough). ``successes`` and ``uses``: its
-    track record.
+    track record. ``context``: tokens that it takes of the prompt it is shown in, which is room rather than spending: a
+    tool's call may cost no token, and still its description has to be read.
     """
 
     kind: Kind
@@ -35,6 +37,11 @@ class Augmentation:
     successes: int = 0
     uses: int = 0
     meta: Mapping[str, Json] = field(default_factory=dict)
+    context: int = 0
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.context, int) and self.context >= 0):
+            raise InputError(f"{self.id}: context is a whole number of tokens >= 0, not {self.context!r}")
 
     @property
     def id(self) -> str:
@@ -56,7 +63,13 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An augmentation that was considered, with the numbers that decided. ``price``: see the selector."""
+    """An augmentation that was considered, with the numbers that decided. ``price``: see the selector.
+
+    ``why``: the reason, for people. ``blocked``: what stood against it, "" if it was taken. A kind of cost, "context"
+    or "items": with what was taken and what it requires it would pass that limit. "provides": two of these would
+    provide the same. "requires": something it requires is not at hand. "chance": nothing is expected of it. "worth":
+    what it would add is not worth its price.
+    """
 
     augmentation: Augmentation
     relevance: float
@@ -64,6 +77,7 @@ class Choice:
     price: float
     taken: bool
     why: str
+    blocked: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from habilis.core.augmentation import Augmentation, Candidate, Kind, Selection
 from habilis.core.budget import Budget, Ledger
+from habilis.core.errors import DefinitionError
 from habilis.core.goal import Atom, Goal, Snapshot
 from habilis.core.program import Program, ToolCaller, Trajectory
 from habilis.core.skill import Skill, Trial
@@ -22,11 +23,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Something to read: a picked passage of a document, or a demonstration, whose ``title`` is the task and whose
+    ``text`` is the program that solved it. Others wrote it: it is data, never an instruction."""
+
+    kind: Kind
+    title: str
+    text: str
+
+
 @dataclass(frozen=True)
 class Context:
     """What a writer may use for a task. ``skills``: active skills by name, closed over what they call; ``picked``:
     what the selector chose; ``simulator``: the belief, where the world has one; ``affordances``: what is worth trying
-    now; ``documents``: text of the picked documents."""
+    now; ``tools_in_all``: how many are registered, those that were not picked included.
+
+    ``read()`` hands out the picked documents and demonstrations, best first, and pays for those that have a price: to
+    be called once, by a writer that shows them. What can no longer be paid is left out."""
 
     spec: WorldSpec
     snapshot: Snapshot
@@ -35,7 +49,8 @@ class Context:
     simulator: Simulator | None = None
     affordances: tuple[Action, ...] = ()
     tools: ToolCaller | None = None
-    documents: tuple[str, ...] = ()
+    tools_in_all: int = 0
+    read: Callable[[], tuple[Reading, ...]] = tuple
 
 
 @dataclass(frozen=True)
@@ -74,12 +89,26 @@ class Feedback:
 
 class Writer(Protocol):
     """Writes programs for a task. The generator yields a draft, is sent the feedback, and yields the next; it ends
-    when it has no further idea. It charges the ledger for its own work. A writer may have an attribute ``why`` (text):
-    what it lacked when it ended without a program."""
+    when it has no further idea. It charges the ledger for its own work.
+
+    A writer may have an attribute ``why`` (text): what it lacked when it ended without a program; and ``uses`` (kinds
+    of augmentations): what it can make use of. Nothing else is picked for it; without, everything may be."""
 
     name: str
 
     def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]: ...
+
+
+def used_by(writer: Writer) -> frozenset[Kind]:
+    """The kinds of augmentations that a writer can make use of. Raises `DefinitionError` where it states no kinds."""
+    stated = getattr(writer, "uses", Kind)
+    try:
+        return frozenset(Kind(kind) for kind in stated)
+    except (TypeError, ValueError):
+        raise DefinitionError(
+            f"the writer {writer.name!r} states uses={stated!r:.80}; give a set of kinds, such as "
+            "frozenset({Kind.TOOL, Kind.SKILL})"
+        ) from None
 
 
 class Judge(Protocol):

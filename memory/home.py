@@ -1,11 +1,12 @@
 """The home: the folder a run lives in, owned by one process at a time.
 
-    home.json        facts fixed at its making: schema version, embedder fingerprint
-    home.lock        held by the owner; names it
-    journal.sqlite   the journal
-    index/           vectors, derived
-    vectors.sqlite   what was embedded, derived; listing commands, which may not open the index, read it
-    models/          distilled models
+    home.json               facts fixed at its making: schema version, embedder fingerprint
+    home.lock               held by the owner; names it
+    journal.sqlite          the journal
+    journal-account.sqlite  what calls in flight may cost, folded into the journal when the home is opened
+    index/                  vectors, derived
+    vectors.sqlite          what was embedded, derived; listing commands, which may not open the index, read it
+    models/                 distilled models
     reports/
 
 Others may read the journal meanwhile: `Home.open(path, read_only=True)` takes no lock.
@@ -26,7 +27,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from habilis.core.errors import HabilisError, HomeError, HomeLockedError, InputError, NotFoundError, SchemaError
-from habilis.memory.journal import SCHEMA_VERSION, Hook, Journal
+from habilis.memory.journal import SCHEMA_VERSION, Held, Hook, Journal
 
 __all__ = ["Home", "default_home", "is_owned", "rebuild_command"]
 
@@ -70,6 +71,7 @@ class Home:
     def __init__(self, path: Path, journal: Journal, facts: dict[str, Any], lock: _Lock | None) -> None:
         self.path, self.journal = path, journal
         self._facts, self._lock = facts, lock
+        self.left_open: tuple[Held, ...] = ()  # calls that were under way when the last owner was killed
 
     @classmethod
     def open(
@@ -109,6 +111,7 @@ class Home:
             journal = Journal(folder / "journal.sqlite", read_only=read_only, clock=clock, before_write=before_write)
             home = cls(folder, journal, facts, lock)
             if not read_only:
+                home.left_open = tuple(journal.settle_left_open())
                 home._write_facts(schema_version=SCHEMA_VERSION, embedder=known or embedder)
         except BaseException as error:
             if journal is not None:

@@ -823,7 +823,7 @@ def test_what_was_spent_before_the_model_failed_is_in_the_journal(tmp_path: Path
 
 
 def test_a_run_without_time_for_its_tools_stops(make: Any) -> None:
-    @tool(cost=Cost(seconds=0.05))
+    @tool(cost=Cost(seconds=0.2))
     def slow(text: str) -> str:
         """Take long to boil an egg (light, stove)."""
         time.sleep(0.4)

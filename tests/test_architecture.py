@@ -31,6 +31,10 @@ HEAVY = (
     "langchain_core",
     "onnxruntime",
     "numpy",
+    "httpx",
+    "jsonschema",
+    "mcp",
+    "opentelemetry",
 )
 ROOF = "the roof"
 MAY_IMPORT = {

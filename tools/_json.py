@@ -11,8 +11,13 @@ from typing import Any
 
 from habilis.core import Json, ToolError
 
-MAX_RESULT_BYTES = 64_000
+# Of JSON, as the runner sends it. A worker holds it as bytes, as text and as objects, at worst 25 times as much, which
+# still fits into the memory that a program has by default; the bridge into a container holds two of them.
+MAX_RESULT_BYTES = 8_000_000
 _MAX_DEPTH = 64
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def canonical(data: Json) -> str:
@@ -67,24 +72,34 @@ def _leaf(value: Any, where: str) -> Json:
         ) from None
 
 
+def wire_size(data: Json) -> int:
+    """How many bytes the data has on the way to a program: JSON in ASCII, as the runner sends it."""
+    return len(_encode(data))
+
+
 def capped(data: Json, limit: int = MAX_RESULT_BYTES) -> Json:
-    """The data if its JSON fits into ``limit`` bytes. A longer text is cut and says so; anything else is refused."""
-    size = len(json.dumps(data, ensure_ascii=False).encode())
-    if size <= limit:
+    """The data if it has at most ``limit`` bytes on its way. A longer text is cut and says so; anything else is
+    refused."""
+    if not isinstance(data, str):
+        size = wire_size(data)
+        if size > limit:
+            raise ToolError(
+                f"the result has {size} bytes as JSON, the limit is {limit}; return less, or a part at a time"
+            )
         return data
-    if isinstance(data, str):
-        # Escapes make the JSON longer than the text, at most sixfold; the share that fits is found by halving.
-        low, high = 0, len(data)
-        note = f"… [cut: the result has {len(data)} characters, the limit is {limit} bytes]"
-        room = limit - len(json.dumps(note, ensure_ascii=False).encode())
-        while low < high:
-            middle = (low + high + 1) // 2
-            if len(json.dumps(data[:middle], ensure_ascii=False).encode()) - 2 <= room:
-                low = middle
-            else:
-                high = middle - 1
-        return data[:low] + note
-    raise ToolError(f"the result has {size} bytes as JSON, the limit is {limit}; return less, or a part at a time")
+    if len(data) <= limit and wire_size(data) <= limit:
+        return data
+    # Escapes make the JSON longer than the text, at most twelvefold; the share that fits is found by halving.
+    note = f"… [cut: the result has {len(data)} characters, the limit is {limit} bytes]"
+    room = limit - wire_size(note) + 2  # the quotation marks count once
+    low, high = 0, min(len(data), limit)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if wire_size(data[:middle]) <= room:
+            low = middle
+        else:
+            high = middle - 1
+    return data[:low] + note
 
 
 def as_given(args: Mapping[str, Json]) -> dict[str, Json]:

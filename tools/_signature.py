@@ -12,8 +12,6 @@ from typing import Any
 from habilis.core import DefinitionError, Json, Parameter, ToolError
 from habilis.tools._json import jsonable
 
-_SCHEMA_TYPES: dict[str, Any] = {"string": str, "integer": int, "number": float, "boolean": bool}
-
 
 @dataclass(frozen=True)
 class Argument:
@@ -132,24 +130,6 @@ def read_signature(function: Callable[..., Any], name: str, label: str, doc: str
     if "return" not in hints:
         raise DefinitionError(f"{label}: the return value has no type hint; write -> <type>")
     return Signature(name, tuple(arguments), _schema(arguments))
-
-
-def foreign_signature(name: str, schema: Mapping[str, Json]) -> Signature:
-    """The signature of a tool that is known by its JSON schema alone; simple types are checked, the rest passed on."""
-    from pydantic import TypeAdapter
-
-    required = set(schema.get("required", ()))
-    arguments = []
-    for key, about in schema.get("properties", {}).items():
-        kind = _SCHEMA_TYPES.get(str(about.get("type")), Any)
-        arguments.append(
-            Argument(
-                Parameter(key, _core_type(kind), about.get("default"), key in required, about.get("description", "")),
-                "JSON" if kind is Any else kind.__name__,
-                TypeAdapter(kind),
-            )
-        )
-    return Signature(name, tuple(arguments), dict(schema))
 
 
 def _schema(arguments: list[Argument]) -> dict[str, Json]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import keyword
 import re
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import Any, Protocol, overload, runtime_checkable
 
 from habilis.core import Cost, Declaration, DefinitionError, Json, MissingExtraError, Parameter, declared_atoms
-from habilis.tools._signature import Signature, foreign_signature, read_signature
+from habilis.tools._signature import Signature, read_signature
 
 DEFAULT_TIMEOUT = 30.0  # seconds: longer than a slow web page takes, shorter than a person waits in silence
 
@@ -23,15 +24,35 @@ class Priced:
     cost: Cost
 
 
+@runtime_checkable
+class ToolSource(Protocol):
+    """Where tools come from that needs something held open: a server, a client."""
+
+    @property
+    def text(self) -> str:
+        """How it is written, as `ToolRegistry.add` takes it."""
+
+    def tools(self) -> tuple[Tool, ...]:
+        """Its tools, by name; opens what has to be opened. Raises `HabilisError` naming the address."""
+
+    def latest(self, tool: Tool) -> Tool:
+        """A tool as the source has it now: what it takes may have changed. Asks nobody."""
+
+    def close(self) -> None:
+        """End what was opened. A later call opens it again."""
+
+
 @dataclass(frozen=True, eq=False)
 class Tool:
-    """A function that programs may call. Made by `tool` or `Tool.from_langchain`; still callable as a function.
+    """A function that programs may call. Made by `tool` or by a source of tools; still callable as a function.
 
     ``cost`` is the most that one call costs (without one, a call is free and only counted). ``max_calls``: calls in
     one run. ``safe_to_retry``: calling it again does no harm, so verification may. ``side_effects``: it changes
     something outside the run, so approval is asked. ``timeout``: seconds, None for no limit. ``provides``: what it is
     for, when several tools do the same. ``declared``: what it needs and does in the world, for search to plan with.
-    ``owner``: "module:function"; ``where``: "file:line".
+    ``reports``: whether it tells what a call has cost, with `Priced`, so that its calls are made one at a time; None:
+    its first answer shows. ``owner``: "module:function", or the source; ``where``: "file:line", or what the source
+    calls it. ``source``: what has to be open for a call.
     """
 
     name: str
@@ -45,8 +66,10 @@ class Tool:
     timeout: float | None = DEFAULT_TIMEOUT
     provides: str = ""
     declared: Declaration = field(default_factory=Declaration)
+    reports: bool | None = False
     owner: str = ""
     where: str = ""
+    source: ToolSource | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not self.doc.strip():
@@ -121,46 +144,6 @@ class Tool:
             coroutine=arun if self.is_async else None,
         )
 
-    @classmethod
-    def from_langchain(
-        cls,
-        base: Any,
-        *,
-        cost: Cost | None = None,
-        max_calls: int | None = None,
-        safe_to_retry: bool = False,
-        side_effects: bool = False,
-        timeout: float | None = DEFAULT_TIMEOUT,
-        provides: str = "",
-        name: str | None = None,
-    ) -> Tool:
-        """A tool from a LangChain ``BaseTool`` (and so from an MCP adapter). Its own validation stays in force."""
-        owner = f"{type(base).__module__}:{base.name}"
-        shape = base.tool_call_schema
-        schema = dict(shape) if isinstance(shape, Mapping) else _model_schema(shape)
-        only_async = getattr(base, "func", ...) is None and getattr(base, "coroutine", None) is not None
-
-        def run(**values: Any) -> Any:
-            return base.invoke(values)
-
-        async def arun(**values: Any) -> Any:
-            return await base.ainvoke(values)
-
-        short = name or re.sub(r"\W", "_", base.name, flags=re.ASCII)
-        return cls(
-            name=short,
-            doc=inspect.cleandoc(base.description or ""),
-            function=arun if only_async else run,
-            signature=foreign_signature(short, schema),
-            cost=cost or Cost(),
-            max_calls=max_calls,
-            safe_to_retry=safe_to_retry,
-            side_effects=side_effects,
-            timeout=timeout,
-            provides=provides,
-            owner=owner,
-        )
-
 
 @overload
 def tool(function: Callable[..., Any], /) -> Tool: ...
@@ -226,6 +209,7 @@ def tool(
             timeout=timeout,
             provides=provides,
             declared=Declaration(requires, consumes, adds, deletes),
+            reports=_reports(function),
             owner=f"{function.__module__}:{function.__qualname__}",
             where=f"{code.co_filename}:{code.co_firstlineno}" if code is not None else "",
         )
@@ -237,9 +221,7 @@ def at_least_one_call(cost: Cost) -> Cost:
     return cost if cost.calls else cost + Cost(calls=1)
 
 
-def _model_schema(model: Any) -> dict[str, Json]:
-    try:
-        schema: dict[str, Json] = model.model_json_schema()
-    except AttributeError:
-        raise DefinitionError(f"{model!r} is no pydantic 2 model; give the LangChain tool an args_schema") from None
-    return schema
+def _reports(function: Callable[..., Any]) -> bool | None:
+    """Whether a function returns `Priced`, by its return type; None where that says anything."""
+    returned = typing.get_type_hints(function)["return"]
+    return None if returned in (Any, object) else Priced in (returned, *typing.get_args(returned))

@@ -6,6 +6,7 @@ its own quotation, and the model is told to read it as data.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 from habilis.core import (
@@ -16,16 +17,22 @@ from habilis.core import (
     Predicate,
     Primitive,
     Program,
+    Reading,
     Snapshot,
     Step,
     Task,
+    ToolCall,
     Trajectory,
     Value,
 )
+from habilis.tools import preview
 
 _OBSERVATION = 4_000  # characters of each part; together they stay far below any model's window
-_DOCUMENT = 6_000
+_READING = 16_000  # of all documents and demonstrations together
 _PRINTED = 2_000
+_TOOLS = 12  # that are described; more confuse a model more than they help
+_TOOL = 800
+_CALLS, _ARGUMENTS, _ANSWER = 6, 160, 800  # the last calls of tools that are told, and of each: arguments, answer
 _CHANGES = 40
 _CHOICES = 40  # of a parameter that are told
 _SKILLS_UNPICKED = 12
@@ -67,8 +74,9 @@ def system() -> str:
     return _LANGUAGE
 
 
-def task_text(task: Task, context: Context) -> str:
-    """The first message: everything that is known about the world and the task."""
+def task_text(task: Task, context: Context, readings: Sequence[Reading] = (), *, most_tools: int = _TOOLS) -> str:
+    """The first message: everything that is known about the world and the task. ``readings``: what there is to read;
+    ``most_tools``: how many are described."""
     spec = context.spec
     parts = [
         f"# World: {spec.name}\n{spec.doc}",
@@ -81,12 +89,10 @@ def task_text(task: Task, context: Context) -> str:
     skills = _skills(context)
     if skills:
         parts.append("# Skills\n" + "\n".join(skills))
-    tools = _tools(context)
+    tools = _tools(context, most_tools)
     if tools:
         parts.append("# Tools\n" + "\n".join(tools))
-    if context.documents:
-        quoted = "\n\n".join(quote(d, _DOCUMENT) for d in context.documents)
-        parts.append(f"# Documents\n{quoted}")
+    parts += _readings(readings)
     parts.append("# What is observed now\n" + observation(context.snapshot))
     if context.affordances:
         parts.append("# Worth trying now\n" + ", ".join(str(a) for a in context.affordances[:30]))
@@ -120,6 +126,8 @@ def feedback_text(feedback: Feedback, program: Program) -> str:
     parts.append("What changed:\n" + changes(run))
     if run.steps:
         parts.append(f"The last of {len(run.steps)} actions:\n" + actions(run.steps))
+    if run.tape:
+        parts.append(f"The last of {len(run.tape)} tool calls:\n" + calls(run.tape))
     if run.printed.strip():
         parts.append("It printed:\n" + quote(run.printed, _PRINTED))
     parts.append("Answer with the corrected program: all of it, in one Python code block, goal comment first.")
@@ -150,6 +158,17 @@ def actions(steps: Sequence[Step], last: int = 8) -> str:
     rows: list[str] = []
     for step in steps[-last:]:
         rows.append("- " + _step(step))
+    return "\n".join(rows)
+
+
+def calls(tape: Sequence[ToolCall]) -> str:
+    """What the last tool calls gave: the beginning of a long answer, with its size; the program had all of it."""
+    rows = []
+    for call in tape[-_CALLS:]:
+        given = shorten(json.dumps(dict(call.args), ensure_ascii=False, default=str), _ARGUMENTS)
+        said = call.error if call.error is not None else preview(call.value, _ANSWER)
+        how = "failed" if call.error is not None else "answered"
+        rows.append(f"- tools.{call.tool} {how}\n" + quote(f"{given}\n{said}", _ARGUMENTS + 2 * _ANSWER))
     return "\n".join(rows)
 
 
@@ -219,13 +238,43 @@ def _skills(context: Context) -> list[str]:
     return rows
 
 
-def _tools(context: Context) -> list[str]:
+def _tools(context: Context, most: int) -> list[str]:
+    """The tools that may be called, and how; and how many more there are."""
     if context.tools is None:
         return []
-    said = {a.name: a.text for a in context.picked if a.kind is Kind.TOOL}
-    return [
-        f"- tools.{name}(…)" + (f"\n{quote(said[name], 800)}" if name in said else "") for name in context.tools.names()
-    ]
+    known = {a.name: a for a in context.picked if a.kind is Kind.TOOL}
+    names = context.tools.names()
+    shown = sorted(names, key=lambda name: (name not in known, name))[:most]
+    rows = []
+    for name in sorted(shown):
+        about = known.get(name)
+        rows.append(f"- tools.{name}(…)")
+        if about is not None:
+            called = str(about.meta.get("signature", ""))
+            rows.append(quote(f"{called}\n{about.text}" if called else about.text, _TOOL))
+    if len(names) > len(shown):
+        rows.append(f"These may be called too: {', '.join(n for n in names if n not in shown)}")
+    if context.tools_in_all > len(names):
+        more = context.tools_in_all - len(names)
+        rows.append(f"({more} more are registered; they were not picked for this task and cannot be called in it.)")
+    return rows
+
+
+def _readings(readings: Sequence[Reading]) -> list[str]:
+    """Documents, and tasks that were solved before, as quotations."""
+    left = _READING
+    found: dict[Kind, list[str]] = {}
+    for one in readings:
+        quoted = quote(f"[{' '.join(one.title.split())[:300]}]\n{one.text}", max(left, 0))
+        left -= len(quoted)
+        if left < 0:
+            break
+        found.setdefault(one.kind, []).append(quoted)
+    heads = {
+        Kind.DOCUMENT: "# Documents that may help (quoted)",
+        Kind.DEMONSTRATION: "# Solved before: tasks, each with the program that did it (quoted)",
+    }
+    return [f"{head}\n" + "\n\n".join(found[kind]) for kind, head in heads.items() if kind in found]
 
 
 def _ending(run: Trajectory, program: Program) -> list[str]:

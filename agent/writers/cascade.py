@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 
 from habilis.agent.drafting import Drafting
-from habilis.core import BudgetExceeded, Context, Draft, Feedback, InputError, Ledger, Task, Writer
+from habilis.core import BudgetExceeded, Context, Draft, Feedback, InputError, Ledger, Task, Writer, used_by
 
 
 class Cascade:
@@ -20,6 +20,7 @@ class Cascade:
         if not writers:
             raise InputError("a cascade needs at least one writer")
         self._writers = tuple(writers)
+        self.uses = frozenset(kind for writer in self._writers for kind in used_by(writer))
         self._lacked: list[str] = []
 
     @property

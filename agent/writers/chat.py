@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from habilis.agent.chat_model import PricedChatModel, as_priced
 from habilis.agent.writers._prompt import feedback_text, system, task_text
 from habilis.agent.writers._reply import Problem, goal_template, read_program
-from habilis.core import ChatModel, Context, Draft, Feedback, InputError, Ledger, Task
+from habilis.core import ChatModel, Context, Draft, Feedback, InputError, Kind, Ledger, Task
 
 __all__ = ["ChatWriter"]
 
@@ -24,6 +24,7 @@ class ChatWriter:
     """
 
     name = "chat"
+    uses = frozenset({Kind.TOOL, Kind.SKILL, Kind.DOCUMENT, Kind.DEMONSTRATION})
 
     def __init__(self, model: PricedChatModel | ChatModel, *, rounds: int = 4) -> None:
         if rounds < 1:
@@ -35,7 +36,7 @@ class ChatWriter:
 
         Raises `BudgetExceeded` before a request that ``ledger`` cannot afford, `ModelError` when the model fails.
         """
-        messages = [("system", system()), ("user", task_text(task, context))]
+        messages = [("system", system()), ("user", task_text(task, context, context.read()))]
         for _ in range(self.rounds):
             reply = await self.model.ask(messages, ledger)
             found = read_program(reply, writer=self.name, skills=context.skills)

@@ -75,6 +75,7 @@ class SearchWriter:
     """
 
     name = "search"
+    uses = frozenset({Kind.TOOL, Kind.SKILL})
 
     def __init__(
         self,
@@ -91,6 +92,7 @@ class SearchWriter:
         self._afforded: set[Action] = set()
         self._avoided: set[str] = set()
         self._tools: ToolActions | None = None
+        self._lost: dict[str, None] = {}  # what was looked for in rehearsals and not found
 
     async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
         """Yield programs until the task is solved and its skill verified, or no idea is left."""
@@ -101,6 +103,7 @@ class SearchWriter:
         self.why = ""
         self._afforded, self._avoided = set(context.affordances), set()
         self._tools = ToolActions(context) if context.tools is not None else None
+        self._lost = {}
         for attempt in range(self._settings.rounds):
             version = self._book.version
             draft = await in_thread(_SEARCH, self._plan, task, context, ledger)
@@ -131,7 +134,14 @@ class SearchWriter:
                     continue
                 repeats += 1
                 if repeats > self._settings.repeats:
-                    return
+                    # Rehearsed in vain: what was looked for and not found may be had in a way that is not known yet.
+                    if not await in_thread(_SEARCH, self._buy, task, context, ledger, asked):
+                        if task.origin == "curriculum" or discovered:
+                            return
+                        discovered = True
+                        if not await in_thread(_SEARCH, self._discover, task, context, ledger, explored):
+                            return
+                    repeats = 0
                 continue
             feedback = yield draft
             self._blame(feedback.trajectory, context)
@@ -181,6 +191,9 @@ class SearchWriter:
             return False
         error = trajectory.error
         self._blame(trajectory, context)
+        last = trajectory.steps[-1] if trajectory.steps else None
+        if last is not None and not last.outcome.ok and last.action.name in context.spec.seeking:
+            self._lost.update(dict.fromkeys(map(str, last.action.args)))
         if error is None and _achieved(task, draft, trajectory):
             return True
         self.why = (
@@ -310,7 +323,8 @@ class SearchWriter:
         return False
 
     def _missing(self, task: Task, context: Context, ledger: Ledger) -> list[str]:
-        """The things that nothing known brings about and that the goal needs; of a set its members."""
+        """The things that the goal needs and nothing known brings about, and those looked for in vain; of a set its
+        members."""
         facts: dict[Fact, None] = {}
         with SearchMeter(ledger) as meter:
             regression = self._regression(context, meter)
@@ -319,7 +333,7 @@ class SearchWriter:
                 if way is not None:
                     facts.update(dict.fromkeys(regression.blockers(atom.fact, way, limit=_BLOCKERS)))
         tags = dict(context.spec.tags) | dict(context.snapshot.tags)
-        names = [str(f.args[0]) for f in facts if f.args]
+        names = [*(str(f.args[0]) for f in facts if f.args), *self._lost]
         return list(dict.fromkeys(m for n in names for m in (sorted(tags.get(n, ())) if n.startswith("#") else (n,))))
 
     def _blind(self, task: Task, context: Context, ledger: Ledger) -> Draft | None:

@@ -19,6 +19,9 @@ from urllib.parse import urlsplit
 from habilis.core.budget import Cost, Ledger, Reservation
 from habilis.core.errors import HabilisError, InputError, ModelError
 from habilis.core.extras import need
+from habilis.core.prices import PriceList, price_of
+from habilis.core.standing import Standing, Turns
+from habilis.core.tracing import Span, span
 from habilis.memory.embedding._files import whole
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["PRICE_VARIABLE", "EndpointEmbedder"]
 
 PRICE_VARIABLE = "HABILIS_EMBEDDING_PRICE"
+ASSUMED_PRICE = 0.5  # USD per million tokens, where a price that no list knows is to be assumed: dear on purpose
 _NO_REQUESTS = "HABILIS_NO_MODEL_REQUESTS"
 _OPENAI = "https://api.openai.com/v1"
 _NO_KEY = "none-needed"  # the client insists on one
@@ -41,13 +45,18 @@ class EndpointEmbedder:
     ``model``, ``base_url``: default ``OPENAI_BASE_URL``, else OpenAI's. ``api_key``: default ``OPENAI_API_KEY``; a
     server on this machine needs none and is sent none that was not given here. ``dim``: asked of the server
     (``dimensions``) and checked; None takes what it gives, found out with one request now. ``price``: USD per million
-    tokens, default ``HABILIS_EMBEDDING_PRICE``, else the list of the package ``genai-prices``. ``ledger``: what
-    requests are paid from, or a function that gives it; None only counts, in an account of its own.
+    tokens, or a `PriceList`; default ``HABILIS_EMBEDDING_PRICE``, else the list that ``HABILIS_PRICES`` names, else the
+    package ``genai-prices``. ``ledger``: what requests are paid from, or a function that gives it; None only counts, in
+    an account of its own.
 
     ``max_texts`` and ``max_chars`` of one request (OpenAI takes 2,048 and some 300,000 tokens; a server of one's own
     rarely gains beyond 64). ``text_chars``: of one text, what lies beyond is not seen; 8,000 fit 8,192 tokens in any
     language. ``timeout``: seconds of one request. ``retries`` after 429, 5xx and lost connections, ``backoff`` seconds
     before the first, doubled for each further one, or what the server asks for (``Retry-After``), 20 s at most.
+
+    Where the server counts more tokens than the texts can have, that is charged once, and as much and again as much is
+    reserved from then on for each text; one that is over that too is not asked any more. Requests wait for each other
+    until one answer has kept to what was reserved.
 
     The fingerprint is ``endpoint:MODEL@URL``, with ``#DIM`` where one was asked for, and opens it again
     (`open_embedder`). It cannot tell when the server changes its weights under the same name. A text without a letter
@@ -62,7 +71,7 @@ class EndpointEmbedder:
         *,
         api_key: str | None = None,
         dim: int | None = None,
-        price: float | None = None,
+        price: float | PriceList | None = None,
         ledger: Ledger | Callable[[], Ledger] | None = None,
         max_texts: int = 64,
         max_chars: int = 100_000,
@@ -98,6 +107,8 @@ class EndpointEmbedder:
         self._ledger = ledger if callable(ledger) else (lambda: ledger if ledger is not None else own)
         self._texts, self._chars, self._text_chars = max_texts, max_chars, text_chars
         self._timeout, self._retries, self._backoff = timeout, retries, backoff
+        self.standing = Standing(f"embeddings:{self.fingerprint}", [self.price])
+        self.turns = Turns()
         self._client: Any = None
         self._lock = threading.Lock()
         if dim is None:
@@ -126,7 +137,8 @@ class EndpointEmbedder:
     def most(self, texts: Sequence[str]) -> Cost:
         """The most that one request with these texts may cost."""
         # A byte-level tokenizer never makes more tokens than there are bytes; the ends of a text take a few more.
-        tokens = sum(len(whole(text).encode()) + 8 for text in texts)
+        more = int(self.standing.learned.get("each", 0))
+        tokens = sum(len(whole(text).encode()) + 8 + more for text in texts)
         return Cost(usd=tokens * self.price / 1e6, tokens=tokens, calls=1)
 
     def _request(self, texts: list[str]) -> NDArray[np.float32]:
@@ -135,25 +147,55 @@ class EndpointEmbedder:
                 f"a request to {self.name} was stopped: {_NO_REQUESTS} is set, and only models on this machine may be "
                 "asked; unset it, or use a server on 127.0.0.1"
             )
+        told: dict[str, str | int] = {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": self._model}
+        told["server.address"] = urlsplit(self._url).hostname or ""
+        with span(f"embeddings {self._model}", told, "client") as here:
+            for attempt in range(self._retries + 1):
+                with self.turns.turn():
+                    answer = self._sent(texts, attempt, here)
+                if not isinstance(answer, float):
+                    return answer
+                time.sleep(answer)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _sent(self, texts: list[str], attempt: int, here: Span) -> NDArray[np.float32] | float:
+        """The vectors that one request gave, or the seconds to wait before the next."""
+        self._refuse_if_overrun()
         client, most = self._opened(), self.most(texts)
         asked = {"dimensions": self._asked_dim} if self._asked_dim else {}
-        for attempt in range(self._retries + 1):
-            with self._ledger().reserve(most) as held:
-                try:
-                    # Not every server knows base64, which the client would ask for.
-                    reply = client.embeddings.create(model=self._model, input=texts, encoding_format="float", **asked)
-                    held.commit(self._actual(reply, most))
-                except HabilisError:
-                    raise
-                except Exception as error:
-                    wait = self._after_failure(error, held, attempt)
-                except BaseException:  # Ctrl-C: the server may go on working for us
-                    held.commit()
-                    raise
-                else:
-                    return self._vectors(reply, len(texts))
-            time.sleep(wait)
-        raise AssertionError("unreachable: the last attempt returns or raises")
+        with self._ledger().reserve(most, what=f"embeddings of {self.name}") as held:
+            try:
+                # Not every server knows base64, which the client would ask for.
+                reply = client.embeddings.create(model=self._model, input=texts, encoding_format="float", **asked)
+                actual = self._actual(reply, most)
+                held.commit(actual)
+            except HabilisError:
+                raise
+            except Exception as error:
+                return self._after_failure(error, held, attempt)
+            except BaseException:  # Ctrl-C: the server may go on working for us
+                held.commit()
+                raise
+        here.set({"gen_ai.usage.input_tokens": actual.tokens})
+        here.cost(actual)
+        self._note(texts, most, actual)
+        return self._vectors(reply, len(texts))
+
+    def _note(self, texts: list[str], most: Cost, actual: Cost) -> None:
+        """What the server's count says of its next one."""
+        over = actual.tokens - most.tokens
+        self.turns.side_by_side = over <= 0
+        if over > 0:
+            each = int(self.standing.learned.get("each", 0)) + 2 * -(-over // len(texts))
+            self.standing.overran(most, actual, {"each": each})
+
+    def _refuse_if_overrun(self) -> None:
+        if self.standing.refused:
+            raise ModelError(
+                f"{self.name} is not asked any more: its server has counted more tokens than the texts can have "
+                f"{self.standing.overruns} times. Give it another price, or take it at its word again: "
+                "EndpointEmbedder.standing.forgive()"
+            )
 
     def _opened(self) -> Any:
         with self._lock:
@@ -267,25 +309,31 @@ def _host(url: str) -> tuple[str, bool]:
     return f"{host}:{port}" if port else host, local
 
 
-def _price(model: str, url: str, host: str, given: float | None) -> float:
-    if given is None and os.environ.get(PRICE_VARIABLE):
+def _price(model: str, url: str, host: str, given: float | PriceList | None) -> float:
+    if given is not None and not isinstance(given, PriceList):
+        return price_of(given, "price=")
+    if os.environ.get(PRICE_VARIABLE):
         try:
-            given = float(os.environ[PRICE_VARIABLE])
+            told = float(os.environ[PRICE_VARIABLE])
         except ValueError:
             raise InputError(f"{PRICE_VARIABLE}={os.environ[PRICE_VARIABLE]!r} is no number of USD") from None
-    if given is None:
-        from genai_prices import Usage, calc_price
+        return price_of(told, PRICE_VARIABLE)
+    own = given if given is not None else PriceList.from_environment()
+    known = own.embedding(f"{model}@{url}", model)
+    if known is not None:
+        return known
+    from genai_prices import Usage, calc_price
 
-        try:
-            listed = calc_price(Usage(input_tokens=1_000_000), model, provider_api_url=url)
-            return float(listed.input_price)
-        except LookupError:
-            raise InputError(
-                f"the price of {model!r} at {host} is not known, and none is assumed unasked; set {PRICE_VARIABLE} (or "
-                "pass price=) in USD per million tokens, 0 where it is free"
-            ) from None
-    Cost(usd=given)  # refuses what is no amount
-    return given
+    try:
+        return float(calc_price(Usage(input_tokens=1_000_000), model, provider_api_url=url).input_price)
+    except LookupError:
+        if own.assume:
+            return ASSUMED_PRICE
+    raise InputError(
+        f"the price of {model!r} at {host} is not known, and none is assumed unasked; set {PRICE_VARIABLE} (or pass "
+        "price=) in USD per million tokens, 0 where it is free, or name a list of your own: --prices FILE, "
+        "HABILIS_PRICES"
+    )
 
 
 def _batches(texts: Sequence[str], most: int, chars: int) -> Iterator[list[str]]:

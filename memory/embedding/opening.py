@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from habilis.core.budget import Ledger
 from habilis.core.errors import ModelError, NotFoundError
+from habilis.core.prices import PriceList
 from habilis.core.protocols import Embedder
 from habilis.memory.embedding.endpoint import EndpointEmbedder, Spec
 from habilis.memory.embedding.hashing import HashEmbedder
@@ -61,18 +62,22 @@ def fetch_embedder(name: str = "minilm", *, cache: Path | None = None) -> None:
 
 
 def open_embedder(
-    name: str = "auto", cache: Path | None = None, *, ledger: Ledger | Callable[[], Ledger] | None = None
+    name: str = "auto",
+    cache: Path | None = None,
+    *,
+    ledger: Ledger | Callable[[], Ledger] | None = None,
+    prices: PriceList | None = None,
 ) -> Embedder:
     """An embedder by name, or by the fingerprint of one that was used before (as a home keeps it).
 
     ``auto`` takes ``minilm`` if its files are cached, else ``hash``, and never touches the network; the other names
-    fetch what they lack. ``endpoint:MODEL``, ``endpoint:MODEL@URL``: a server's, paid from ``ledger``; see
-    `EndpointEmbedder`. Raises `NotFoundError` for an unknown name, `ModelError` when the files cannot be fetched or
+    fetch what they lack. ``endpoint:MODEL``, ``endpoint:MODEL@URL``: a server's, paid from ``ledger`` at ``prices``;
+    see `EndpointEmbedder`. Raises `NotFoundError` for an unknown name, `ModelError` when the files cannot be fetched or
     the fingerprint belongs to other weights than the ones known here, and what `EndpointEmbedder` raises.
     """
     if name.startswith("endpoint:"):
         model, url, dim = Spec.parse(name)
-        return EndpointEmbedder(model, url, dim=dim, ledger=ledger)
+        return EndpointEmbedder(model, url, dim=dim, ledger=ledger, price=prices)
     wanted, _, weights = name.partition(":")
     if wanted == "auto":
         wanted = "minilm" if have_embedder("minilm", cache=cache) else "hash"

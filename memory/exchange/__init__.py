@@ -9,7 +9,7 @@ are verified here.
 
 from habilis.memory.exchange.agent_skills import export_skills, folder_name, read_agent_skills
 from habilis.memory.exchange.found import Document, Found, Refused, Stated
-from habilis.memory.exchange.taking_in import Intake, TakenIn, documents, read_exchange, search_documents, take_in
+from habilis.memory.exchange.taking_in import Intake, TakenIn, documents, read_exchange, take_in
 from habilis.memory.exchange.voyager import read_voyager
 
 __all__ = [
@@ -25,6 +25,5 @@ __all__ = [
     "read_agent_skills",
     "read_exchange",
     "read_voyager",
-    "search_documents",
     "take_in",
 ]

@@ -17,12 +17,10 @@ from habilis.memory.exchange.agent_skills import read_agent_skills
 from habilis.memory.exchange.found import Document, Found, Refused, Stated, composed
 from habilis.memory.exchange.voyager import find_voyager, read_voyager
 from habilis.memory.journal import Journal
-from habilis.memory.library._lexical import Lexicon
 
-__all__ = ["DOCUMENTS", "Intake", "TakenIn", "documents", "read_exchange", "search_documents", "take_in"]
+__all__ = ["DOCUMENTS", "Intake", "TakenIn", "documents", "read_exchange", "take_in"]
 
 DOCUMENTS = ("agent_skill", "voyager")  # the kinds of documents that are kept here
-_MOST = 10_000  # documents that one search looks through
 
 
 @dataclass(frozen=True)
@@ -82,22 +80,6 @@ def documents(journal: Journal, kind: str | None = None) -> dict[tuple[str, str]
     """The imported documents by kind and id."""
     kinds = DOCUMENTS if kind is None else (kind,)
     return {(k, id): data for k in kinds for id, data in journal.documents(k).items()}
-
-
-def search_documents(journal: Journal, text: str, k: int = 5) -> list[tuple[str, str, Mapping[str, Json]]]:
-    """The ``k`` imported documents that share the most telling words with a text, best first: kind, id, document."""
-    known = documents(journal)
-    if len(known) > _MOST:
-        raise InputError(f"there are {len(known)} documents; a search looks through {_MOST} at most")
-    lexicon = Lexicon()
-    try:
-        for (kind, id), data in known.items():
-            lexicon.put(f"{kind}\0{id}", str(data.get("text", "")))
-        scores = lexicon.search(text)
-    finally:
-        lexicon.close()
-    best = sorted(scores, key=lambda key: (-scores[key], key))[: max(k, 0)]
-    return [(kind, id, known[kind, id]) for kind, _, id in (key.partition("\0") for key in best)]
 
 
 _Key = tuple[str, str]  # the world's fingerprint, the skill's name
@@ -201,9 +183,9 @@ def _quarantine(journal: Journal, stated: Stated, source: str, lacks: Sequence[s
         origin=f"imported from {source}",
         created=0,
         evidence=Evidence(EvidenceLevel.MODEL_JUDGED),  # the weakest; there is none yet
-        cases=tuple(replace(case, record=Record()) for case in skill.cases),
+        cases=tuple(replace(case, record=Record(), successor="") for case in skill.cases),
         contract=(),
-        meta={**skill.meta, "imported": imported},
+        meta={"imported": imported},  # what is noted there is believed later on
     )
     journal.put_skill(kept, "; ".join([f"imported from {source}, out of use until it is verified", *notes]))
     return TakenIn(kept.name, "skill", kept.version, kept.status, False, notes)

@@ -8,11 +8,13 @@
         journal.update_run(run, status="finished")
 
 One SQLite file in WAL mode: one process writes, others may read meanwhile. Records are stored as JSON beside the few
-columns that are searched; keys that a newer version wrote survive whenever a record is rewritten.
+columns that are searched; keys that a newer version wrote survive whenever a record is rewritten. What calls in flight
+may cost stands in a second file until it is folded in (`Journal.keeper`, `settle_left_open`).
 """
 
 from __future__ import annotations
 
+from habilis.memory.journal._account import Account, Accounted, Held, RunKeeper
 from habilis.memory.journal._database import Hook
 from habilis.memory.journal._records import (
     DamagedRecordWarning,
@@ -22,7 +24,7 @@ from habilis.memory.journal._records import (
     Transition,
     UseRecord,
 )
-from habilis.memory.journal._runs import RUN_STATUSES, Runs
+from habilis.memory.journal._runs import RUN_STATUSES
 from habilis.memory.journal._schema import SCHEMA_VERSION
 from habilis.memory.journal._shelf import SKILL_STATUSES, Shelf
 
@@ -30,18 +32,21 @@ __all__ = [
     "RUN_STATUSES",
     "SCHEMA_VERSION",
     "SKILL_STATUSES",
+    "Account",
     "DamagedRecordWarning",
     "DamagedSkill",
+    "Held",
     "Hook",
     "Journal",
     "ModelRecord",
+    "RunKeeper",
     "RunRecord",
     "Transition",
     "UseRecord",
 ]
 
 
-class Journal(Runs, Shelf):
+class Journal(Accounted, Shelf):
     """Runs, episodes, events and uses; skills, contracts, models, documents and state, in one SQLite file.
 
     A record that is damaged is left aside with a `DamagedRecordWarning` where many are read; asked for by itself, it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import zlib
@@ -23,6 +24,7 @@ from habilis.memory.journal._records import (
 )
 
 RUN_STATUSES = ("running", "finished", "stopped", "failed")
+RESULT_ROOM = 256_000_000  # bytes for large answers of tools, in one journal
 _PAGE = 64
 
 
@@ -165,8 +167,48 @@ class Runs(Database):
 
         return list(self._each(rows, one))
 
-    def record_use(self, run_id: int, augmentation_id: str, task_text: str, ok: bool, cost: Cost | None = None) -> None:
-        """Note that an augmentation was used for a task, and how that ended: what its track record is made of."""
+    def put_result(self, run_id: int, index: int | None, value: Json, *, room: int = RESULT_ROOM) -> str:
+        """Keep what a tool answered, once for equal values, and give the hash that `result` takes.
+
+        ``index``: of the task's episode. Where all results together take more than ``room`` bytes, compressed, the
+        oldest go, but none of this task.
+        """
+        text = to_text(value).encode()
+        key = hashlib.sha256(text).hexdigest()
+        with self.transaction():
+            self._run_data(run_id)
+            self._write("DELETE FROM results WHERE hash = ?", (key,))
+            packed = zlib.compress(text, 1)
+            self._write(
+                "INSERT INTO results (hash, run_id, idx, size, data) VALUES (?, ?, ?, ?, ?)",
+                (key, run_id, index, len(packed), packed),
+            )
+            taken = int(self._one("SELECT coalesce(sum(size), 0) FROM results")[0])
+            others = "SELECT seq, size FROM results WHERE NOT (run_id = ? AND idx IS ?) ORDER BY seq"
+            for seq, size in self._rows(others, (run_id, index)) if taken > room else ():
+                if taken <= room:
+                    break
+                self._write("DELETE FROM results WHERE seq = ?", (seq,))
+                taken -= size
+        return key
+
+    def result(self, key: str) -> Json:
+        """What a tool answered, by its hash or the beginning of it. Raises `NotFoundError` where it is not kept, or no
+        longer, and `JournalError` where it is damaged."""
+        rows = self._rows(
+            "SELECT hash, data FROM results WHERE substr(hash, 1, ?) = ? ORDER BY seq LIMIT 2", (len(key), key)
+        )
+        if len(rows) != 1 or not key:
+            which = "two results begin" if len(rows) > 1 else "no result begins"
+            raise NotFoundError(f"{which} with {key!r}; the oldest are not kept when all take more than their room")
+        try:
+            return from_text(zlib.decompress(rows[0][1]).decode(), f"the result {key}")
+        except (zlib.error, ValueError, TypeError) as error:
+            raise damaged(f"the result {key}", error) from error
+
+    def record_use(self, run_id: int, augmentation_id: str, task_text: str, ok: bool, cost: Cost | None = None) -> int:
+        """Note that an augmentation was used for a task, and how that ended: what its track record is made of, and all
+        that is learned about it. Returns its number, which only grows (see `uses_after`)."""
         use = UseRecord(run_id, augmentation_id, task_text, ok, cost or Cost())
         with self.transaction():
             self._run_data(run_id)
@@ -174,6 +216,7 @@ class Runs(Database):
                 "INSERT INTO uses (run_id, augmentation, data, at) VALUES (?, ?, ?, ?)",
                 (run_id, augmentation_id, to_text(to_data(use)), self.clock()),
             )
+            return int(self._one("SELECT max(seq) FROM uses")[0])
 
     def uses(self, augmentation_id: str | None = None) -> list[UseRecord]:
         """All uses, oldest first. Damaged ones are left aside with a warning."""
@@ -182,6 +225,16 @@ class Runs(Database):
             (augmentation_id, augmentation_id),
         )
         return list(self._each(rows, lambda row: read(UseRecord, from_text(row[1], f"use {row[0]}"), f"use {row[0]}")))
+
+    def uses_after(self, number: int) -> list[tuple[int, UseRecord]]:
+        """The uses after that of this number (0: all), oldest first, with their numbers. Damaged ones are left aside
+        with a warning."""
+        rows = self._rows("SELECT seq, data FROM uses WHERE seq > ? ORDER BY seq", (number,))
+
+        def one(row: Row) -> tuple[int, UseRecord]:
+            return int(row[0]), read(UseRecord, from_text(row[1], f"use {row[0]}"), f"use {row[0]}")
+
+        return list(self._each(rows, one))
 
     def _run_data(self, run_id: int) -> Any:
         row = self._one("SELECT data FROM runs WHERE id = ?", (run_id,))

@@ -89,6 +89,16 @@ MIGRATIONS: tuple[Migration, ...] = (
         "DROP INDEX one_adopted_model",
         "CREATE UNIQUE INDEX one_adopted_model ON models(fingerprint) WHERE adopted = 1",
     ),
+    (  # what tools answered that is too large to stand in an event; ``idx``: of the task's episode, or none
+        """CREATE TABLE results (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            hash TEXT NOT NULL UNIQUE,
+            run_id INTEGER NOT NULL REFERENCES runs(id),
+            idx INTEGER,
+            size INTEGER NOT NULL,
+            data BLOB NOT NULL
+        )""",
+    ),
 )
 
 SCHEMA_VERSION = len(MIGRATIONS)

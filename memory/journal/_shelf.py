@@ -181,6 +181,18 @@ class Shelf(Database):
         rows = self._rows("SELECT id, data FROM documents WHERE kind = ?", (kind,))
         return dict(self._each(_sorted(rows), lambda row: (str(row[0]), from_text(row[1], f"the {kind} {row[0]}"))))
 
+    def document(self, kind: str, id: str) -> Json:
+        """One document, or None where there is none. Raises `JournalError` where it is damaged."""
+        row = self._one("SELECT data FROM documents WHERE kind = ? AND id = ?", (kind, id))
+        return None if row is None else from_text(row[0], f"the {kind} {id}")
+
+    def document_fields(self, kind: str, *names: str) -> dict[str, tuple[Json, ...]]:
+        """These fields of all documents of a kind, by id, without reading the rest; None where there is no such field,
+        or the document is damaged."""
+        wanted = ", ".join(["id", *("CASE WHEN json_valid(data) THEN json_extract(data, ?) END" for _ in names)])
+        rows = self._rows(f"SELECT {wanted} FROM documents WHERE kind = ?", (*(f"$.{n}" for n in names), kind))
+        return {str(row[0]): tuple(row[1:]) for row in _sorted(rows)}
+
     def delete_documents(self, kind: str, ids: Iterable[str]) -> None:
         with self.transaction():
             for id in ids:

@@ -6,6 +6,7 @@ Follow a skill from `proving` to `merging`, `duel`, `skill_library` and `recall`
 from habilis.memory.library._carrying import Carried
 from habilis.memory.library._crediting import IN_USE, Credit, Offer
 from habilis.memory.library._keeping import Checked
+from habilis.memory.library._lexical import Lexicon
 from habilis.memory.library._relifting import Lifted
 from habilis.memory.library.clauses import learn as learn_contract
 from habilis.memory.library.proving import AdmissionSettings, Proof, narrowed, prove
@@ -22,6 +23,7 @@ __all__ = [
     "Checked",
     "Credit",
     "Hit",
+    "Lexicon",
     "LibrarySettings",
     "Lifted",
     "Offer",

@@ -14,6 +14,7 @@ from habilis.core import (
     BudgetExceeded,
     HabilisError,
     InputError,
+    span,
 )
 
 _PROPOSE_EVERY = 5  # tasks between two requests for proposals to a chat model
@@ -22,6 +23,14 @@ _PROPOSALS = 5  # asked for in each
 
 async def autonomous(parts: Assembly, tasks: int | None) -> Summary:
     """The autonomous run: iterations, proposals of a chat model, distillation, and a clean end."""
+    with span("habilis.run", {"habilis.world": parts.world_name, "habilis.writer": parts.writer_name}) as here:
+        summary = await _autonomous(parts, tasks)
+        here.cost(summary.spent)
+        here.set({"habilis.run": summary.run_id, "habilis.run.status": summary.status})
+        return summary
+
+
+async def _autonomous(parts: Assembly, tasks: int | None) -> Summary:
     if tasks is not None and (isinstance(tasks, bool) or not isinstance(tasks, int)):
         raise InputError(f"run takes a number of tasks, not {tasks!r}; leave it out to go on until a limit")
     if tasks is not None and tasks < 1:

@@ -11,7 +11,10 @@ from typing import Any
 from habilis._approval import approving
 from habilis._assembly import Assembly
 from habilis._embedders import home_embedder, keep_vectors
+from habilis._knowledge import learn_from
 from habilis._minds import Minds
+from habilis._overruns import OverrunNotes
+from habilis._prices import UserPrices, check_prices, price_list
 from habilis._settings import WRITERS, AgentSettings
 from habilis._worlds import open_world, world_tools
 from habilis.agent.curriculum import Curriculum, CurriculumSettings
@@ -25,17 +28,19 @@ from habilis.core import (
     Cloneable,
     EventStream,
     InputError,
+    Kind,
     Ledger,
     NotFoundError,
     RunLimits,
     World,
     Writer,
+    used_by,
 )
 from habilis.memory.contracts import ContractBook
 from habilis.memory.home import Home, default_home
 from habilis.memory.index import open_index
 from habilis.memory.library import SkillLibrary
-from habilis.tools import Catalogue, ToolRegistry, load_registrations, registered
+from habilis.tools import Catalogue, KnowledgeBase, ToolRegistry, load_registrations
 from habilis.worlds.runner import ConfinedRunner
 from habilis.worlds.verify import GoalJudge, WorldVerifier
 
@@ -47,8 +52,9 @@ def compose(
     writer: str | Writer,
     model: Any,
     base_url: str | None,
-    prices: tuple[float, float] | None,
+    prices: UserPrices,
     tools: list[Any],
+    know: list[Any],
     limit: Budget,
     approve: Approve | None,
     fresh: Callable[[], World] | None,
@@ -77,8 +83,18 @@ def compose(
         stack.callback(opened.close)
         ledger = Ledger(limit)
         holder: list[Assembly] = []
+        notes = OverrunNotes(
+            opened.journal, events, lambda: holder[0].run_id if holder and holder[0].current is not None else None
+        )
         # A server's embeddings are paid from the run in hand.
-        embedder = home_embedder(opened, settings.embedder, lambda: holder[0].ledger if holder else ledger)
+        embedder = home_embedder(
+            opened,
+            settings.embedder,
+            lambda: holder[0].ledger if holder else ledger,
+            prices=price_list(prices),
+            overruns=settings.overruns,
+            on_overrun=notes.tell,
+        )
         anew = opened.embedder is None  # whatever made the index, nobody knows any more
         index = open_index(settings.index, opened.path, embedder.fingerprint, embedder.dim, replace=anew)
         stack.callback(index.close)
@@ -92,6 +108,8 @@ def compose(
         journal = opened.journal
         book = ContractBook(world.spec, journal.contracts(world.spec.fingerprint))
         chat = _chat(model, base_url, prices) if model is not None else None
+        if chat is not None:
+            chat.standing.keep(journal, settings.overruns, notes.tell)
         limits = RunLimits()
         judge = GoalJudge(_chat_judge(chat) if chat is not None else None)
         library = SkillLibrary.open(
@@ -105,26 +123,38 @@ def compose(
         )
         stack.callback(library.close)
         keep_vectors(opened, embedder)
-        registry = ToolRegistry(approve=approve)
+        registry = ToolRegistry(approve=approve, overruns=settings.overruns, standings=journal, on_overrun=notes.tell)
+        stack.callback(registry.close)
         for one in [*world_tools(given), *tools]:
             registry.add_all(one)
-        for source in load_registrations(journal):
-            for one in registered(source):
+        for registration in load_registrations(journal):
+            for one in registration.tools():
                 if one.name not in registry or registry.get(one.name).owner != one.owner:
                     registry.add(one)
         registry.add_entry_points()
         stop = threading.Event()
+        minds = Minds(opened, events, world.spec)
+        writing = _writer(writer, book, runner, chat, minds)
+        uses = used_by(writing)
         helping = Helping(
             registry,
-            Catalogue(library.index, embedder),
+            # What this writer cannot use is not offered to it; the vectors of it are left as they are.
+            Catalogue(library.index, embedder, shared={Kind.SKILL, *(set(Kind) - uses)}),
             journal,
             events,
             lambda: holder[0].run_id,
             approve,
             fingerprint=world.spec.fingerprint,
+            uses=uses,
         )
         helping.know(library.active().values())
-        minds = Minds(opened, events, world.spec)
+        base = KnowledgeBase(journal)
+        for path in know:
+            learn_from(base, path)
+        if Kind.DOCUMENT in uses:
+            helping.stock(base.augmentations())
+        if Kind.DEMONSTRATION in uses:
+            helping.remember(journal.episodes(status="solved", with_trajectories=False))
         parts = Parts(
             world=world,
             book=book,
@@ -132,7 +162,7 @@ def compose(
             journal=journal,
             runner=runner,
             judge=judge,
-            writer=_writer(writer, book, runner, chat, minds),
+            writer=writing,
             curriculum=Curriculum(
                 world.spec, book, CurriculumSettings(strategy=settings.curriculum), seed=settings.seed
             ),
@@ -192,10 +222,7 @@ def _check(world: Any, home: Any, writer: Any, base_url: Any, prices: Any, appro
         raise InputError(f"writer= is of type {type(writer).__name__}; give a name, or an object with name and drafts")
     if base_url is not None and not isinstance(base_url, str):
         raise InputError(f"base_url= is of type {type(base_url).__name__}; give the address of a server as a text")
-    if prices is not None and not (
-        isinstance(prices, (tuple, list)) and len(prices) == 2 and all(isinstance(p, (int, float)) for p in prices)
-    ):
-        raise InputError("prices= is a pair of numbers: USD per million tokens read, and written")
+    check_prices(prices)
     for name, function in (("approve", approve), ("fresh", fresh)):
         if function is not None and not callable(function):
             raise InputError(f"{name}= is of type {type(function).__name__}; give a function")
@@ -229,12 +256,13 @@ def _writer(writer: str | Writer, book: ContractBook, runner: ConfinedRunner, ch
     return Cascade((search, ChatWriter(chat)))
 
 
-def _chat(model: Any, base_url: str | None, prices: tuple[float, float] | None) -> Any:
+def _chat(model: Any, base_url: str | None, prices: UserPrices) -> Any:
     from habilis.agent.chat_model import Prices, as_priced, open_chat_model
 
     if not isinstance(model, str):
         return as_priced(model)
-    return open_chat_model(model, base_url=base_url, prices=Prices(*prices) if prices is not None else None)
+    given = Prices(*prices) if isinstance(prices, (tuple, list)) else price_list(prices)
+    return open_chat_model(model, base_url=base_url, prices=given)
 
 
 def _chat_judge(chat: Any) -> Any:

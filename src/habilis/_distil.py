@@ -25,6 +25,7 @@ from habilis.core import (
     MissingExtraError,
     Task,
     World,
+    span,
 )
 from habilis.memory.journal import ModelRecord
 
@@ -131,22 +132,32 @@ async def distil_now(
     seconds = seconds if left is None else min(seconds, left)
     if seconds < _LEAST_SECONDS:
         raise BudgetExceeded("seconds", parts.ledger.limit.seconds or 0, parts.ledger.spent.seconds, 0, _LEAST_SECONDS)
-    with interruptible(parts.stop, journal), parts.ledger.reserve(Cost(seconds=seconds)) as held:
-        result = await in_thread(
-            "the training",
-            distil,
-            episodes,
-            list(parts.library.active().values()),
-            list(parts.loop_parts.book),
-            parts.world.spec,
-            out=out,
-            base=base,
-            seconds=seconds,
-            runner=PlansInWorld(parts.fresh) if parts.fresh is not None else None,
-            progress=progress,
-            stop=parts.stop.is_set,
-        )
-        held.commit(Cost(seconds=round(time.monotonic() - began, 1)))
+    about = {"habilis.model": name, "habilis.world": parts.world_name}
+    with (
+        interruptible(parts.stop, journal),
+        span("habilis.distil", about) as here,
+        parts.ledger.reserve(Cost(seconds=seconds), what="a distillation") as held,
+    ):
+        try:
+            result = await in_thread(
+                "the training",
+                distil,
+                episodes,
+                list(parts.library.active().values()),
+                list(parts.loop_parts.book),
+                parts.world.spec,
+                out=out,
+                base=base,
+                seconds=seconds,
+                runner=PlansInWorld(parts.fresh) if parts.fresh is not None else None,
+                progress=progress,
+                stop=parts.stop.is_set,
+            )
+            here.set({"habilis.model.adopted": result.adopted})
+        finally:  # the time is gone, whatever came of it
+            took = Cost(seconds=round(time.monotonic() - began, 1))
+            held.commit(took)
+            here.cost(took)
     record = ModelRecord(
         name=name,
         base=base,

@@ -6,8 +6,15 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from habilis.core import Embedder, HabilisError, HomeError, Ledger, NotFoundError
-from habilis.memory.embedding import CachedEmbedder, HashEmbedder, RememberingEmbedder, have_embedder, open_embedder
+from habilis.core import Embedder, HabilisError, HomeError, Ledger, NotFoundError, Overrun, Overruns, PriceList
+from habilis.memory.embedding import (
+    CachedEmbedder,
+    EndpointEmbedder,
+    HashEmbedder,
+    RememberingEmbedder,
+    have_embedder,
+    open_embedder,
+)
 from habilis.memory.home import Home, rebuild_command
 from habilis.memory.index import open_index
 from habilis.memory.library import SkillLibrary, skill_texts
@@ -17,24 +24,34 @@ __all__ = ["embedder_at_hand", "home_embedder", "keep_vectors", "kept", "library
 Payer = Ledger | Callable[[], Ledger]
 
 
-def home_embedder(home: Home, wanted: str = "auto", ledger: Payer | None = None) -> Embedder:
+def home_embedder(
+    home: Home,
+    wanted: str = "auto",
+    ledger: Payer | None = None,
+    *,
+    prices: PriceList | None = None,
+    overruns: Overruns = "reprice",
+    on_overrun: Callable[[Overrun], None] | None = None,
+) -> Embedder:
     """The embedder that the home was made with; a home that names none gets ``wanted``, and keeps it once its index was
-    opened. ``ledger``: of one that costs something. Raises `HomeError` where the two differ, or this version does not
-    know the home's."""
+    opened. ``ledger``, ``prices``, ``overruns``: of one that costs something. Raises `HomeError` where the two differ,
+    or this version does not know the home's."""
     fixed = home.embedder
     if fixed is not None and wanted == "auto":
         wanted = fixed if fixed.startswith("endpoint:") else fixed.partition(":")[0]
         try:
-            embedder = open_embedder(wanted, ledger=ledger)
+            embedder = open_embedder(wanted, ledger=ledger, prices=prices)
         except NotFoundError as error:
             raise HomeError(
                 f"{home.path / 'home.json'} names the embedder {fixed!r}, which this version does not know. Put back a "
                 f"copy of it, or make the index anew with another: {rebuild_command(home.path, 'minilm')}"
             ) from error
     else:
-        embedder = open_embedder(wanted, ledger=ledger)
+        embedder = open_embedder(wanted, ledger=ledger, prices=prices)
     if not home.read_only:  # who only reads mixes no vectors
         home.check_embedder(embedder.fingerprint)
+        if isinstance(embedder, EndpointEmbedder):
+            embedder.standing.keep(home.journal, overruns, on_overrun)
     return kept(home, embedder)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from habilis.core import Budget, Cost, Json
+from habilis.core import Budget, Cost, Json, Overruns
 
 WRITERS = ("search", "chat", "cascade")  # that can be named; any other is handed in
 
@@ -22,6 +22,8 @@ class AgentSettings:
     may import numpy. ``task_budget``: the most that one task may cost, verification included, within the agent's
     budget; a `Budget`, or text such as "search_steps=500000,world_steps=60000", which leaves kinds that are not named
     without a limit. None: 12,000 search steps and 60,000 world steps. A task that needs more fails; the run goes on.
+    ``overruns``: what follows when a tool, a model or an embedder has cost more than was reserved: "reprice" (it is
+    reserved as much from then on, and refused after a second time) or "refuse".
     """
 
     seed: int = 0
@@ -36,6 +38,7 @@ class AgentSettings:
     keep_skills: bool = True
     keep_contracts: bool = True
     task_budget: Budget | str | None = None
+    overruns: Overruns = "reprice"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from habilis._prices import UserPrices
 from habilis._settings import AgentSettings, Summary
 from habilis.core import (
     Approve,
@@ -32,6 +33,7 @@ from habilis.core import (
 
 if TYPE_CHECKING:
     from habilis._assembly import Answer, Assembly
+    from habilis.tools import Added
 
 
 class Agent:
@@ -42,7 +44,10 @@ class Agent:
         home: the folder it lives in; default ``HABILIS_HOME`` or ``~/.habilis``.
         writer: "search" (no language model), "chat", "cascade" (search, then chat), or any `Writer`.
         model: for the chat writer: "provider:name", or a LangChain chat model.
+        prices: what it costs where no list knows, or to count otherwise: (read, written) in USD per million tokens; a
+            `PriceList` or the path of one (docs/budget.md); "assume", to count dearly what no list knows.
         tools: functions marked `@tool`, LangChain tools, "module:function".
+        know: files and folders of documents, for writers that read; they are kept in the home (see `know`).
         budget: `Budget`, mapping, or text such as "usd=1,seconds=600"; default: no money, the rest only counted.
         approve: asked before a tool or an action of the world with side effects, by name and arguments. Without it such
             tools are refused, and such actions are done.
@@ -60,8 +65,9 @@ class Agent:
         writer: str | Writer = "search",
         model: Any = None,
         base_url: str | None = None,
-        prices: tuple[float, float] | None = None,
+        prices: UserPrices = None,
         tools: Iterable[Any] = (),
+        know: Iterable[Path | str] = (),
         budget: Budget | Mapping[str, float | None] | str | None = None,
         approve: Approve | None = None,
         fresh: Callable[[], World] | None = None,
@@ -74,6 +80,8 @@ class Agent:
             raise InputError(f"settings= is of type {type(settings).__name__}; give AgentSettings(…)")
         if isinstance(tools, (str, Mapping)) or not isinstance(tools, Iterable):
             raise InputError(f"tools= is of type {type(tools).__name__}; give a list of tools")
+        if isinstance(know, (str, Path, Mapping)) or not isinstance(know, Iterable):
+            raise InputError(f"know= is of type {type(know).__name__}; give a list of paths")
         if world_options is not None and not isinstance(world_options, Mapping):
             raise InputError(f"world_options= is of type {type(world_options).__name__}; give a mapping")
         self.settings = settings or AgentSettings()
@@ -89,6 +97,7 @@ class Agent:
             base_url=base_url,
             prices=prices,
             tools=list(tools),
+            know=list(know),
             limit=limit,
             approve=approve,
             fresh=fresh,
@@ -205,6 +214,15 @@ class Agent:
         if not isinstance(kind, str) or not isinstance(about, str):
             raise InputError(f"ask takes two texts, not {kind!r} and {about!r}: ask('needs', 'craft(\"stick\")')")
         return self._open().ask(kind, about)
+
+    def know(self, path: Path | str, *, cost: Cost | None = None) -> Added:
+        """Take a file, or a folder of text, Markdown and PDF, into the home's documents; writers that read are shown
+        what fits a task. ``cost``: what each costs beyond its tokens, paid when it is first shown in a run.
+
+        Raises `NotFoundError`, `InputError` where nothing of it can be read, `MissingExtraError` for a PDF without
+        pypdf; where only some cannot be read it warns.
+        """
+        return self._open().know(path, cost)
 
     def report(self, path: Path | None = None) -> Path:
         """Write the HTML report of this agent's latest run, else of the home's; returns its path."""

@@ -6,8 +6,10 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +18,16 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from habilis.agent.chat_model import ASSUMED, PricedChatModel, Prices, as_priced, is_loopback, open_chat_model
-from habilis.core import Budget, BudgetExceeded, Cost, InputError, Ledger, MissingExtraError, ModelError
+from habilis.core import (
+    Budget,
+    BudgetExceeded,
+    Cost,
+    InputError,
+    Ledger,
+    MissingExtraError,
+    ModelError,
+    PriceList,
+)
 from habilis.testing.chat import Response, ScriptedChatModel, Server, serve_openai
 
 ASK = [("system", "Be brief."), ("user", "Say hello.")]
@@ -223,6 +234,60 @@ def test_the_reservation_covers_a_token_for_every_byte(messages: list[tuple[str,
     assert model.most(messages).usd >= PRICES.usd(0, 10)
 
 
+# ---------------------------------------------------------------------- servers that count more
+
+
+def test_a_server_that_counts_more_is_charged_once_and_more_is_reserved_from_then_on() -> None:
+    ledger = Ledger(Budget(usd=100))
+    with serve_openai(lambda request: Response("Hi", usage_counts=(4000, 3000))) as server:
+        model = _open(server)
+        before = model.most(ASK)
+
+        async def many() -> None:
+            await asyncio.gather(*(model.ask(ASK, ledger) for _ in range(8)))
+
+        asyncio.run(many())
+    assert model.standing.overruns == 1
+    assert not model.standing.refused
+    assert ledger.spent == Cost(usd=8 * PRICES.usd(4000, 3000), tokens=8 * 7000, calls=8)
+    over_in, over_out = 4000 - (before.tokens - 1500), 3000 - 1500
+    assert model.most(ASK).tokens == before.tokens + 2 * over_in + 2 * over_out
+
+
+@pytest.mark.parametrize(("policy", "made"), [("reprice", 2), ("refuse", 1)])
+def test_one_that_counts_more_and_more_is_not_asked_any_more(policy: Any, made: int) -> None:
+    with serve_openai(lambda request: Response("Hi", usage_counts=(10, 9000 * len(server.requests)))) as server:
+        model = _open(server)
+        model.standing.keep(None, policy)
+        ledger = Ledger(Budget(usd=100))
+        for _ in range(made):
+            asyncio.run(model.ask(ASK, ledger))
+        with pytest.raises(ModelError, match="not asked any more"):
+            asyncio.run(model.ask(ASK, ledger))
+        assert len(server.requests) == made
+    assert ledger.reserved == Cost()
+
+
+def test_requests_go_side_by_side_once_one_has_kept_to_what_was_reserved() -> None:
+    both = threading.Barrier(2, timeout=10)
+    wait = [False]
+
+    def reply(request: dict[str, Any]) -> str:
+        if wait[0]:
+            both.wait()
+        return "Hi"
+
+    with serve_openai(reply) as server:
+        model = _open(server)
+
+        async def many() -> None:
+            await model.ask(ASK, Ledger())
+            wait[0] = True
+            await asyncio.gather(*(model.ask(ASK, Ledger()) for _ in range(2)))
+
+        asyncio.run(many())
+
+
 # ---------------------------------------------------------------------- opening
 
 
@@ -239,6 +304,20 @@ def test_prices_come_from_the_list_and_the_user_overrides_them() -> None:
     assert (listed.prices.input, listed.prices.output, listed.prices.source) == (0.15, 0.6, "list")
     own = open_chat_model("openai:gpt-4o-mini", api_key="sk-test-000000", prices=Prices(3, 4))
     assert own.prices == Prices(3, 4)
+
+
+def test_a_list_of_the_users_own_goes_before_every_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = {"models": {"openai:gpt-4o-mini": {"input": 7, "output": 8}, "tiny": {"input": 0, "output": 0}}}
+    listed = open_chat_model("openai:gpt-4o-mini", api_key="sk-test-000000", prices=PriceList.of(mine))
+    assert listed.prices == Prices(7, 8)
+    assert open_chat_model("tiny", base_url="http://127.0.0.1:9/v1", prices=PriceList.of(mine)).prices == Prices(0, 0)
+    (tmp_path / "prices.json").write_text(json.dumps(mine | {"unknown": "assume"}))
+    monkeypatch.setenv("HABILIS_PRICES", str(tmp_path / "prices.json"))
+    assert open_chat_model("openai:gpt-4o-mini", api_key="sk-test-000000").prices == Prices(7, 8)
+    assert open_chat_model("openai:gpt-4o", api_key="sk-test-000000").prices.source == "list"
+    assert open_chat_model("openai:no-such-model", api_key="sk-test-000000").prices == ASSUMED
+    with pytest.raises(InputError, match="prices='free'"):
+        open_chat_model("openai:gpt-4o", api_key="sk-test-000000", prices="free")  # type: ignore[arg-type]
 
 
 def test_an_unknown_price_is_refused_or_assumed_by_choice() -> None:

@@ -267,8 +267,15 @@ class Watching:
         self.ok: list[bool] = []
 
     def know(self, *_: Any) -> None: ...
+    def remember(self, *_: Any) -> None: ...
     def pick(self, *_: Any) -> tuple[()]:
         return ()
+
+    def reading(self, *_: Any) -> Any:
+        return tuple
+
+    def tools_in_all(self) -> int:
+        return 0
 
     def caller(self, *_: Any) -> None: ...
     def replay(self, *_: Any) -> None: ...

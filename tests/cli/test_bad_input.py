@@ -63,6 +63,13 @@ WRONG: list[tuple[list[str], list[str]]] = [
     (["tools", "add", "~nosuchuser/t.py:f", "--home", "{home}"], ["~nosuchuser/t.py"]),
     (["tools", "remove", "nosuch", "--home", "{home}"], ["no registration 'nosuch'"]),
     (["tools", "list", "--world", "crft"], ["no world 'crft'", "craft"]),
+    (["tools", "pick", " ", "--home", "{home}"], ["task is empty"]),
+    (["tools", "pick", "dig", "--kinds", "tol", "--home", "{home}"], ["no kind 'tol'", "did you mean 'tool'"]),
+    (["tools", "pick", "dig", "--budget", "usd", "--home", "{home}"], ["'usd'", "KIND=NUMBER", "seconds"]),
+    (["tools", "pick", "dig", "--budget", "usd=-1", "--home", "{home}"], ["usd=-1"]),
+    (["tools", "pick", "dig", "--budget", "usd=nan", "--home", "{home}"], ["usd=nan"]),
+    (["tools", "pick", "dig", "--context", "-1", "--home", "{home}"], ["--context"]),
+    (["tools", "pick", "dig", "--world", "crft", "--home", "{home}"], ["no world 'crft'"]),
     (["models", "show", "x", "--home", "{home}"], ["no model 'x'"]),
     (["models", "use", "x", "--home", "{home}"], ["no model 'x'", "none"]),
     (["models", "get", "nosuchmodel"], ["nosuchmodel", "smollm2"]),
@@ -180,11 +187,14 @@ def test_a_tool_whose_file_is_gone_is_named_and_can_be_removed(
     path = write("gone.py", text)
     assert cli("tools", "add", "gone.py:weigh", "--home", home).code == 0
     path.unlink()
-    for command in (("tools", "list"), ("run", "-n", "17")):
-        told = cli.apart(*command, "--home", home)
-        assert told.code == 1
-        assert f"habilis tools remove {path}:weigh" in told.err
-        assert "Traceback" not in told.err
+    told = cli.apart("run", "-n", "17", "--home", home)
+    assert told.code == 1
+    assert f"habilis tools remove {path}:weigh" in told.err
+    assert "Traceback" not in told.err
+    (row,) = [row for row in cli.apart("tools", "list", "--home", home, "--json").json if row.get("error")]
+    assert row["source"] == f"{path}:weigh"
+    assert f"habilis tools remove {path}:weigh" in row["error"]
+    assert cli.apart("tools", "list", "--home", home).code == 0
     assert cli("tools", "remove", path, "--home", home).code == 1  # a file is not how it was added
     assert cli("tools", "remove", f"{path}:weigh", "--home", home).code == 0
     assert cli.apart("tools", "list", "--home", home).code == 0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from habilis.core import Budget, BudgetExceeded, InputError, Ledger, ModelError, NotFoundError
+from habilis.core import Budget, BudgetExceeded, InputError, Ledger, ModelError, NotFoundError, PriceList
 from habilis.memory.embedding import EndpointEmbedder, HashEmbedder, have_embedder, open_embedder
 from habilis.memory.embedding.endpoint import PRICE_VARIABLE
 from habilis.testing.chat import Response, Server, serve_openai
@@ -250,7 +251,7 @@ def test_requests_can_be_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"max_texts": 0}, "max_texts=0"),
         ({"dim": 0}, "dim=0"),
         ({"timeout": 0}, "timeout=0"),
-        ({"price": -1.0}, "usd=-1"),
+        ({"price": -1.0}, "price= is -1.0"),
         ({"model": " "}, "name of the embedding model is empty"),
     ],
 )
@@ -258,3 +259,41 @@ def test_wrong_settings_are_named(settings: dict[str, Any], said: str) -> None:
     given: dict[str, Any] = {"model": "m", "base_url": "http://127.0.0.1:9/v1", "price": 0.0, "dim": 3} | settings
     with pytest.raises(InputError, match=said):
         EndpointEmbedder(**given)
+
+
+def _counting(tokens: int) -> Response:
+    """One vector, and this many tokens that the server says it has read for it."""
+    data = [{"object": "embedding", "index": 0, "embedding": [1.0] * 16}]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return Response(body=json.dumps({"object": "list", "data": data, "model": "bge", "usage": usage}))
+
+
+def test_a_server_that_counts_more_tokens_is_charged_once_and_more_is_reserved_from_then_on() -> None:
+    ledger = Ledger(Budget(usd=1))
+    with serve_openai(embed=InTurn(_counting(100), _counting(100), _counting(1000))) as server:
+        embedder = _open(server, price=10.0, ledger=ledger)
+        assert embedder.most(["one"]).tokens == 11
+        embedder.embed(["one"])
+        assert embedder.most(["one"]).tokens == 11 + 2 * 89
+        embedder.embed(["two"])  # within what is reserved now
+        assert (embedder.standing.overruns, embedder.standing.refused) == (1, False)
+        embedder.embed(["three"])
+        with pytest.raises(ModelError, match="not asked any more"):
+            embedder.embed(["four"])
+        assert len(server.embeddings) == 3
+    assert ledger.spent.tokens == 1200
+    assert ledger.spent.usd == pytest.approx(0.012)
+
+
+def test_a_list_of_the_users_own_has_the_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "prices.toml").write_text('[embeddings]\n"bge" = 0.25\n')
+    monkeypatch.setenv("HABILIS_PRICES", str(tmp_path / "prices.toml"))
+    with serve_openai() as server:
+        assert _open(server, price=None).price == 0.25
+        assert _open(server, price=PriceList(assume=True)).price == 0.5
+        assert _open(server, price=0.0).price == 0.0
+        monkeypatch.setenv(PRICE_VARIABLE, "2")
+        assert _open(server, price=None).price == 2.0
+        monkeypatch.setenv(PRICE_VARIABLE, "nan")
+        with pytest.raises(InputError, match=f"{PRICE_VARIABLE} is nan"):
+            _open(server, price=None)

@@ -38,7 +38,6 @@ from habilis.memory.exchange import (
     folder_name,
     read_agent_skills,
     read_exchange,
-    search_documents,
     take_in,
 )
 from habilis.memory.exchange._front import departures, split
@@ -48,6 +47,7 @@ from habilis.memory.journal import Journal
 from habilis.memory.library import SkillLibrary
 from habilis.testing.embedding import HashEmbedder
 from habilis.testing.journal import Crash, CrashAfter, example_skill
+from habilis.tools import KnowledgeBase
 
 
 @pytest.fixture
@@ -333,7 +333,7 @@ def test_an_import_is_not_restored_before_it_was_verified(tmp_path: Path) -> Non
             library.retire("stick", "for a test")
             assert library.restore("stick", "for a test").version == 1
         with SkillLibrary.open(home, embedder=embedder, index=MemoryIndex(64), fingerprint="f2") as library:
-            with pytest.raises(InputError, match=r"imported and never verified.*habilis skills verify stick"):
+            with pytest.raises(InputError, match=r"never verified.*habilis skills verify stick --version 2"):
                 library.restore("stick", "for a test")
             home.journal.add_evidence("stick", 2, Trial(1, {}, True))
             assert library.restore("stick", "verified").status == "active"
@@ -438,8 +438,8 @@ def test_a_foreign_skill_is_a_document(journal: Journal, tmp_path: Path) -> None
     assert [f["path"] for f in data["files"]] == ["assets/logo.png", "scripts/fill.py"]
     assert [f.get("text") for f in data["files"]] == [None, "print('hi')\n"]
     assert journal.skills(None) == []
-    assert [id for _, id, _ in search_documents(journal, "fill a PDF form")] == ["pdf-forms"]
-    assert search_documents(journal, "unrelated") == []
+    assert {m.document.id for m in KnowledgeBase(journal).search("fill a PDF form")} == {"agent_skill/pdf-forms"}
+    assert KnowledgeBase(journal).search("unrelated") == []
 
 
 def test_documents_of_one_name_are_both_kept(journal: Journal, tmp_path: Path) -> None:
@@ -458,7 +458,7 @@ def test_names_in_other_scripts_are_kept_in_one_form(journal: Journal, tmp_path:
     (((kind, id), data),) = documents(journal).items()
     assert (kind, id, data["description"]) == ("agent_skill", "caf\u00e9", "作り方")
     assert any("lower-case letters" in note for note in data["notes"])
-    assert [found for _, found, _ in search_documents(journal, "café")] == ["caf\u00e9"]
+    assert [m.document.name for m in KnowledgeBase(journal).search("café")] == ["caf\u00e9"]
 
 
 def test_the_page_runs_as_it_is_written() -> None:

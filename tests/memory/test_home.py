@@ -176,7 +176,7 @@ def test_damaged_facts_and_journals_are_named_and_left(tmp_path: Path) -> None:
 
 def test_a_corrupted_page_is_reported(tmp_path: Path) -> None:
     with Home.open(tmp_path) as home:
-        for i in range(200):
+        for i in range(2000):
             home.journal.put_document("recipe", str(i), "x" * 400)
         assert home.journal.check() == []
     file = tmp_path / "journal.sqlite"

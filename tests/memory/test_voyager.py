@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from habilis.core import InputError
-from habilis.memory.exchange import documents, read_exchange, search_documents, take_in
+from habilis.memory.exchange import documents, read_exchange, take_in
 from habilis.memory.journal import Journal
+from habilis.tools import KnowledgeBase
 
 CODE = "async function mineWoodLog(bot) {\n  await mineBlock(bot, 'oak_log', 1);\n}\n"
 ABOUT = "async function mineWoodLog(bot) {\n    // The function mines one wood log of any kind.\n}"
@@ -44,7 +45,7 @@ def test_its_skills_are_documents_that_can_be_searched(tmp_path: Path) -> None:
         data = documents(journal, "voyager")["voyager", "mineWoodLog"]
         assert (data["code"], data["runs"], data["language"]) == (CODE, False, "javascript")
         assert data["text"] == "mine Wood Log: The function mines one wood log of any kind."
-        assert [id for _, id, _ in search_documents(journal, "kill a sheep")] == ["killFourSheep"]
+        assert [m.document.id for m in KnowledgeBase(journal).search("kill a sheep")] == ["voyager/killFourSheep"]
         assert journal.skills(None) == []
         again = take_in(journal, read_exchange(tmp_path / "trial1"))
         assert all(d.known for d in again.documents)

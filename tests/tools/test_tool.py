@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from habilis.core import Cost, DefinitionError, Ledger
-from habilis.tools import Priced, Tool, ToolRegistry, tool
+from habilis.tools import Priced, ToolRegistry, from_langchain, tool
 
 
 @dataclass
@@ -244,7 +244,7 @@ def test_from_langchain_keeps_its_validation() -> None:
         """Look a word up."""
         return word * limit
 
-    made = Tool.from_langchain(look_up, cost=Cost(usd=0.1), side_effects=False)
+    made = from_langchain(look_up, cost=Cost(usd=0.1), side_effects=False)
     assert made.name == "look_up"
     assert [(p.name, p.type, p.required, p.default) for p in made.parameters] == [
         ("word", "str", True, None),

@@ -6,12 +6,14 @@ import asyncio
 import contextvars
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from habilis.core import HabilisError
+from habilis.core import Cost, HabilisError, Json, ToolError
+from habilis.tools._json import capped, jsonable
+from habilis.tools.tool import Priced, Tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,33 @@ class Ended:
     value: Any = None
     error: str | None = None
     seconds: float = 0.0
+
+
+def work_of(found: Tool, values: Mapping[str, Any]) -> Callable[[], Any]:
+    """The call as it runs beside us: its result is read there too, because reading it runs the tool's own code."""
+
+    def work() -> tuple[Json, str | None, Cost | None]:
+        return _read(found.name, found.signature.call(found.function, values))
+
+    async def awork() -> tuple[Json, str | None, Cost | None]:
+        return _read(found.name, await found.signature.call(found.function, values))
+
+    return awork if found.is_async else work
+
+
+def _read(name: str, result: Any) -> tuple[Json, str | None, Cost | None]:
+    """A result as JSON data, or what is wrong with it; and the cost that it reports."""
+    reported = None
+    if type(result) is Priced:
+        if not isinstance(result.cost, Cost):
+            return None, f"{name} reported the cost {result.cost!r:.80}, which is not a Cost", None
+        result, reported = result.value, result.cost
+    try:
+        return capped(jsonable(result)), None, reported
+    except ToolError as unfit:
+        return None, f"{name}: {unfit}", reported
+    except BaseException as broken:
+        return None, f"{name}: its result could not be read: {told(broken)}", reported
 
 
 def launch(work: Callable[[], Any], *, is_async: bool) -> Future[Ended]:

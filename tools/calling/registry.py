@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from habilis.core import (
     Approve,
@@ -17,70 +18,44 @@ from habilis.core import (
     Cost,
     DefinitionError,
     DuplicateNameError,
-    HabilisError,
     InputError,
     Json,
     Ledger,
     NotFoundError,
+    Overrun,
+    Overruns,
     Reservation,
+    Span,
+    Standings,
     ToolError,
+    check_policy,
+    span,
 )
-from habilis.tools._json import as_given, capped, jsonable
-from habilis.tools.calling._execution import Ended, abandon, launch, told
-from habilis.tools.sources.python import find
-from habilis.tools.tool import Priced, Tool, at_least_one_call, tool
+from habilis.tools._json import as_given
+from habilis.tools.calling._approval import ask
+from habilis.tools.calling._execution import Ended, abandon, launch, work_of
+from habilis.tools.calling.paying import Paying
+from habilis.tools.calling.results import ToolResult, ToolStats
+from habilis.tools.sources.options import SourceOptions
+from habilis.tools.sources.text import as_tool, tools_of
+from habilis.tools.tool import Tool, ToolSource, at_least_one_call
 
 ENTRY_POINTS = "habilis.tools"
 
 _MOMENT = 1.0  # seconds that a call asks for that declares none
 
+_RENAME = 'write @tool(name="…")'
+_REPREFIX = 'give its source a prefix (prefix="…", --prefix)'
+
+Source = Tool | ToolSource | Callable[..., Any] | str | Any  # Any: a LangChain tool
 OnBegin = Callable[[Tool, Mapping[str, Json], Cost], None]  # the tool, its arguments, the most that the call costs
-
-
-@dataclass(frozen=True, slots=True)
-class ToolResult:
-    """What a call gave. ``error`` is None, or why the tool failed, in words for the writer.
-
-    ``args``: the arguments by name, defaults filled in, as JSON. ``cost``: what was charged. ``seconds``: wall clock.
-    ``overrun``: how far the cost went above what the tool had declared as the most.
-    """
-
-    tool: str
-    args: Mapping[str, Json]
-    value: Json = None
-    error: str | None = None
-    cost: Cost = field(default_factory=Cost)
-    seconds: float = 0.0
-    overrun: Cost | None = None
-
-    @property
-    def made(self) -> bool:
-        """Whether the tool was reached: a call that was refused before that cost nothing."""
-        return self.cost.calls > 0
-
-    def unwrap(self) -> Json:
-        """The value; raises `ToolError` where the tool failed."""
-        if self.error is not None:
-            raise ToolError(self.error)
-        return self.value
-
-
-@dataclass(frozen=True, slots=True)
-class ToolStats:
-    """What is known of a tool from its calls. ``most``: the most that one call costs, declared, then raised."""
-
-    most: Cost
-    calls: int = 0
-    failures: int = 0
-    overruns: int = 0
-    cost: Cost = field(default_factory=Cost)
 
 
 @dataclass(slots=True)
 class _Pending:
     """A call that was checked and paid for and now runs."""
 
-    tool: Tool
+    paying: Paying
     args: Mapping[str, Json]
     most: Cost
     held: Reservation
@@ -98,53 +73,92 @@ class ToolRegistry:
     programs must not be able to mail or pay because nobody thought of a switch.
 
     ``max_calls`` of a tool counts per run: a registry counts from its creation, or from `begin_run`.
+
+    A call that costs more than its tool declares is charged. From then on the tool is taken to cost that much, until it
+    costs still more and is refused; with ``overruns="refuse"`` it is refused at once (`habilis.tools.calling.paying`).
+    ``standings``: the home's journal, where this is kept; ``on_overrun`` is told of each.
     """
 
     def __init__(
         self,
-        sources: Sequence[Tool | Callable[..., Any] | str | Any] = (),
+        sources: Sequence[Source] = (),
         *,
         approve: Approve | None = None,
         allow_side_effects: bool = False,
+        overruns: Overruns = "reprice",
+        standings: Standings | None = None,
+        on_overrun: Callable[[Overrun], None] | None = None,
     ) -> None:
+        check_policy(overruns)
         self.approve = approve
         self.allow_side_effects = allow_side_effects
+        self._overruns: Overruns = overruns
+        self._standings, self._on_overrun = standings, on_overrun
         self._tools: dict[str, Tool] = {}
+        self._paying: dict[str, Paying] = {}
         self._stats: dict[str, ToolStats] = {}
-        self._made: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
         self._lock = threading.RLock()
-        for source in sources:
-            self.add(source)
+        try:
+            for source in sources:
+                self.add(source)
+        except BaseException:
+            self.close()
+            raise
 
     # -- what is there ------------------------------------------------------------------------------------------------
 
-    def add(self, source: Tool | Callable[..., Any] | str | Any) -> Tool:
+    def add(self, source: Source, options: SourceOptions | None = None) -> Tool:
         """Add a tool and return it.
 
-        ``source``: a `Tool`; a typed function; a LangChain ``BaseTool``; or text, ``module:function`` or
-        ``path/to/file.py:function``. A text that names no function adds all tools of that file or module and returns
-        the first by name (`add_all` returns them all).
+        ``source``: a `Tool`; a typed function; a LangChain ``BaseTool``; a `ToolSource`, such as `mcp_server` and
+        `openapi` give; or text: ``module:function``, ``path/to/file.py:function``, ``path/to/file.py``,
+        ``mcp:COMMAND ARGS…``, ``mcp:http://HOST:PORT/mcp``, ``openapi:PATH_OR_URL``. What names several tools adds them
+        all, and the first by name is returned (`add_all` returns them all). ``options``: what you say about the tools
+        of a text, over what it says itself.
 
-        Raises `DuplicateNameError` naming both owners, `NotFoundError`, `DefinitionError`, `InputError`.
+        Raises `DuplicateNameError` naming both owners, `NotFoundError`, `DefinitionError`, `InputError` (also for a
+        server that cannot be reached: names its address), `MissingExtraError`.
         """
-        return self.add_all(source)[0]
+        added = self.add_all(source, options)
+        if not added:
+            raise NotFoundError(
+                f"{getattr(source, 'text', source)!s:.200} has no tool; add_all takes that, add does not"
+            )
+        return added[0]
 
-    def add_all(self, source: Tool | Callable[..., Any] | str | Any) -> tuple[Tool, ...]:
+    def add_all(self, source: Source, options: SourceOptions | None = None) -> tuple[Tool, ...]:
         """Add all that ``source`` names, or nothing if one of them cannot be added."""
-        found = find(source) if isinstance(source, str) else [source]
-        made = [as_tool(s) for s in found]
+        if isinstance(source, str):
+            made = tools_of(source, options)
+        elif options is not None:
+            raise InputError(
+                "options are for sources that are given as text; give others their own, as in tool(cost=…)"
+            )
+        else:
+            made = source.tools() if isinstance(source, ToolSource) else (as_tool(source),)
+        try:
+            self._take(made)
+        except DuplicateNameError:
+            _close(t.source for t in made if t.source not in self._sources())
+            raise
+        return made
+
+    def _take(self, made: Sequence[Tool]) -> None:
         with self._lock:
+            new: dict[str, Tool] = {}
             for one in made:
-                other = self._tools.get(one.name)
-                if other is not None:
+                other = self._tools.get(one.name) or new.setdefault(one.name, one)
+                if other is not one:
                     raise DuplicateNameError(
                         f"the tool name {one.name!r} is taken by {_owner(other)}; {_owner(one)} needs another: "
-                        'write @tool(name="…"), or remove the first'
+                        f"{_RENAME if one.source is None else _REPREFIX}, or remove the first"
                     )
             for one in made:
-                self._tools[one.name] = one
+                paying = Paying(one)
+                paying.standing.keep(self._standings, self._overruns, self._on_overrun)
+                self._tools[one.name], self._paying[one.name] = one, paying
                 self._stats[one.name] = ToolStats(one.most)
-        return tuple(made)
 
     def add_entry_points(self) -> tuple[Tool, ...]:
         """Add the tools that installed packages offer in the entry-point group ``habilis.tools``."""
@@ -165,19 +179,25 @@ class ToolRegistry:
         return tuple(added)
 
     def remove(self, name: str) -> Tool:
-        """Take a tool out; raises `NotFoundError`."""
+        """Take a tool out, and close its source with its last tool; raises `NotFoundError`."""
         with self._lock:
             found = self.get(name)
-            del self._tools[name], self._stats[name]
-            self._made.pop(name, None)
-            return found
+            del self._tools[name], self._paying[name], self._stats[name]
+            self._counts.pop(name, None)
+            last = found.source not in self._sources()
+        if last:
+            _close([found.source])
+        return found
 
     def get(self, name: str) -> Tool:
         """The tool of this name; raises `NotFoundError` saying what exists."""
         with self._lock:
             if name not in self._tools:
                 raise NotFoundError.of("tool", name, self._tools)
-            return self._tools[name]
+            known = self._tools[name]
+            if known.source is not None:
+                self._tools[name] = self._paying[name].tool = known = known.source.latest(known)
+            return known
 
     def names(self) -> tuple[str, ...]:
         with self._lock:
@@ -185,7 +205,7 @@ class ToolRegistry:
 
     def __iter__(self) -> Iterator[Tool]:
         with self._lock:
-            return iter([self._tools[n] for n in sorted(self._tools)])
+            return iter([self.get(n) for n in sorted(self._tools)])
 
     def __len__(self) -> int:
         return len(self._tools)
@@ -194,15 +214,38 @@ class ToolRegistry:
         return name in self._tools
 
     def stats(self, name: str) -> ToolStats:
-        """Calls, failures and costs of a tool since it was added; raises `NotFoundError`."""
+        """What is known of a tool's price and of its calls; raises `NotFoundError`."""
         with self._lock:
             self.get(name)
-            return self._stats[name]
+            paying = self._paying[name]
+            standing = paying.standing
+            return replace(self._stats[name], most=paying.most, overruns=standing.overruns, refused=standing.refused)
+
+    def forgive(self, name: str) -> None:
+        """Take a tool at its word again that has cost more than it declares. Raises `NotFoundError`."""
+        with self._lock:
+            self.get(name)
+            self._paying[name].standing.forgive()
 
     def begin_run(self, made: Mapping[str, int] | None = None) -> None:
         """Count ``max_calls`` from zero again, or, as a run goes on, from the calls that it has ``made``."""
         with self._lock:
-            self._made = dict(made or {})
+            self._counts = dict(made or {})
+
+    def close(self) -> None:
+        """End the servers and clients of its tools' sources. A later call opens them again."""
+        _close(self._sources())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self.close()
+
+    def _sources(self) -> list[ToolSource]:
+        """What its tools hold open, each once."""
+        with self._lock:
+            return list({id(t.source): t.source for t in self._tools.values() if t.source is not None}.values())
 
     # -- calling ------------------------------------------------------------------------------------------------------
 
@@ -220,11 +263,21 @@ class ToolRegistry:
         The tool's declared cost is reserved before, so a call that could pass a limit is not made. Charged is what the
         tool reports with `Priced`, else what it declares, also when it fails or is timed out: what a failed call has
         spent cannot be known. Seconds are measured, and charged if the tool declares any; no call outlasts the
-        seconds left on the ledger. ``on_begin`` is told of a call that was checked and paid for, before it is made.
+        seconds left on the ledger, or that its tool declares. Calls of a tool that reports its own cost wait for each
+        other. ``on_begin`` is told of a call that was checked and paid for, before it is made.
 
         Raises `NotFoundError` and `BudgetExceeded`.
         """
-        pending = self._start(name, args, ledger, approve, on_begin)
+        paying = self._pays(name)
+        with _span(name) as here:
+            try:
+                async with paying.turn():
+                    result = await self._made(self._start(paying, args, ledger, approve, on_begin))
+            except RecursionError as error:
+                result = ToolResult(name, as_given(args), error=f"{name}: {error}")
+            return _told(here, result)
+
+    async def _made(self, pending: _Pending | ToolResult) -> ToolResult:
         if isinstance(pending, ToolResult):
             return pending
         waiting = asyncio.wrap_future(pending.running)
@@ -249,7 +302,16 @@ class ToolRegistry:
         on_begin: OnBegin | None = None,
     ) -> ToolResult:
         """`call` for threads that run no event loop."""
-        pending = self._start(name, args, ledger, approve, on_begin)
+        paying = self._pays(name)
+        with _span(name) as here:
+            try:
+                with paying.turn():
+                    result = self._made_sync(self._start(paying, args, ledger, approve, on_begin))
+            except RecursionError as error:
+                result = ToolResult(name, as_given(args), error=f"{name}: {error}")
+            return _told(here, result)
+
+    def _made_sync(self, pending: _Pending | ToolResult) -> ToolResult:
         if isinstance(pending, ToolResult):
             return pending
         try:
@@ -263,25 +325,26 @@ class ToolRegistry:
 
     def _start(
         self,
-        name: str,
+        paying: Paying,
         args: Mapping[str, Json],
         ledger: Ledger,
         approve: Approve | None,
         on_begin: OnBegin | None,
     ) -> _Pending | ToolResult:
-        found = self.get(name)
+        found, name = paying.tool, paying.tool.name
         try:
             values, recorded = found.signature.check(args)
         except ToolError as error:
             return ToolResult(name, as_given(args), error=str(error))
         try:
+            paying.check()
             self._count(found)
         except ToolError as error:
             return ToolResult(name, recorded, error=str(error))
-        most = self.stats(name).most
+        most = paying.most
         try:
-            self._ask(found, recorded, approve or self.approve)
-            held = ledger.reserve(most)
+            ask(found, recorded, approve or self.approve, self.allow_side_effects)
+            held = ledger.reserve(most, what=f"the tool {name}", again=found.safe_to_retry)
         except ToolError as error:
             self._uncount(name)
             return ToolResult(name, recorded, error=str(error))
@@ -289,6 +352,8 @@ class ToolRegistry:
             self._uncount(name)
             raise
         timeout, limited_by = found.timeout, "its timeout"
+        if most.seconds and (timeout is None or most.seconds < timeout):
+            timeout, limited_by = most.seconds, "the seconds that it declares to cost"
         left = ledger.remaining.seconds
         if left is not None:
             left += most.seconds
@@ -306,11 +371,11 @@ class ToolRegistry:
                 held.release()
                 self._uncount(name)
                 raise
-        running = launch(_work(found, values), is_async=found.is_async)
-        return _Pending(found, recorded, most, held, timeout, limited_by, running, time.perf_counter())
+        running = launch(work_of(found, values), is_async=found.is_async)
+        return _Pending(paying, recorded, most, held, timeout, limited_by, running, time.perf_counter())
 
     def _finish(self, pending: _Pending, ended: Ended | None) -> ToolResult:
-        name, cost = pending.tool.name, pending.most
+        name = pending.paying.tool.name
         seconds = time.perf_counter() - pending.started if ended is None else ended.seconds
         value, error, reported = None, None, None
         if ended is None:
@@ -323,103 +388,69 @@ class ToolRegistry:
             error = f"{name} {ended.error}"
         else:
             value, error, reported = ended.value
-        cost = cost if reported is None else at_least_one_call(reported)
-        if cost.seconds and reported is None:
-            cost = replace(cost, seconds=seconds)
-        pending.held.commit(cost)
-        over = cost.less(pending.most)
-        overrun = over if over.nonzero() else None
+            pending.paying.answered(reported is not None)
+        try:
+            cost, wrong, overrun = pending.paying.settle(pending.most, reported, seconds)
+            if wrong is not None:
+                value, error = None, wrong
+        except BaseException:  # what was learned could not be kept
+            cost = pending.most if reported is None else at_least_one_call(reported)
+            raise
+        finally:
+            pending.held.commit(cost)
         with self._lock:
             stats = self._stats.get(name)
             if stats is not None:
-                self._stats[name] = ToolStats(
-                    _larger(stats.most, cost) if overrun else stats.most,
-                    stats.calls + 1,
-                    stats.failures + (error is not None),
-                    stats.overruns + (overrun is not None),
-                    stats.cost + cost,
-                )
-        return ToolResult(name, pending.args, value, error, cost, seconds, overrun)
+                failures = stats.failures + (error is not None)
+                self._stats[name] = replace(stats, calls=stats.calls + 1, failures=failures, cost=stats.cost + cost)
+        over = None if overrun is None else cost.less(pending.most)
+        return ToolResult(name, pending.args, value, error, cost, seconds, over)
+
+    def _pays(self, name: str) -> Paying:
+        with self._lock:
+            found = self.get(name)
+            paying = self._paying[name]
+            paying.tool = found  # its source may have changed what it takes
+            return paying
 
     def _count(self, found: Tool) -> None:
         with self._lock:
-            made = self._made.get(found.name, 0)
+            made = self._counts.get(found.name, 0)
             if found.max_calls is not None and made >= found.max_calls:
                 raise ToolError(
                     f"{found.name} may be called max_calls={found.max_calls} times in a run, and was called {made} "
                     "times; use what it gave, or another tool"
                 )
-            self._made[found.name] = made + 1
+            self._counts[found.name] = made + 1
 
     def _uncount(self, name: str) -> None:
         with self._lock:
-            self._made[name] = max(0, self._made.get(name, 1) - 1)
-
-    def _ask(self, found: Tool, args: Mapping[str, Json], approve: Approve | None) -> None:
-        if not found.side_effects:
-            return
-        if approve is None:
-            if not self.allow_side_effects:
-                raise ToolError(
-                    f"{found.name} has side effects and nobody can approve them; pass approve=, "
-                    "or allow_side_effects=True to allow all"
-                )
-            return
-        try:
-            answer: object = approve(found.name, args)
-        except HabilisError:
-            raise
-        except Exception as error:
-            raise ToolError(f"{found.name} was not approved: approve= {told(error)}") from error
-        if not isinstance(answer, bool):  # a coroutine, say, would count as true
-            if hasattr(answer, "close"):
-                answer.close()
-            raise ToolError(f"{found.name} was not approved: approve= returned {answer!r:.80}, not True or False")
-        if not answer:
-            raise ToolError(f"{found.name} was not approved")
+            self._counts[name] = max(0, self._counts.get(name, 1) - 1)
 
 
-def as_tool(source: Tool | Callable[..., Any] | Any) -> Tool:
-    """A `Tool` of whatever users hand in; raises `DefinitionError`."""
-    if isinstance(source, Tool):
-        return source
-    if hasattr(source, "tool_call_schema") and hasattr(source, "invoke"):
-        return Tool.from_langchain(source)
-    if callable(source):
-        return tool(source)
-    raise InputError(f"{source!r:.80} is no tool; give a typed function, a Tool, a LangChain tool or module:function")
+def _close(sources: Iterable[ToolSource | None]) -> None:
+    """Close each once, side by side: one may take its seconds."""
+    closing = [
+        threading.Thread(target=one.close, name="habilis-closing", daemon=True)
+        for one in {id(s): s for s in sources if s is not None}.values()
+    ]
+    for thread in closing:
+        thread.start()
+    for thread in closing:
+        thread.join()
+
+
+def _span(name: str) -> AbstractContextManager[Span]:
+    told = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name, "gen_ai.tool.type": "function"}
+    return span(f"execute_tool {name}", told)
+
+
+def _told(here: Span, result: ToolResult) -> ToolResult:
+    here.cost(result.cost)
+    if result.error is not None:
+        here.failed("ToolError")
+    return result
 
 
 def _owner(one: Tool) -> str:
     return f"{one.owner} ({one.where})" if one.where else one.owner
-
-
-def _work(found: Tool, values: Mapping[str, Any]) -> Callable[[], Any]:
-    """The call as it runs beside us: its result is read there too, because reading it runs the tool's own code."""
-
-    def work() -> tuple[Json, str | None, Cost | None]:
-        return _read(found.name, found.signature.call(found.function, values))
-
-    async def awork() -> tuple[Json, str | None, Cost | None]:
-        return _read(found.name, await found.signature.call(found.function, values))
-
-    return awork if found.is_async else work
-
-
-def _read(name: str, result: Any) -> tuple[Json, str | None, Cost | None]:
-    """A result as JSON data, or what is wrong with it; and the cost that it reports."""
-    reported = None
-    if type(result) is Priced:
-        if not isinstance(result.cost, Cost):
-            return None, f"{name} reported the cost {result.cost!r:.80}, which is not a Cost", None
-        result, reported = result.value, result.cost
-    try:
-        return capped(jsonable(result)), None, reported
-    except ToolError as unfit:
-        return None, f"{name}: {unfit}", reported
-    except BaseException as broken:
-        return None, f"{name}: its result could not be read: {told(broken)}", reported
-
-
-def _larger(one: Cost, other: Cost) -> Cost:
-    return Cost(**{f.name: max(getattr(one, f.name), getattr(other, f.name)) for f in fields(Cost)})

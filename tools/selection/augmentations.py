@@ -1,4 +1,5 @@
-"""What can help, as augmentations of five kinds: tool, skill, demonstration, document, model; each with its price."""
+"""What can help, as augmentations of five kinds: tool, skill, demonstration, document, model; each with its price, and
+with what it takes of a prompt."""
 
 from __future__ import annotations
 
@@ -11,14 +12,31 @@ from habilis.tools.tool import Tool
 def of_tool(tool: Tool) -> Augmentation:
     """A tool, at the price that it declares."""
     about = " ".join(f"{p.name}: {p.doc}." for p in tool.parameters if p.doc)
+    text, called = f"{_words(tool.name)}: {tool.doc} {about}".strip(), shown_signature(tool)
     return Augmentation(
         Kind.TOOL,
         tool.name,
-        f"{_words(tool.name)}: {tool.doc} {about}".strip(),
+        text,
         cost=tool.most,
         provides=tool.provides,
-        meta={"owner": tool.owner, "side_effects": tool.side_effects, **_declared(tool)},
+        meta={
+            "owner": tool.owner,
+            "side_effects": tool.side_effects,
+            "signature": called,
+            **_declared(tool),
+        },
+        context=most_tokens(called + text),
     )
+
+
+def shown_signature(tool: Tool) -> str:
+    """How a tool is called: ``exchange_rate(base: str, to: str = 'EUR')``."""
+    shown = []
+    for argument in tool.signature.arguments:
+        given = argument.parameter
+        default = "" if given.required else f" = {given.default!r:.60}"
+        shown.append(f"{given.name}: {argument.shown}{default}")
+    return f"{tool.name}({', '.join(shown)})"
 
 
 def _declared(tool: Tool) -> dict[str, Json]:
@@ -32,47 +50,79 @@ def of_skill(skill: Skill) -> Augmentation:
     """A skill: requires the skills and tools it calls; costs its mean world steps, rounded up."""
     from habilis.memory.library import skill_text
 
+    text = skill_text(skill)
     return Augmentation(
         Kind.SKILL,
         skill.name,
-        skill_text(skill),
+        text,
         cost=Cost(world_steps=math.ceil(max(0.0, skill.cost))),
         requires=(*(f"skill:{n}" for n in skill.program.calls), *(f"tool:{n}" for n in skill.tools)),
         successes=skill.evidence.successes,
         uses=skill.evidence.successes + skill.evidence.failures,
         meta={"version": skill.version, "world": skill.world, "fingerprint": skill.fingerprint},
+        context=most_tokens(text),  # it is called, not shown
     )
 
 
-def of_episode(episode: Episode) -> Augmentation:
+def of_episode(episode: Episode, name: str = "") -> Augmentation:
     """A demonstration: how a task was solved, to be shown to a writer that reads. Costs the tokens of showing it.
 
-    Raises `InputError` for an episode that was not solved.
+    ``name``: by default the episode's index, which is its own within one run only. Raises `InputError` for an episode
+    that was not solved.
     """
     attempt = next((a for a in reversed(episode.attempts) if a.ok), None)
     if not episode.solved or attempt is None:
         raise InputError(f"episode {episode.index} was not solved ({episode.status}); only solved ones demonstrate")
     told = {"fingerprint": episode.task.fingerprint} if episode.task.fingerprint else {}
+    about = f"{episode.task.text} {episode.task.goal}".strip()
+    shown = most_tokens(about + attempt.program.source)
     return Augmentation(
         Kind.DEMONSTRATION,
-        str(episode.index),
-        f"{episode.task.text} {episode.task.goal}".strip(),
-        cost=Cost(tokens=most_tokens(episode.task.text + attempt.program.source)),
-        meta={"world": episode.task.world, "skill": episode.skill, **told},
+        name or str(episode.index),
+        about,
+        cost=Cost(tokens=shown),
+        meta={
+            "world": episode.task.world,
+            "skill": episode.skill,
+            "title": about,
+            "text": attempt.program.source,
+            **told,
+        },
+        context=shown,
     )
 
 
-def of_document(name: str, text: str, *, about: str = "", cost: Cost | None = None) -> Augmentation:
-    """A document of a knowledge base. ``about`` is what is embedded, by default the text's beginning.
+def of_document(
+    name: str,
+    text: str,
+    *,
+    about: str = "",
+    cost: Cost | None = None,
+    title: str = "",
+    document: str = "",
+    source: str = "",
+) -> Augmentation:
+    """A document of a knowledge base, or a passage of one. ``about`` is what is embedded, by default the title (else
+    the name) and the text's beginning.
 
-    ``cost`` is the price of the document, if it has one; the tokens of showing it are added.
+    ``cost`` is its price, if it has one, paid when it is first shown in a run; the tokens of showing it are added.
+    ``document``: the id of what is bought, where several passages have one price together; by default the name.
+    ``source``: where it comes from.
     """
+    price, shown = cost or Cost(), most_tokens(title + text)
     return Augmentation(
         Kind.DOCUMENT,
         name,
-        about or f"{_words(name)}: {text[:1000]}",
-        cost=(cost or Cost()) + Cost(tokens=most_tokens(text)),
-        meta={"text": text},
+        about or f"{title or _words(name)}: {text[:1000]}",
+        cost=price + Cost(tokens=shown),
+        meta={
+            "text": text,
+            "title": title or name,
+            "document": document or name,
+            "source": source,
+            "price": price.nonzero(),
+        },
+        context=shown,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from habilis.cli import _exchange, _index, _memory, _models, _tools, _upkeep
+from habilis.cli import _exchange, _index, _knowledge, _memory, _models, _pick, _tools, _upkeep
 from habilis.cli._home import HomeOption, IndexOption
 
 app = typer.Typer(
@@ -20,8 +20,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _SKILLS = (_memory.skills, _upkeep.skills, _exchange.skills)  # one group of commands, written in three files
+_TOOLS = (_tools.tools, _pick.tools)
 app.add_typer(_SKILLS[0], name="skills")
-app.add_typer(_tools.tools, name="tools")
+app.add_typer(_TOOLS[0], name="tools")
+app.add_typer(_knowledge.know, name="know")
 app.add_typer(_models.models, name="models")
 app.add_typer(_index.index, name="index")
 
@@ -33,6 +35,8 @@ ModelOption = Annotated[str | None, typer.Option("--model", help="a chat model, 
 BaseUrlOption = Annotated[str | None, typer.Option("--base-url", help="an OpenAI-compatible server")]
 PriceInOption = Annotated[float | None, typer.Option("--price-in", min=0, help="USD per million tokens read")]
 PriceOutOption = Annotated[float | None, typer.Option("--price-out", min=0, help="USD per million tokens written")]
+PricesOption = Annotated[Path | None, typer.Option("--prices", help="a list of your own [HABILIS_PRICES]")]
+AssumeOption = Annotated[bool, typer.Option("--assume-price", help="count dearly what no list knows the price of")]
 UsdOption = Annotated[float, typer.Option("--max-usd", min=0, help="the most to spend in the run, in USD")]
 SecondsOption = Annotated[float | None, typer.Option("--max-seconds", min=0, help="of training and tool time")]
 StepsOption = Annotated[int | None, typer.Option("--max-world-steps", min=0, help="actions in worlds")]
@@ -66,6 +70,8 @@ def run(
     base_url: BaseUrlOption = None,
     price_in: PriceInOption = None,
     price_out: PriceOutOption = None,
+    prices: PricesOption = None,
+    assume_price: AssumeOption = False,
     max_usd: UsdOption = 0.0,
     max_seconds: SecondsOption = None,
     max_world_steps: StepsOption = None,
@@ -109,7 +115,7 @@ def run(
         writer=writer,
         model=model,
         base_url=base_url,
-        prices=_prices(price_in, price_out),
+        prices=_prices(price_in, price_out, prices, assume_price),
         budget=budget,
         settings=settings,
         world_options=_options(option),
@@ -141,6 +147,8 @@ def solve(
     base_url: BaseUrlOption = None,
     price_in: PriceInOption = None,
     price_out: PriceOutOption = None,
+    prices: PricesOption = None,
+    assume_price: AssumeOption = False,
     max_usd: UsdOption = 0.0,
     max_seconds: SecondsOption = None,
     max_world_steps: StepsOption = None,
@@ -169,7 +177,7 @@ def solve(
         writer=writer,
         model=model,
         base_url=base_url,
-        prices=_prices(price_in, price_out),
+        prices=_prices(price_in, price_out, prices, assume_price),
         budget=_budget(max_usd, max_seconds, max_world_steps, max_search_steps, max_tokens, max_calls),
         settings=AgentSettings(
             seed=seed,
@@ -390,11 +398,14 @@ def _options(pairs: list[str] | None) -> dict[str, Any]:
     return found
 
 
-def _prices(price_in: float | None, price_out: float | None) -> tuple[float, float] | None:
+def _prices(price_in: float | None, price_out: float | None, file: Path | None, assume: bool) -> Any:
+    from habilis._prices import price_list
     from habilis.core import InputError
 
     if price_in is None and price_out is None:
-        return None
+        return price_list(file, assume=assume)
+    if file is not None or assume:
+        raise InputError("give --price-in and --price-out, or a list with --prices and --assume-price, not both")
     if price_in is None or price_out is None:
         raise InputError("give both --price-in and --price-out, in USD per million tokens (0 for a server of your own)")
     return price_in, price_out

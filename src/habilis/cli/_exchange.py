@@ -1,4 +1,4 @@
-"""``habilis skills``: export, import, documents, serve."""
+"""``habilis skills``: export, import, serve."""
 
 from __future__ import annotations
 
@@ -69,6 +69,7 @@ def import_(
     found = read_exchange(path)
     with Home.open(home or default_home()) as opened:
         intake = take_in(opened.journal, found, world=None if world is None else spec_of(opened.journal, world))
+        in_use = {s.name for s in opened.journal.skills()}
     if as_json:
         say_json(asdict(intake))
     else:
@@ -81,38 +82,16 @@ def import_(
             print(f"{plain(one.name)}: {'is here already' if one.known else 'kept'} as a document ({one.kind})")
             for note in one.notes:
                 print(f"  {plain(note)}")
-        if any(not one.known for one in intake.skills):
-            print("to put one into use: habilis skills verify NAME")
+        if any(not one.known for one in intake.documents):
+            print("to read them: habilis know show ID")
+        new = {one.name for one in intake.skills if not one.known}
+        if new:
+            which = " --version N" if new & in_use else ""  # without it, the one in use would be verified
+            print(f"to put one into use: habilis skills verify NAME{which}")
     for no in intake.refused:
         print(f"refused {plain(no.what)}: {plain(no.why)}", file=sys.stderr)
     if intake.refused:
         raise typer.Exit(1)
-
-
-@skills.command()
-def documents(
-    text: Annotated[str | None, typer.Argument(help="words to look for [all are listed]")] = None,
-    home: HomeOption = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="how many, of those with the words")] = 5,
-    as_json: JsonOption = False,
-) -> None:
-    """List imported documents, or find some by their words; --json gives them in full."""
-    from habilis.cli._output import show
-    from habilis.memory.exchange import documents as all_documents
-    from habilis.memory.exchange import search_documents
-    from habilis.memory.home import Home, default_home
-
-    with Home.open(home or default_home(), create=False, read_only=True) as opened:
-        if text is None:
-            found = [(kind, id, data) for (kind, id), data in all_documents(opened.journal).items()]
-        else:
-            found = search_documents(opened.journal, text, k)
-    rows = [
-        {"kind": kind, "id": id, "about": data.get("description"), **(data if as_json else {})}
-        for kind, id, data in found
-    ]
-    none = "no document yet; habilis skills import PATH" if text is None else "no document has these words"
-    show(rows, ("kind", "id", "about"), as_json=as_json, empty=none)
 
 
 @skills.command()

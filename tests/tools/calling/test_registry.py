@@ -28,7 +28,16 @@ from habilis.core import (
     NotFoundError,
     ToolError,
 )
-from habilis.tools import Priced, ToolRegistry, load_registrations, save_registrations, tool
+from habilis.tools import (
+    MAX_RESULT_BYTES,
+    Priced,
+    ToolRegistry,
+    load_registrations,
+    save_registrations,
+    tool,
+    wire_size,
+)
+from habilis.tools._json import capped
 
 
 @tool
@@ -50,7 +59,7 @@ def make(body: Callable[[], Any], **options: Any) -> ToolRegistry:
 # -- adding ----------------------------------------------------------------------------------------------------------
 
 
-def test_names_are_sorted_and_duplicates_name_both_owners() -> None:
+def test_names_are_sorted_and_duplicates_name_both_owners(tmp_path: Path) -> None:
     registry = ToolRegistry([add])
     registry.add(tool(name="aaa")(add.function))
     assert registry.names() == ("aaa", "add")
@@ -59,6 +68,9 @@ def test_names_are_sorted_and_duplicates_name_both_owners() -> None:
         registry.add(tool(name="add")(stop))
     assert ":add (" in str(error.value)
     assert ":stop (" in str(error.value)
+    (one_file := tmp_path / "twice.py").write_text(TOOLS_PY.replace('name="first"', 'name="second"'))
+    with pytest.raises(DuplicateNameError, match="'second'"):
+        registry.add_all(str(one_file))
     registry.remove("add")
     assert "add" not in registry
     with pytest.raises(NotFoundError, match="did you mean 'aaa'"):
@@ -161,8 +173,8 @@ def test_registrations_survive_with_absolute_paths(tmp_path: Path, monkeypatch: 
     save_registrations(state, ["mine.py:plain", "json:dumps", "mine.py:plain"])
     monkeypatch.chdir("/")
     sources = load_registrations(state)
-    assert sources == tuple(sorted([f"{tmp_path.resolve()}/mine.py:plain", "json:dumps"]))
-    assert ToolRegistry().add(next(s for s in sources if "mine" in s)).name == "plain"
+    assert [s.source for s in sources] == sorted([f"{tmp_path.resolve()}/mine.py:plain", "json:dumps"])
+    assert [t.name for s in sources if "mine" in s.source for t in s.tools()] == ["plain"]
     state.data["tools.registrations"]["from a newer version"] = 1
     save_registrations(state, [])
     assert state.data["tools.registrations"]["from a newer version"] == 1
@@ -261,7 +273,7 @@ def endless() -> list[Any]:
         (lambda: float("nan"), "nan"),
         (lambda: {"a": [1, float("inf")]}, r"result\['a'\]\[1\] is inf"),
         (endless, "nested deeper"),
-        (lambda: list(range(20_000)), "limit is 64000"),
+        (lambda: [0] * 4_000_001, "limit is 8000000"),
         (object, "a object"),
         (lambda: {(1, 2): 3}, r"the key \(1, 2\)"),
         (lambda: 1 << 5000, "5001 bits"),
@@ -280,9 +292,21 @@ def test_results_that_are_no_json_are_feedback(body: Callable[[], Any], told: st
 
 
 def test_a_long_text_is_cut_and_says_so() -> None:
-    text = make(lambda: "é" * 100_000).call_sync("t", {}, Ledger()).unwrap()
-    assert text.endswith("100000 characters, the limit is 64000 bytes]")
-    assert 63_000 < len(text.encode()) <= 64_000
+    whole = "é" * 1_300_000  # six bytes each, as the runner sends them
+    assert make(lambda: whole).call_sync("t", {}, Ledger()).unwrap() == whole
+    text = make(lambda: whole + whole).call_sync("t", {}, Ledger()).unwrap()
+    assert text.endswith("2600000 characters, the limit is 8000000 bytes]")
+    assert 7_999_990 < wire_size(text) <= MAX_RESULT_BYTES
+
+
+@given(st.text(), st.integers(100, 200))
+def test_what_is_cut_fits_and_what_fits_is_not_cut(text: str, limit: int) -> None:
+    text = text.encode("utf-8", "replace").decode()
+    kept = capped(text, limit)
+    assert wire_size(kept) <= limit
+    assert (kept == text) == (wire_size(text) <= limit)
+    if kept != text:
+        assert text.startswith(kept.rpartition("… [cut")[0])
 
 
 # -- failures --------------------------------------------------------------------------------------------------------
@@ -385,8 +409,13 @@ def test_a_cancelled_call_is_paid_and_its_coroutine_cancelled() -> None:
 def test_calls_run_side_by_side() -> None:
     both = threading.Barrier(2, timeout=10)
 
+    @tool
+    def t() -> bool:
+        """Wait for the other."""
+        return both.wait() >= 0
+
     async def main() -> list[Any]:
-        registry = make(lambda: both.wait() >= 0)
+        registry = ToolRegistry([t])
         return list(await asyncio.gather(*(registry.call("t", {}, Ledger()) for _ in range(2))))
 
     assert [r.value for r in asyncio.run(main())] == [True, True]

@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from frames import HEADER, NEXT  # type: ignore[import-not-found]
 
 _HELD = 1 << 18  # bytes that wait for the host; while there are more, the run is not listened to
-_UNREAD = 1 << 22
+_UNREAD = 1 << 24  # bytes that the run may leave unread: two of the largest results of tools
 _READ = 65_536
 
 
