@@ -40,7 +40,7 @@ def main(path: str) -> None:
                 kept = library.admit(skill_of(LOG.format(wood=wood), goal, spec), "written by hand")
                 print(f"{kept.name} version {kept.version}, proven for {[dict(c.args) for c in kept.settings]}")
             library.admit(skill_of(PLANKS, 'count("oak_planks") >= {n}', spec), "written by hand")
-            for hit in library.search("I need some oak planks", k=2):
+            for hit in library.search("I need some planks of oak", k=2):
                 print(f"found {hit.skill.name}: {hit.why}")
             print(library.verify("have_log", seed=1).why)
 

@@ -183,9 +183,9 @@ def _quarantine(journal: Journal, stated: Stated, source: str, lacks: Sequence[s
         origin=f"imported from {source}",
         created=0,
         evidence=Evidence(EvidenceLevel.MODEL_JUDGED),  # the weakest; there is none yet
-        cases=tuple(replace(case, record=Record()) for case in skill.cases),
+        cases=tuple(replace(case, record=Record(), successor="") for case in skill.cases),
         contract=(),
-        meta={**skill.meta, "imported": imported},
+        meta={"imported": imported},  # what is noted there is believed later on
     )
     journal.put_skill(kept, "; ".join([f"imported from {source}, out of use until it is verified", *notes]))
     return TakenIn(kept.name, "skill", kept.version, kept.status, False, notes)

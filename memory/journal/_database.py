@@ -245,7 +245,7 @@ class Database:
             if "closed" not in str(error):
                 raise InputError(f"the journal {self.path} cannot take this: {error}") from error
             raise InputError(f"the journal {self.path} is closed; open its home again: Home.open(path)") from error
-        except (OverflowError, sqlite3.InterfaceError) as error:
+        except (OverflowError, UnicodeEncodeError, sqlite3.InterfaceError) as error:
             raise InputError(f"the journal {self.path} cannot take this: {error}") from error
         except sqlite3.Error as error:
             # SQLite may quote a whole row.

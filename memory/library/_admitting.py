@@ -27,7 +27,7 @@ from habilis.core import (
     Verifier,
 )
 from habilis.memory.library import clauses, merging
-from habilis.memory.library._checks import check_skill
+from habilis.memory.library._checks import check_ledger, check_skill
 from habilis.memory.library._programs import call_renamed
 from habilis.memory.library._standing import Key, Standing, closure, skill_id, twin_key
 from habilis.memory.library.duel import Duel, Side, duel
@@ -65,6 +65,7 @@ class Admitting(Standing):
         another world than the library's.
         """
         check_skill(skill, reason)
+        check_ledger(ledger)
         if not self._ours(skill):
             raise InputError(
                 f"{skill.name} is a skill of the world {skill.fingerprint}, and this is the library of "

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from habilis.core import InputError, NotFoundError, Skill, Snapshot
+from habilis.core import InputError, Ledger, NotFoundError, Skill, Snapshot
 from habilis.memory.home import Home
 from habilis.memory.journal import Journal
 
+_MOST = 1_000_000  # hits; whoever wants all skills lists them
 _REASON = "why it is done, which is kept with the skill,"
 
 
-def check_parts(home: Any, embedder: Any, index: Any, fingerprint: Any) -> None:
+def check_parts(home: Any, embedder: Any, index: Any, fingerprint: Any, verifier: Any = None) -> None:
     """What `SkillLibrary.open` takes. Raises `InputError`."""
     if not isinstance(home, Home):
         raise InputError(f"home= is {_told(home)}; give a Home: Home.open(path)")
@@ -20,6 +21,8 @@ def check_parts(home: Any, embedder: Any, index: Any, fingerprint: Any) -> None:
         raise InputError(f"embedder= is {_told(embedder)}; give an Embedder (open_embedder()), or None for words alone")
     if index is not None and not all(callable(getattr(index, name, None)) for name in ("upsert", "query", "ids")):
         raise InputError(f"index= is {_told(index)}; give a VectorIndex, or leave it out")
+    if verifier is not None and not callable(getattr(verifier, "trial", None)):
+        raise InputError(f"verifier= is {_told(verifier)}; give a Verifier (WorldVerifier(…)), or leave it out")
     if fingerprint is not None:
         check_text(fingerprint, "fingerprint", "a world's fingerprint")
 
@@ -33,6 +36,8 @@ def check_search(text: Any, k: Any, state: Any, floor: Any, diversity: Any, toke
     check_text(text, "text", "what the skill should do")
     if not hasattr(k, "__index__"):
         raise InputError(f"k= is {_told(k)}; give how many to find, a whole number")
+    if k > _MOST:
+        raise InputError(f"k={k} is more than can be found; give at most {_MOST:,}")
     if state is not None and not isinstance(state, Snapshot):
         raise InputError(f"state= is {_told(state)}; give a Snapshot, or leave it out")
     if not isinstance(floor, (int, float)):
@@ -54,6 +59,11 @@ def check_change(name: Any, reason: Any, version: Any = None) -> None:
     check_text(reason, "reason", _REASON)
     if version is not None and not isinstance(version, int):
         raise InputError(f"version= is {_told(version)}; give a whole number, or leave it out for the newest")
+
+
+def check_ledger(ledger: Any) -> None:
+    if ledger is not None and not isinstance(ledger, Ledger):
+        raise InputError(f"ledger= is {_told(ledger)}; give a Ledger, or leave it out")
 
 
 def check_callees(skill: Skill, world: Mapping[str, Skill], journal: Journal) -> None:

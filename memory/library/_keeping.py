@@ -12,14 +12,16 @@ from habilis.core import (
     Ledger,
     NotFoundError,
     Parameter,
+    Record,
     Skill,
     Trajectory,
 )
 from habilis.memory.journal import Transition
 from habilis.memory.library._admitting import Admitting, counted
-from habilis.memory.library._checks import check_callees, check_change
+from habilis.memory.library._checks import check_callees, check_change, check_ledger
 from habilis.memory.library._standing import closure
-from habilis.memory.library.proving import FRESH, prove
+from habilis.memory.library.clauses import learn
+from habilis.memory.library.proving import FRESH, Proof, prove, unit_cost
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,12 @@ class Keeping(Admitting):
         journal = self.home.journal
         with self._open():
             known = [s for s in self._versions(name) if version in (None, s.version)]
-            found = [s for s in known if s.evidence.successes or "imported" not in s.meta]
+            found = [s for s in known if not _never_run(s)]
             if known and not found:
+                wanted = known[-1].version
                 raise InputError(
-                    f"skill {name} version {known[-1].version} was imported and never verified here; "
-                    f"habilis skills verify {name} does, and puts it into use"
+                    f"skill {name} version {wanted} was imported and never verified here; "
+                    f"habilis skills verify {name} --version {wanted} does, and puts it into use"
                 )
             skill = max(found, key=lambda s: s.version) if found else journal.skill(name, version)
             if not self._ours(skill):
@@ -119,6 +122,7 @@ class Keeping(Admitting):
 
     def history(self, name: str) -> list[Transition]:
         """What happened to every version of a skill, oldest first. Raises `NotFoundError`."""
+        check_change(name, "")
         found = self.home.journal.transitions(name)
         if not found:
             raise NotFoundError.of("skill", name, {s.name for s in self.home.journal.skills(None)})
@@ -126,6 +130,8 @@ class Keeping(Admitting):
 
     def diff(self, name: str, before: int | None = None, after: int | None = None) -> str:
         """How the program and the goal of two versions differ, as a unified diff; by default the newest two."""
+        for version in (before, after):
+            check_change(name, "", version)
         versions = sorted(s.version for s in self._versions(name))
         if not versions:
             raise NotFoundError.of("skill", name, {s.name for s in self.home.journal.skills(None)})
@@ -151,6 +157,8 @@ class Keeping(Admitting):
         verifier, where the skill calls tools, or where who calls it could not call this version; `BudgetExceeded`."""
         if self.verifier is None:
             raise InputError("this library has no verifier; open it with one: SkillLibrary.open(…, verifier=…)")
+        check_change(name, "", version)
+        check_ledger(ledger)
         journal = self.home.journal
         with self._open():
             skill = self._to_verify(name, version)
@@ -185,6 +193,10 @@ class Keeping(Admitting):
                     else:
                         journal.rewrite_skill(failed, why)
                 return Checked(journal.skill(name, skill.version), False, why, proof.trajectories)
+            if _never_run(skill) and _idle(skill, proof):
+                why = f"{told}, but its goal held before each run began: nothing was shown. Give it another goal"
+                journal.rewrite_skill(skill, why)
+                return Checked(journal.skill(name, skill.version), False, why, proof.trajectories)
             passed = replace(counted(skill, FRESH, won, len(proof.trials) - won), due="", status="active")
             evidence = replace(
                 passed.evidence,
@@ -194,6 +206,8 @@ class Keeping(Admitting):
                 failures=skill.evidence.failures + len(proof.trials) - won,
             )
             passed = replace(passed, evidence=evidence, contract=proof.skill.contract or passed.contract)
+            if _never_run(skill):
+                passed = _as_seen(passed, proof, self.passing)
             with journal.transaction():
                 self._make_way(skill, f"version {skill.version} was verified")
                 journal.rewrite_skill(passed, told)
@@ -204,8 +218,11 @@ class Keeping(Admitting):
             return Checked(passed, True, told, proof.trajectories)
 
     def _to_verify(self, name: str, version: int | None) -> Skill:
-        found = [s for s in self._versions(name) if version in (None, s.version)]
+        known = self._versions(name)
+        found = [s for s in known if version in (None, s.version)]
         active = [s for s in found if s.status == "active"]
+        if known and not found:
+            raise NotFoundError.of(f"version of {name}", str(version), (str(s.version) for s in known))
         if not found:
             raise NotFoundError.of("skill", name, {s.name for s in self.home.journal.skills(None)})
         if version is None and active:
@@ -213,9 +230,38 @@ class Keeping(Admitting):
         return max(found, key=lambda s: s.version)
 
 
+def _idle(skill: Skill, proof: Proof) -> bool:
+    """Whether the goal was true already when each of its runs began."""
+    runs = zip(proof.trials, proof.trajectories, strict=True)
+    return all(skill.goal_for(t.args).judged is None and not skill.goal_for(t.args).unmet(r.before) for t, r in runs)
+
+
 def _calls_alike(old: tuple[Parameter, ...], new: tuple[Parameter, ...]) -> bool:
     """Whether what calls with the old parameters can call with the new ones."""
     return [p.name for p in old] == [p.name for p in new[: len(old)]] and not any(p.required for p in new[len(old) :])
+
+
+def _never_run(skill: Skill) -> bool:
+    """Whether it is an import of which nothing was proven here yet."""
+    return "imported" in skill.meta and not skill.evidence.successes
+
+
+def _as_seen(skill: Skill, proof: Proof, ignored: frozenset[str]) -> Skill:
+    """An import with what its first proof here tells of its cost and its needs, in place of what strangers said."""
+    assert proof.skill is not None
+    cases = []
+    for case in skill.cases:
+        runs = [
+            (trial, run)
+            for trial, run in zip(proof.trials, proof.trajectories, strict=True)
+            if all(trial.args.get(name, value) == value for name, value in case.args.items())
+        ]
+        trials = [trial for trial, _ in runs]
+        won = sum(t.ok for t in trials)
+        contract = learn(replace(skill, needs=case.needs), runs, ignored) if won else ()
+        needs = tuple(c.fact for c in contract if c.kind == "requires") if won else case.needs
+        cases.append(replace(case, cost=unit_cost(trials), needs=needs, record=Record(won, len(trials) - won)))
+    return replace(skill, cost=proof.skill.cost, needs=proof.skill.needs, cases=tuple(cases))
 
 
 def _shown(skill: Skill) -> list[str]:

@@ -145,9 +145,12 @@ class Standing:
     def closure(self, names: Iterable[str]) -> list[Skill]:
         """These active skills and all that they call, what is called first. Raises `NotFoundError` naming who calls
         what is missing, `InputError` for a cycle."""
+        if isinstance(names, str):
+            raise InputError(f"names= is the text {names!r:.80}; give a list of names: [{names!r:.80}]")
         with self._lock:
             found: dict[str, Skill] = {}
             for name in names:
+                check_text(name, "names", "each name of a skill")
                 if name not in self.active():
                     raise NotFoundError.of("active skill", name, self.active())
                 found |= {s.name: s for s in closure([name], self._world(self.get(name).fingerprint))}
@@ -237,19 +240,24 @@ def twin_key(skill: Skill) -> Key:
 def closure(names: Iterable[str], skills: Mapping[str, Skill]) -> list[Skill]:
     """Skills with all that they call, what is called first. Raises `NotFoundError`, `InputError`."""
     done: dict[str, Skill] = {}
-
-    def visit(name: str, path: tuple[str, ...]) -> None:
-        if name in done:
-            return
-        if name in path:
-            raise InputError(f"skills call each other in a circle: {' -> '.join([*path[path.index(name) :], name])}")
-        if name not in skills:
-            caller = f", which {path[-1]} calls" if path else ""
-            raise NotFoundError.of("active skill", name, skills, f"It is needed{caller}." if caller else "")
-        for called in skills[name].program.calls:
-            visit(called, (*path, name))
-        done[name] = skills[name]
-
-    for name in names:
-        visit(name, ())
+    for root in names:
+        path: dict[str, Iterator[str]] = {}  # who is being visited, with what they have left to call
+        name: str | None = root
+        while name is not None or path:
+            if name is None:
+                one, rest = next(reversed(path.items()))
+                name = next(rest, None)
+                if name is None:
+                    done[one] = skills[one]
+                    del path[one]
+                continue
+            if name in path:
+                circle = [*path][[*path].index(name) :]
+                raise InputError(f"skills call each other in a circle: {' -> '.join([*circle, name])}")
+            if name not in skills:
+                hint = f"It is needed, which {next(reversed(path))} calls." if path else ""
+                raise NotFoundError.of("active skill", name, skills, hint)
+            if name not in done:
+                path[name] = iter(skills[name].program.calls)
+            name = None
     return list(done.values())

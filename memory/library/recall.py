@@ -269,19 +269,21 @@ class Recall:
 
     def _closure(self, skill: Skill, skills: Mapping[str, Skill]) -> tuple[Skill, ...]:
         """A skill and all that it calls in its world, what is called first. What is not there is left out."""
-        done: dict[str, Skill | None] = {}
-
-        def visit(one: Skill) -> None:
-            done[one.name] = None  # being visited, should skills call each other in a circle
-            for name in one.program.calls:
+        done: list[Skill] = []
+        seen = {skill.name}  # also those being visited, should skills call each other in a circle
+        path = [(skill, iter(skill.program.calls))]
+        while path:
+            one, rest = path[-1]
+            for name in rest:
                 called = skills.get(self._named.get((one.fingerprint, name), ""))
-                if called is not None and name not in done:
-                    visit(called)
-            del done[one.name]
-            done[one.name] = one
-
-        visit(skill)
-        return tuple(s for s in done.values() if s is not None)
+                if called is not None and name not in seen:
+                    seen.add(name)
+                    path.append((called, iter(called.program.calls)))
+                    break
+            else:
+                done.append(one)
+                path.pop()
+        return tuple(done)
 
 
 def fused(

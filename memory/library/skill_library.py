@@ -58,7 +58,7 @@ class SkillLibrary(Crediting):
         reading only (two processes must not share a Chroma folder). Raises `HomeError` when the home was made with
         another embedder; where the home names none, an index of another is made anew.
         """
-        check_parts(home, embedder, index, fingerprint)
+        check_parts(home, embedder, index, fingerprint, verifier)
         modelless = embedder is None
         if embedder is None:
             embedder = HashEmbedder()

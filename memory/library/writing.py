@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 
 from habilis.core import Evidence, EvidenceLevel, Goal, InputError, Json, Parameter, Program, Skill, WorldSpec, fill
 from habilis.memory.library._source import inspect
@@ -21,6 +22,8 @@ def skill_of(source: str, goal: str, spec: WorldSpec, *, doc: str = "", writer: 
     """
     if not isinstance(source, str) or not isinstance(goal, str):
         raise InputError(f"a skill is made of two texts, its program and its goal, not of {source!r:.80}, {goal!r:.80}")
+    if not isinstance(spec, WorldSpec):
+        raise InputError(f"spec= is of type {type(spec).__name__}; give that of the world it acts in: world.spec")
     try:
         functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -32,6 +35,12 @@ def skill_of(source: str, goal: str, spec: WorldSpec, *, doc: str = "", writer: 
     found = inspect(Program(function.name, source, parameters))
     if found.problems:
         raise InputError(f"the program {function.name} cannot work: {'; '.join(found.problems)}")
+    for parameter in parameters:
+        if parameter.required and f"{{{parameter.name}}}" in goal:
+            raise InputError(
+                f"{parameter.name!r} has no default, and the goal {goal!r} cannot be read without one; write it as "
+                f"{parameter.name}: int = 1"
+            )
     Goal.parse(fill(goal, {p.name: p.default for p in parameters}))
     return Skill(
         name=function.name,
@@ -59,6 +68,7 @@ def _parameters(function: ast.FunctionDef) -> tuple[Parameter, ...]:
         if default is not None:
             try:
                 value = ast.literal_eval(default)
+                json.dumps(value, allow_nan=False, ensure_ascii=False).encode()  # it is kept as JSON
             except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
                 raise InputError(
                     f"the default of {argument.arg!r} is not a plain value; write a number, a text, True or False"

@@ -21,7 +21,7 @@ def test_from_one_home_to_another(cli: Any, learned: Path, tmp_path: Path) -> No
     done = cli("skills", "import", out, "--home", home)
     assert done.code == 0, done.err
     assert "have_dirt version 1: quarantined until it is verified" in done.out
-    assert "habilis skills verify NAME" in done.out
+    assert "habilis skills verify NAME\n" in done.out
     assert cli("skills", "list", "--home", home, "--json").json == []
     (one,) = cli("skills", "list", "--home", home, "--status", "quarantined", "--json").json
     assert (one["origin"], one["evidence"]) == ("imported from out", "model_judged 0/0")
@@ -47,6 +47,7 @@ def test_an_import_next_to_skills_of_ones_own(cli: Any, home: Path, tmp_path: Pa
     script.write_text("# faster\n" + script.read_text())
     done = cli("skills", "import", tmp_path / "out", "--home", home)
     assert "have_dirt version 2: quarantined" in done.out
+    assert "habilis skills verify NAME --version N" in done.out  # without it, version 1 is verified again
     assert "is not the program that was exported" in done.out
     active = cli("skills", "list", "--home", home, "--json").json
     assert [s["version"] for s in active if s["name"] == "have_dirt"] == [1]
@@ -130,3 +131,28 @@ def test_a_wrong_command_is_told(cli: Any, learned: Path, here: Path, args: list
     assert done.code != 0
     for text in named:
         assert text in done.err
+
+
+RED = "\x1b[31mred\x07\u202e"
+
+
+def test_what_strangers_wrote_does_not_reach_the_terminal(cli: Any, learned: Path, tmp_path: Path) -> None:
+    cli("skills", "export", "have_dirt", "--to", tmp_path / "out", "--home", learned)
+    file = tmp_path / "out" / "have-dirt" / "habilis.json"
+    record = json.loads(file.read_text())
+    record["skill"] |= {"world": RED, "fingerprint": RED}
+    record["skill"]["program"]["calls"] = [RED]
+    file.write_text(json.dumps(record))
+    home = tmp_path / "other"
+    assert cli("skills", "import", tmp_path / "out", "--home", home).code == 0
+    for command in (
+        ("list", "--status", "all"),
+        ("show", "have_dirt"),
+        ("history", "have_dirt"),
+        ("verify", "have_dirt"),
+        ("restore", "have_dirt"),
+        ("retire", "have_dirt"),
+    ):
+        done = cli("skills", *command, "--home", home)
+        assert "have_dirt" in done.out + done.err or "red" in done.out + done.err
+        assert not set("\x1b\x07\u202e") & set(done.out + done.err), command

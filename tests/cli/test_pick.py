@@ -78,6 +78,7 @@ def test_json_has_every_number(cli: Any, stocked: Path) -> None:
         (["--budget", "usd=1", "--context", "0"], "tokens of the prompt, and max_context=0; raise --context"),
         (["--budget", "usd=1", "--context", "1"], "nothing is worth its price: tool:weather_report"),
         (["--kinds", "model"], "there is no model to pick from"),
+        (["--kinds", "document"], "there is no document to pick from: habilis know add takes in documents"),
     ],
 )
 def test_where_nothing_is_taken_it_says_what_would_help(cli: Any, stocked: Path, options: list[str], told: str) -> None:
@@ -92,6 +93,13 @@ def test_skills_and_demonstrations_of_the_world_are_considered(cli: Any, learned
     assert {c["id"].partition(":")[0] for c in told["choices"]} == {"skill", "demonstration"}
     records = {c["id"]: c["why"] for c in told["choices"]}
     assert "uses succeeded" in records["skill:have_dirt"]
+
+
+def test_documents_are_considered(cli: Any, stocked: Path, write: Callable[[str, str], Path]) -> None:
+    file = write("weather.md", "# Weather\n\nA weather forecast tells what the weather will be tomorrow.\n")
+    assert cli("know", "add", file, "--home", stocked).code == 0
+    told = cli("tools", "pick", WEATHER, "--kinds", "document", "--json", "--home", stocked).json
+    assert [one.partition(":")[0] for one in told["taken"]] == ["document"]
 
 
 def test_a_home_that_is_not_there_has_the_tools_of_the_world(cli: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,8 +21,9 @@ def test_the_example_runs_twice_without_torch(tmp_path: Path) -> None:
     code = "import sys, runpy; sys.modules['torch'] = sys.modules['transformers'] = None; sys.argv = sys.argv[1:]\n"
     code += "runpy.run_path(sys.argv[0], run_name='__main__')"
     command = [sys.executable, "-c", code, str(ROOT / "examples" / "skill_library.py"), str(tmp_path / "home")]
+    env = os.environ | {"HABILIS_CACHE": str(tmp_path / "cache")}  # as on a machine that has fetched no model
     for _ in range(2):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=env)
         assert done.returncode == 0, done.stderr
         assert "have_log version 1, proven for [{'kind': 'oak_log'}, {'kind': 'birch_log'}]" in done.stdout
         assert "found have_oak_planks" in done.stdout
@@ -48,6 +50,10 @@ def test_a_skill_is_made_of_a_program_and_a_goal() -> None:
         ("def f(): pass\ndef g(): pass", "defines 2 functions"),
         ("def f(*a): pass", "more than plain parameters"),
         ("def f(n=g()): pass", "not a plain value"),
+        ("def f(n=b'x'): pass", "not a plain value"),
+        ("def f(n={1}): pass", "not a plain value"),
+        ("def f(n=1e999): pass", "not a plain value"),
+        ("def f(n='\\ud800'): pass", "not a plain value"),
         ("def größe(): pass", "cannot be called"),
         (None, "two texts"),
     ],
@@ -60,3 +66,10 @@ def test_what_is_no_skill_is_told(source: str, said: str) -> None:
 def test_a_goal_that_is_none_is_told() -> None:
     with pytest.raises(GoalSyntaxError):
         skill_of("def f(): pass", "have fun", SPEC)
+
+
+def test_a_goal_needs_the_defaults_of_its_parameters() -> None:
+    with pytest.raises(InputError, match=r"'n' has no default, .* write it as n: int = 1"):
+        skill_of("def f(n: int): pass", "explored() >= {n}", SPEC)
+    with pytest.raises(InputError, match="spec= is of type str"):
+        skill_of("def f(n: int = 1): pass", "explored() >= {n}", "craft")  # type: ignore[arg-type]

@@ -333,7 +333,7 @@ def test_an_import_is_not_restored_before_it_was_verified(tmp_path: Path) -> Non
             library.retire("stick", "for a test")
             assert library.restore("stick", "for a test").version == 1
         with SkillLibrary.open(home, embedder=embedder, index=MemoryIndex(64), fingerprint="f2") as library:
-            with pytest.raises(InputError, match=r"imported and never verified.*habilis skills verify stick"):
+            with pytest.raises(InputError, match=r"never verified.*habilis skills verify stick --version 2"):
                 library.restore("stick", "for a test")
             home.journal.add_evidence("stick", 2, Trial(1, {}, True))
             assert library.restore("stick", "verified").status == "active"

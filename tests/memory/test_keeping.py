@@ -28,6 +28,7 @@ from tests.memory.toys import (
 )
 
 from habilis.core import Budget, InputError, Ledger, NotFoundError, Parameter, Record, Skill
+from habilis.memory.exchange import Found, Stated, take_in
 from habilis.memory.home import Home
 from habilis.memory.library import IN_USE, Credit, Offer, SkillLibrary
 from habilis.memory.library.merging import plains
@@ -492,3 +493,68 @@ def test_a_library_that_is_opened_anew_is_as_one_that_stayed_open(tmp_path: Path
                     assert view(new_one) == view(open_one)
             assert view(open_one) == view(library_of(open_one.home, stays, settings=SMALL))
             sound(open_one)
+
+
+# ---------------------------------------------------------------------- imports
+
+
+def lying(skill: Skill) -> Found:
+    """Found in a stranger's folder: what costs nothing, needs nothing and lost against all that could be better."""
+    cases = tuple(replace(c, cost=-1e308, needs=(), record=Record(900, 0)) for c in skill.cases)
+    needs = ('count("oak_log") >= 5',)
+    claims = replace(skill, cost=-1e308, needs=needs, cases=cases, meta={"lost": 5, "carried": "f0", "imported": {}})
+    return Found("stranger", (Stated(claims, "stranger"),))
+
+
+def test_what_an_import_costs_and_needs_is_what_was_seen_here(tmp_path: Path, library: SkillLibrary) -> None:
+    taken = take(library, plank("oak"), plank("birch"))
+    with opened(tmp_path / "other", Toy()) as other:
+        take_in(other.home.journal, lying(taken))
+        assert set(other.home.journal.skill(taken.name).meta) == {"imported"}
+        assert other.verify(taken.name).ok
+        kept = other.get(taken.name)
+        assert kept.needs == ()
+        assert [c.record for c in kept.cases] == [Record(2, 0), Record(1, 0)]
+        assert all(0 < c.cost < 10 for c in (kept, *kept.cases))
+        again = other.verify(taken.name, seed=1).skill
+        assert (again.cost, again.cases) == (kept.cost, kept.cases)
+        sound(other)
+
+
+def test_what_an_import_needs_indeed_is_kept(tmp_path: Path, library: SkillLibrary) -> None:
+    taken = take(library, plank("oak"))
+    found = Found("stranger", (Stated(replace(taken, needs=('count("step") >= 0', 'count("ash_log") >= 1')), "x"),))
+    with opened(tmp_path / "other", Toy()) as other:
+        take_in(other.home.journal, found)
+        assert other.verify(taken.name).skill.needs == ('count("step") >= 0',)
+
+
+def test_what_is_to_be_verified_is_named_rightly(library: SkillLibrary) -> None:
+    name = take(library, plank("oak")).name
+    for work, said in (
+        (lambda: library.verify(5), "name= is of type int"),  # type: ignore[arg-type]
+        (lambda: library.verify(name, version="1"), "version= is of type str"),  # type: ignore[arg-type]
+        (lambda: library.verify(name, ledger=5), "ledger= is of type int"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(InputError, match=said):
+            work()
+    with pytest.raises(NotFoundError, match=rf"there is no version of {name} '9'\. Known: 1\."):
+        library.verify(name, version=9)
+
+
+def test_an_import_whose_goal_is_true_anyway_shows_nothing(tmp_path: Path, library: SkillLibrary) -> None:
+    taken = take(library, plank("oak"))
+    boast = replace(
+        taken,
+        name="get_a_diamond",
+        doc="Get a diamond, quickly.",
+        goal_template='count("dirt") >= 0',
+        program=replace(taken.program, name="get_a_diamond", source="def get_a_diamond(n=1):\n    pass\n", calls=()),
+    )
+    with opened(tmp_path / "other", Toy()) as other:
+        take_in(other.home.journal, Found("stranger", (Stated(boast, "stranger"),)))
+        checked = other.verify("get_a_diamond")
+        assert not checked.ok
+        assert "its goal held before each run began" in checked.why
+        assert other.home.journal.skill("get_a_diamond").status == "quarantined"
+        assert other.search("get a diamond") == []

@@ -360,6 +360,8 @@ def test_arguments_of_a_wrong_type_are_named(tmp_path: Path) -> None:
             SkillLibrary.open(home, embedder=EMBEDDER, index=5)  # type: ignore[arg-type]
         with pytest.raises(InputError, match="fingerprint= is of type int"):
             SkillLibrary.open(home, embedder=EMBEDDER, fingerprint=5)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="verifier= is of type int"):
+            SkillLibrary.open(home, embedder=EMBEDDER, verifier=5)  # type: ignore[arg-type]
         with _library(home) as library:
             library.admit(example_skill("stick"), "found")
             for work, said in (
@@ -376,6 +378,15 @@ def test_arguments_of_a_wrong_type_are_named(tmp_path: Path) -> None:
                 (lambda: library.restore("stick", wrong), "reason= is None"),
                 (lambda: library.restore("stick", "x", version="1"), "version= is of type str"),  # type: ignore[arg-type]
                 (lambda: library.get(wrong), "name= is None"),
+                (lambda: library.history(5), "name= is of type int"),  # type: ignore[arg-type]
+                (lambda: library.diff(5), "name= is of type int"),  # type: ignore[arg-type]
+                (lambda: library.diff("stick", "1"), "version= is of type str"),  # type: ignore[arg-type]
+                (lambda: library.admit(example_skill("a"), "x", ledger=5), "ledger= is of type int"),  # type: ignore[arg-type]
+                (lambda: library.closure("stick"), r"give a list of names: \['stick'\]"),
+                (lambda: library.sources([wrong]), "names= is None"),
+                (lambda: library.search("stick", k=10**30), "is more than can be found; give at most 1,000,000"),
+                (lambda: library.history("\ud800"), "cannot take this"),
+                (lambda: library.retire("stick", "\ud800"), "cannot take this"),
             ):
                 with pytest.raises(InputError, match=said):
                     work()
@@ -405,3 +416,15 @@ def test_a_closed_library_or_home_says_so(tmp_path: Path) -> None:
         ):
             with pytest.raises(InputError, match=r"the journal .* is closed; open its home again"):
                 work()
+
+
+def test_a_chain_of_calls_may_be_long(tmp_path: Path) -> None:
+    with Home.open(tmp_path) as home:
+        with home.journal.transaction():
+            for i in range(1_200):
+                home.journal.put_skill(example_skill(f"s{i}", calls=(f"s{i - 1}",) if i else ()), "found")
+        with _library(home) as library:
+            chain = [f"s{i}" for i in range(1_200)]
+            assert [s.name for s in library.closure(["s1199"])] == chain
+            (hit,) = library.search("s1199", k=1, floor=-1)
+            assert [s.name for s in hit.closure] == chain[: int(hit.skill.name[1:]) + 1]

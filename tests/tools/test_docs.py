@@ -13,6 +13,9 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 @pytest.mark.parametrize("name", ["tools.md", "budget.md"])
 def test_the_page_runs_from_top_to_bottom(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name == "tools.md":
+        pytest.importorskip("mcp", reason="the extra mcp is not installed: pip install 'habilis[mcp]'")
+        monkeypatch.setenv("RATES_KEY", "")  # the page sets it
     page = DOCS / name
     text = page.read_text(encoding="utf-8")
     blocks = [(m.start(1), m[1]) for m in re.finditer(r"```python\n(.*?)```", text, re.DOTALL)]

@@ -6,10 +6,10 @@ restrict it. That is a multidimensional knapsack with precedence, NP-hard even f
 
 `pack` grows sets greedily, each step taking the closure (a thing with all that it requires) of the best marginal gain
 per share of the limits. One price for many limits is a guess, so several are tried side by side: the sum of shares
-(Dantzig 1957), the largest share, shares of what is left (Toyoda 1975), each limit's alone, and none. The best of these
-sets are then improved: a thing is dropped, put in, or exchanged for another, until nothing helps. For one limit, no
-requirements and no linear part, the better of density and gain keeps (1 - 1/e) / 2 of the optimum (Leskovec et al.
-2007); how near it comes where all of them meet is measured in ``benchmarks/selection.py``.
+(Dantzig 1957), the largest share, shares of what is left (Toyoda 1975), mostly one limit's, and none. The best of these
+sets are then improved: a thing is dropped, put in, or exchanged for another, until nothing helps. Under one limit, with
+no requirements and no linear part, the better of density and gain has (1 - 1/e) / 2 of the optimum at least (Leskovec
+et al. 2007). No bound is known to hold where all of them meet; ``benchmarks/selection.py`` measures how near it comes.
 
 All sets are tried in one pass of numpy. Sums run in the same order every time, and ties go to the first, so that the
 result is the same every time.
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 ROUNDING = 1 + 1e-12  # of sums, as in `habilis.core.budget`
 NOTHING = 1e-12  # two values that differ by less are a tie
 _CERTAIN = -50.0  # log(1 - chance) of what is certain to help; exp of it is lost beside 1
+_WORST = -1e300  # 0 times it is 0, of an infinite price it is not
 _RULES = 4  # besides one for each limit
 _IMPROVED = 4  # of the sets that were grown, the best so many
 
@@ -69,7 +70,7 @@ class Packing:
         self.things, self.limits = things, np.array(limits, dtype=np.float64) * ROUNDING
         self.needs = needs
         self.rows = np.zeros((len(things), 1 + needs + len(limits)))
-        self.rows[:, 0] = [t.worth for t in things]
+        self.rows[:, 0] = np.maximum([t.worth for t in things], _WORST)
         self.rows[:, 1 + needs :] = np.array([t.amounts for t in things]).reshape(len(things), len(limits))
         for i, thing in enumerate(things):
             if thing.need >= 0 and thing.chance > 0:

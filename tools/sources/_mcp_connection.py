@@ -88,12 +88,14 @@ class Session:
             self._loop.close()
 
     async def _live(self) -> None:
+        from importlib.metadata import version
+
         from mcp import ClientSession, types
 
         _quiet()
         opened = False
         try:
-            who = types.Implementation(name="habilis", version="0.1")
+            who = types.Implementation(name="habilis", version=version("habilis"))
             async with (
                 self._transport(self._line) as (incoming, outgoing),
                 ClientSession(incoming, outgoing, message_handler=self._hear, client_info=who) as session,

@@ -17,8 +17,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from habilis.core import InputError
+from habilis.tools._json import MAX_RESULT_BYTES
 
-MOST_UNASKED = 8_000_000  # bytes between two messages of ours; an answer of that size would be refused anyway
+# Bytes between two messages of ours. JSON within JSON may take twice what it says; more would be refused as a result.
+MOST_UNASKED = 2 * MAX_RESULT_BYTES
 _PATIENCE = 1.0  # seconds for a server to end when its input does, and again when it is asked to
 _LAST_WORDS = 600  # characters of what a server wrote to its standard error
 

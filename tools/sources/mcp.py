@@ -96,7 +96,7 @@ class MCPServer:
         try:
             self._connection.open()
         except ToolError as error:
-            raise InputError(f"the MCP server {error}") from error
+            raise InputError(f"the MCP server {hidden(str(error), self.options.secrets())}") from None
         with self._lock:
             known = dict(self._tools)
         for name, told in known.items():

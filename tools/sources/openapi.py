@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from habilis.core import Cost, InputError, Json, ToolError
+from habilis.tools._json import MAX_RESULT_BYTES
 from habilis.tools._json_schema import schema_signature
 from habilis.tools.sources._http import Answer, ask
 from habilis.tools.sources._openapi_document import Operation, Param, operations, read_document, server_address
@@ -24,7 +25,7 @@ from habilis.tools.sources.options import LeftOutWarning, SourceOptions, descrip
 from habilis.tools.tool import DEFAULT_TIMEOUT, Tool
 
 PREFIX = "openapi:"
-_MOST_BYTES = 1_000_000  # of an answer: far more than a result may have, and nothing that hurts
+_MOST_BYTES = MAX_RESULT_BYTES - 1_000  # of an answer: as much as a result may have, and room to say that it was cut
 _MOST_TOLD = 500  # characters of an answer that is an error
 _SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 

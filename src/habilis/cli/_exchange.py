@@ -69,6 +69,7 @@ def import_(
     found = read_exchange(path)
     with Home.open(home or default_home()) as opened:
         intake = take_in(opened.journal, found, world=None if world is None else spec_of(opened.journal, world))
+        in_use = {s.name for s in opened.journal.skills()}
     if as_json:
         say_json(asdict(intake))
     else:
@@ -83,8 +84,10 @@ def import_(
                 print(f"  {plain(note)}")
         if any(not one.known for one in intake.documents):
             print("to read them: habilis know show ID")
-        if any(not one.known for one in intake.skills):
-            print("to put one into use: habilis skills verify NAME")
+        new = {one.name for one in intake.skills if not one.known}
+        if new:
+            which = " --version N" if new & in_use else ""  # without it, the one in use would be verified
+            print(f"to put one into use: habilis skills verify NAME{which}")
     for no in intake.refused:
         print(f"refused {plain(no.what)}: {plain(no.why)}", file=sys.stderr)
     if intake.refused:

@@ -178,8 +178,8 @@ def _told(skill: Skill) -> list[str]:
 
     e = skill.evidence
     lines = [
-        f"{skill.name}  version {skill.version}, {skill.status}, by {skill.origin or 'someone'}, world {skill.world} "
-        f"({skill.fingerprint})",
+        f"{plain(skill.name)}  version {skill.version}, {skill.status}, by {plain(skill.origin) or 'someone'}, world "
+        f"{plain(skill.world)} ({plain(skill.fingerprint)})",
         f"  {plain(skill.doc)}",
         f"  goal      {plain(skill.goal_template)}",
     ]
@@ -195,7 +195,7 @@ def _told(skill: Skill) -> list[str]:
         f"{skill.posterior:.2f}"
     )
     for name, record in sorted(e.contexts.items()):
-        lines.append(f"            {name}: {record.successes} of {record.runs}, posterior {record.mean:.2f}")
+        lines.append(f"            {plain(name)}: {record.successes} of {record.runs}, posterior {record.mean:.2f}")
     for trial in e.trials[-_TRIALS:]:
         verdict = f"{'ok' if trial.ok else plain(trial.why)}, {trial.world_steps} world steps"
         lines.append(f"            seed {trial.seed} {plain(dict(trial.args))}: {verdict}")
@@ -206,7 +206,7 @@ def _told(skill: Skill) -> list[str]:
         needs = f"; needs {', '.join(case.needs)}" if case.needs else ""
         proven = f"{case.record.successes} of {case.record.runs} trials"
         lines.append(f"  case      {plain(told)}: {proven}, {case.cost:.1f} world steps a unit{plain(needs + by)}")
-    lines.append(f"  calls     {', '.join(skill.program.calls) or 'no other skill'}")
+    lines.append(f"  calls     {plain(', '.join(skill.program.calls)) or 'no other skill'}")
     if skill.due:
         lines.append(f"  due       to be verified again: {plain(skill.due)}")
     return lines

@@ -13,8 +13,10 @@ from habilis.core import HabilisError, Json
 
 
 def fail(error: HabilisError) -> None:
-    """An error as one message on standard error."""
-    print(f"error: {error}", file=sys.stderr)
+    """An error as one message on standard error. It may tell of what others wrote."""
+    from habilis._text import plain
+
+    print(f"error: {plain(error, 100_000, lines=True)}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -66,5 +68,5 @@ def _cell(value: Json) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value))
+        return plain(", ".join(map(str, value)))
     return plain("" if value is None else str(value))

@@ -35,7 +35,7 @@ def pick(
     why: Annotated[bool, typer.Option("--why", help="tell of everything that was considered")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what would be used for a task within a budget, and why. No tool is called; the home is only read."""
+    """Say what would be used for a task within a budget, and why. No tool is called, and the home is only read."""
     from habilis.cli._output import say_json
     from habilis.core import Budget, InputError, Task, judged
     from habilis.memory.index import MemoryIndex
@@ -80,14 +80,14 @@ def _kinds(text: str) -> tuple[Kind, ...]:
 
 
 def _of_home(home: Path | None, world: str) -> tuple[Embedder, list[Augmentation], Mapping[str, Json], str]:
-    """The home's embedder; its skills in this world and what its latest run solved; their track records; and the
-    world's fingerprint. A home that does not exist has nothing."""
+    """The home's embedder; its documents, its skills in this world and what its latest run solved; the track records;
+    and the world's fingerprint. A home that does not exist has nothing."""
     from habilis._embedders import embedder_at_hand
     from habilis._worlds import open_world
     from habilis.core import NotFoundError
     from habilis.memory.embedding import HashEmbedder
     from habilis.memory.home import Home, default_home
-    from habilis.tools import of_episode, of_skill
+    from habilis.tools import KnowledgeBase, of_episode, of_skill
 
     fingerprint = open_world(world, {})().spec.fingerprint
     try:
@@ -102,7 +102,8 @@ def _of_home(home: Path | None, world: str) -> tuple[Embedder, list[Augmentation
             print(f"by spelling alone: {model} is not in the model cache; habilis models get {model}", file=sys.stderr)
             embedder = HashEmbedder()
         journal = opened.journal
-        kept = [of_skill(s) for s in journal.skills() if s.fingerprint == fingerprint]
+        kept = [*KnowledgeBase(journal).augmentations()]
+        kept += (of_skill(s) for s in journal.skills() if s.fingerprint == fingerprint)
         runs = journal.runs()
         solved = journal.episodes(runs[-1].id, status="solved", with_trajectories=False) if runs else ()
         shown = [e for e in solved if e.task.fingerprint == fingerprint and any(a.ok for a in e.attempts)]
@@ -122,9 +123,15 @@ def _left(limit: Budget, cost: Cost) -> dict[str, float]:
 
 def _nothing(selection: Selection, wanted: Sequence[Kind]) -> str:
     """Why nothing was taken, and what to do."""
+    from habilis.core.budget import KINDS
+
     if not selection.choices:
         told = f"there is no {' or '.join(kind.value for kind in wanted)} to pick from"
-        more = {"tool": "habilis tools add registers tools", "skill": "habilis run learns skills"}
+        more = {
+            "tool": "habilis tools add registers tools",
+            "skill": "habilis run learns skills",
+            "document": "habilis know add takes in documents",
+        }
         helping = [more[kind.value] for kind in wanted if kind.value in more]
         return f"{told}: {', '.join(helping)}" if helping else told
     able = [c for c in selection.choices if c.success > 0]
@@ -138,8 +145,9 @@ def _nothing(selection: Selection, wanted: Sequence[Kind]) -> str:
     told = f"{best.augmentation.id}, the likeliest to help: {best.why}"
     if best.blocked == "worth":
         return f"nothing is worth its price: {told}; it is cheaper beside a larger --budget or --context"
-    help_ = {"context": "; raise --context", "requires": "; register what it needs: habilis tools add"}
-    return f"nothing can be taken: {told}" + help_.get(best.blocked, "; raise it in --budget")
+    more = {"context": "; raise --context", "requires": "; register what it needs: habilis tools add"}
+    more |= dict.fromkeys(KINDS, "; raise it in --budget")
+    return f"nothing can be taken: {told}{more.get(best.blocked, '')}"
 
 
 def _show(selection: Selection, why: bool) -> None:

@@ -124,7 +124,7 @@ def add(
 
     from habilis.tools import SourceOptions
 
-    command = source.startswith("mcp:") and "://" not in source.split()[0]
+    command = source.startswith("mcp:") and not source.removeprefix("mcp:").strip().startswith(("http://", "https://"))
     options = SourceOptions(
         cost=_as_cost(cost) if cost else None,
         max_calls=max_calls,

@@ -287,3 +287,18 @@ def test_a_large_pool_is_no_matter() -> None:
         for i in range(1_000)
     ]
     check_pick(selector(), pool, Budget(usd=4), max_items=12, value=None)
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_at_the_ends_of_what_there_is() -> None:
+    huge, tiny = Cost(usd=1e308, seconds=1e308), Cost(usd=1e-320)
+    pool = [
+        thing("huge", 0.9, cost=huge),
+        thing("both", 0.9, cost=huge, requires=("huge",)),
+        thing("tiny", 0.9, cost=tiny),
+        thing("free", 0.5),
+    ]
+    for limit in (Budget(usd=1e-320), Budget(usd=1e-320, seconds=1e-320), Budget(usd=1e308), Budget()):
+        assert "free" in names(check_pick(selector(), pool, limit))
+    none = check_pick(selector(), pool[:1], Budget(usd=1e-320))
+    assert none.choices[0].blocked == "worth"

@@ -201,7 +201,7 @@ def test_a_server_that_hangs_is_given_up_and_replaced(registry: ToolRegistry, co
 
 def test_a_server_that_floods_is_cut_off(registry: ToolRegistry, command: list[str]) -> None:
     registry.add(mcp_server(command))
-    assert "more than 8000000 bytes that nobody asked for" in error(registry, "flood")
+    assert "more than 16000000 bytes that nobody asked for" in error(registry, "flood")
     assert call(registry, "add", a=1) == 2
 
 

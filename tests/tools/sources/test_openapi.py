@@ -202,7 +202,7 @@ def test_answers(registry: ToolRegistry) -> None:
     assert call(registry, "what", kind="text") == "héllo"
     assert call(registry, "what", kind="nothing") is None
     assert call(registry, "what", kind="moved") == "héllo"
-    assert call(registry, "what", kind="flood").endswith("[cut at 1000000 bytes]")
+    assert call(registry, "what", kind="flood").endswith("[cut at 7999000 bytes]")
     for kind, told in (
         ("nan", "NaN is not JSON"),
         ("broken", "what is no JSON"),
@@ -211,7 +211,7 @@ def test_answers(registry: ToolRegistry) -> None:
         ("locked", "give a key: headers="),
         ("away", "was sent to http://elsewhere.invalid/x, which was not followed"),
         ("round", "which was not followed"),
-        ("flood_json", "more than 1000000 bytes"),
+        ("flood_json", "more than 7999000 bytes"),
     ):
         said = error(registry, "what", kind=kind)
         assert told in said
