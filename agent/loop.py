@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from habilis.agent.calls import blamed_skill, needed
-from habilis.agent.parts import Help, LoopSettings, Parts
+from habilis.agent.parts import Credited, Help, LoopSettings, Parts
 from habilis.agent.probing import probe
 from habilis.agent.tape import LeftOver, TaskTape, left_over, slim
 from habilis.agent.threads import in_thread
@@ -247,6 +247,8 @@ class Loop:
         used = set(needed(last.program, skills)) if last is not None else set()
         if p.help is not None:
             p.help.record(episode.task, worked.picked, tape.calls, used, episode.solved)
+        if isinstance(p.writer, Credited):
+            p.writer.credit(episode, worked.raised is None and not worked.timed_out)
         p.library.settle(worked.offer, episode.solved)
         if last is not None and last.ok:
             for name in sorted(used):

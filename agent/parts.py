@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from habilis.agent.curriculum import Curriculum
 from habilis.agent.tape import TaskTape
@@ -68,6 +68,14 @@ class Help(Protocol):
     def record(
         self, task: Task, picked: Sequence[Augmentation], tape: Sequence[ToolCall], skills: Set[str], ok: bool
     ) -> None: ...
+
+
+@runtime_checkable
+class Credited(Protocol):
+    """A writer that learns from what became of its tasks. ``conclusive``: the end says something about the writer; not
+    so where the clock or an error from outside made it."""
+
+    def credit(self, episode: Episode, conclusive: bool) -> None: ...
 
 
 @dataclass

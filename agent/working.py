@@ -57,6 +57,7 @@ class Worked:
     picked: tuple[Augmentation, ...]
     offer: Offer = field(default_factory=Offer)  # of skills: what may have been held back
     raised: ModelError | WriterError | None = None  # may end the run, once the episode is recorded
+    timed_out: bool = False  # the clock ended it, which says nothing about anyone
 
 
 class Work:
@@ -104,7 +105,7 @@ class Work:
         drafts: Drafting | None = None
         skills: list[Skill] = []
         raised: ModelError | WriterError | None = None
-        solved, reason, writer = False, "", ""
+        solved, timed_out, reason, writer = False, False, "", ""
         status = "failed"
         try:
             drafts = Drafting(p.writer, task, context, ledger)
@@ -114,7 +115,7 @@ class Work:
             if solved and task.kind == "try":
                 await self._lift_effects(skills)
         except BudgetExceeded as error:
-            solved = any(a.ok for a in attempts)
+            solved, timed_out = any(a.ok for a in attempts), error.limit == "seconds"
             reason, goes_on = str(error), affordable(error, p.ledger)
             status = "solved" if solved else "failed" if goes_on else "stopped"
             if not goes_on and (solved or self.came_true) and p.verifier is not None and not skills:
@@ -142,9 +143,10 @@ class Work:
             tuple(a.id for a in picked),
         )
         last = attempts[-1] if attempts else None
+        timed_out = timed_out or (last is not None and last.trajectory.inconclusive)
         if solved and not skills and last is not None and last.trajectory.error is None and self._already(last.program):
             episode = replace(episode, skill=last.program.name)
-        return Worked(episode, skills, picked, offer, raised)
+        return Worked(episode, skills, picked, offer, raised, timed_out)
 
     def _offer(self) -> Offer:
         """The skills that the task calls up. A user's task gets all there is; of the curriculum's, one may be held back

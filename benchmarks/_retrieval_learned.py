@@ -151,7 +151,7 @@ def centred_rocchio(
     tasks: Tasks, lessons: NDArray[np.intp], seen: NDArray[np.bool_], asked: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """The scores, (tasks, things), of description plus the mean of the tasks less the mean of all, and a penalty on
-    what was used: the least at which things left out, a fifth at a time, come first as often as with descriptions alone."""
+    what was used: the least at which things left out, a fifth at a time, come first as often as zero-shot."""
     import numpy as np
 
     learned, losses = tasks.right[lessons], []

@@ -24,6 +24,7 @@ EVENTS: Mapping[str, str] = {
     "run_resumed": "run, iteration, world, iterations, budget",
     "task_proposed": "text, goal, kind, why",
     "augmentations_picked": "names, cost",
+    "writer_chosen": "writer, why, options",
     "attempt_ended": "writer, ok, feedback, world_steps, round",
     "task_taken": "task",
     "tool_began": "tool, args, safe_to_retry",

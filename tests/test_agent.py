@@ -391,6 +391,52 @@ def test_a_cascade_asks_the_model_only_where_search_has_no_idea(make: Any) -> No
     assert (second.solved, second.writer, script.asked) == (True, "chat", ["program"])
 
 
+def test_a_cascade_learns_which_of_several_models_to_ask(make: Any, tmp_path: Path) -> None:
+    opened: set[str] = set()
+
+    @action()
+    def enter_code(safe: str, code: int) -> None:
+        """Type a code at a safe. The code is on a note: 4711."""
+        if code != 4711:
+            raise ValueError("the safe beeps")
+        opened.add(safe)
+
+    def bank() -> FunctionWorld:
+        return from_functions(
+            [enter_code], observe=lambda: {"open": {f"safe{i}": f"safe{i}" in opened for i in range(9)}}
+        )
+
+    def reply(request: Mapping[str, Any]) -> str:
+        told = request["messages"][1]["content"]
+        safe = next(f"safe{i}" for i in range(9) if f'open("safe{i}")' in told.split("# Task")[-1])
+        code = 4711 if request["model"] == "able" else 1
+        return f'```python\n# goal: open("{safe}")\ndef open_{safe}():\n    world.enter_code("{safe}", {code})\n```'
+
+    home = tmp_path / "bank"
+    with serve_openai(reply) as server:
+        models = ["openai:poor", "openai:able"]
+        given = {"world": bank(), "writer": "cascade", "model": models, "home": home}
+        agent = make(server, **given)
+        asked = []
+        for i in range(5):
+            before = len(server.requests)
+            assert agent.solve_now(f'open("safe{i}")').solved
+            asked.append([r["model"] for r in server.requests[before:]])
+        agent.close()
+        assert asked[0] == ["poor"] * 4 + ["able"]
+        assert asked[-1] == ["able"]
+        with Home.open(home) as kept:
+            told = [e for run in kept.journal.runs() for e in kept.journal.events(run.id) if e.kind == "writer_chosen"]
+        assert [e.data["writer"] for e in told if e.iteration == 0] == ["search", "chat:poor", "chat:able"]
+        assert all("chance" in str(e.data["why"]) for e in told)
+        again = make(server, **given)  # what was learned is in the journal
+        before = len(server.requests)
+        assert again.solve_now('open("safe6")').solved
+        assert [r["model"] for r in server.requests[before:]] == ["able"]
+        with pytest.raises(InputError, match="2 models are for the cascade"):
+            make(server, world=bank(), writer="chat", model=models)
+
+
 # ---------------------------------------------------------------------- events
 
 

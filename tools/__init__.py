@@ -15,6 +15,8 @@ from habilis.tools.knowledge.base import Added, Document, KnowledgeBase, Match
 from habilis.tools.knowledge.passages import Passage
 from habilis.tools.selection.augmentations import of_document, of_episode, of_model, of_skill, of_tool
 from habilis.tools.selection.catalogue import Catalogue, Use
+from habilis.tools.selection.learned import LearnedSuccess, LearningSettings
+from habilis.tools.selection.pacing import Allowance, Pacer, PacingSettings, Prices
 from habilis.tools.selection.selector import BudgetSelector, exact_pick, value_of
 from habilis.tools.selection.space import Described, Projection, Rocchio, Space, Toolken
 from habilis.tools.selection.success import SuccessModel, TrackRecord
@@ -30,6 +32,7 @@ __all__ = [
     "LARGE_BYTES",
     "MAX_RESULT_BYTES",
     "Added",
+    "Allowance",
     "BudgetSelector",
     "Catalogue",
     "Described",
@@ -37,14 +40,19 @@ __all__ = [
     "HostTools",
     "Inconclusive",
     "KnowledgeBase",
+    "LearnedSuccess",
+    "LearningSettings",
     "LeftOutWarning",
     "MCPServer",
     "Match",
     "OnBegin",
     "OnCall",
     "OpenAPIService",
+    "Pacer",
+    "PacingSettings",
     "Passage",
     "Priced",
+    "Prices",
     "Projection",
     "Registration",
     "ReplayTools",

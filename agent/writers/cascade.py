@@ -31,7 +31,9 @@ class Cascade:
     async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
         refusals: list[BudgetExceeded] = []
         self._lacked = []
-        for writer in self._writers:
+        left = list(self._writers)
+        while left and (writer := self._next(left, task, context, ledger)) is not None:
+            left.remove(writer)
             drafts = Drafting(writer, task, context, ledger)
             feedback: Feedback | None = None
             lacked = ""
@@ -42,8 +44,17 @@ class Cascade:
             except BudgetExceeded as error:
                 refusals.append(error)
                 lacked = f"{writer.name}: {error}"
+                if feedback is None:
+                    self._refused(writer, task)
             finally:
                 await drafts.close()
             self._lacked += [lacked] if lacked else []
         if len(refusals) == len(self._writers):
             raise refusals[-1]
+
+    def _next(self, left: Sequence[Writer], task: Task, context: Context, ledger: Ledger) -> Writer | None:
+        """Which of those that are left is asked now; None to leave it at that."""
+        return left[0]
+
+    def _refused(self, writer: Writer, task: Task) -> None:
+        """The budget refused a writer before anything that it wrote was run."""

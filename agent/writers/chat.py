@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from habilis.agent.chat_model import PricedChatModel, as_priced
 from habilis.agent.writers._prompt import feedback_text, system, task_text
 from habilis.agent.writers._reply import Problem, goal_template, read_program
-from habilis.core import ChatModel, Context, Draft, Feedback, InputError, Kind, Ledger, Task
+from habilis.core import ChatModel, Context, Cost, Draft, Feedback, InputError, Kind, Ledger, Task
 
 __all__ = ["ChatWriter"]
 
@@ -20,16 +20,29 @@ class ChatWriter:
     """Writes programs with a chat model.
 
     ``rounds``: requests per task, those for repairing a reply that was no program included; four, because later
-    corrections rarely help and each costs the whole conversation again.
+    corrections rarely help and each costs the whole conversation again. ``name``: what its programs are signed with.
     """
 
-    name = "chat"
     uses = frozenset({Kind.TOOL, Kind.SKILL, Kind.DOCUMENT, Kind.DEMONSTRATION})
 
-    def __init__(self, model: PricedChatModel | ChatModel, *, rounds: int = 4) -> None:
+    def __init__(self, model: PricedChatModel | ChatModel, *, rounds: int = 4, name: str = "chat") -> None:
         if rounds < 1:
             raise InputError(f"rounds={rounds}: a chat writer needs at least 1")
-        self.model, self.rounds = as_priced(model), rounds
+        self.model, self.rounds, self.name = as_priced(model), rounds, name
+
+    def most(self, task: Task, context: Context) -> Cost:
+        """About the most that a task may cost: every round with a reply as long as it may be, and feedback as long.
+
+        For choosing among writers; what is spent is reserved request by request. Documents that are bought come on top.
+        """
+        first = self.model.most([("system", system()), ("user", task_text(task, context))])
+        longer = 2 * self.model.max_output_tokens  # each round, for the next one to read
+        read = longer * (self.rounds * (self.rounds - 1) // 2)
+        return Cost(
+            usd=self.rounds * first.usd + self.model.prices.usd(read, 0),
+            tokens=self.rounds * first.tokens + read,
+            calls=self.rounds,
+        )
 
     async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
         """Yield a draft, take its feedback, yield a corrected one; ends when solved or after ``rounds`` requests.

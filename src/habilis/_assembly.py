@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,7 @@ class Assembly:
     world_options: Mapping[str, Any]
     writer_name: str
     chat: Any = None
+    chats: Sequence[Any] = ()
     proposer: Any = None
     current: Loop | None = None
     current_kind: str = ""
@@ -104,7 +105,7 @@ class Assembly:
             "world_options": dict(self.world_options),
             "fingerprint": self.world.spec.fingerprint,
             "writer": self.writer_name,
-            "model": self.chat.name if self.chat is not None else None,
+            "model": ", ".join(one.name for one in self.chats) or None,
             "tools": list(self.registry.names()),
             "seed": self.settings.seed,
             "curriculum": self.settings.curriculum,

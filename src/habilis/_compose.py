@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,16 @@ from habilis._worlds import open_world, world_tools
 from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
 from habilis.agent.loop import Parts
-from habilis.agent.writers import Cascade
+from habilis.agent.writers import ChosenCascade
 from habilis.agent.writers.search import SearchWriter
 from habilis.core import (
     Approve,
     Budget,
     Cloneable,
+    Event,
     EventStream,
     InputError,
+    Json,
     Kind,
     Ledger,
     NotFoundError,
@@ -66,8 +68,13 @@ def compose(
     _check(world, home, writer, base_url, prices, approve, fresh)
     if isinstance(writer, str) and writer not in WRITERS:
         raise NotFoundError.of("writer", writer, WRITERS)
-    if writer in ("chat", "cascade") and model is None:
+    models = list(model) if isinstance(model, (list, tuple)) else [model] if model is not None else []
+    if writer in ("chat", "cascade") and not models:
         raise InputError(f"the writer {writer!r} needs a model: model='openai:gpt-…' (--model), with base_url if local")
+    if len(models) > 1 and writer != "cascade":
+        raise InputError(
+            f"{len(models)} models are for the cascade to choose from: writer='cascade' (--writer), not {writer!r}"
+        )
     if isinstance(world, str):
         name = world
         make = open_world(world, world_options)
@@ -107,9 +114,10 @@ def compose(
         _refuse_unconfined(runner)
         journal = opened.journal
         book = ContractBook(world.spec, journal.contracts(world.spec.fingerprint))
-        chat = _chat(model, base_url, prices) if model is not None else None
-        if chat is not None:
-            chat.standing.keep(journal, settings.overruns, notes.tell)
+        chats = [_chat(one, base_url, prices) for one in models]
+        for one in chats:
+            one.standing.keep(journal, settings.overruns, notes.tell)
+        chat = chats[0] if chats else None
         limits = RunLimits()
         judge = GoalJudge(_chat_judge(chat) if chat is not None else None)
         library = SkillLibrary.open(
@@ -134,7 +142,17 @@ def compose(
         registry.add_entry_points()
         stop = threading.Event()
         minds = Minds(opened, events, world.spec)
-        writing = _writer(writer, book, runner, chat, minds)
+
+        def chosen(told: Mapping[str, Json]) -> None:
+            loop = holder[0].current
+            if loop is not None:
+                journal.append_event(loop.run_id, Event("writer_chosen", told, loop.iteration))
+                events.emit("writer_chosen", loop.iteration, **told)
+
+        def cascade(writers: Sequence[Writer]) -> Writer:
+            return ChosenCascade(writers, embedder, store=journal, world=world.spec.fingerprint, tell=chosen)
+
+        writing = _writer(writer, book, runner, chats, minds, cascade)
         uses = used_by(writing)
         helping = Helping(
             registry,
@@ -190,6 +208,7 @@ def compose(
             world_options=world_options,
             writer_name=writer if isinstance(writer, str) else writer.name,
             chat=chat,
+            chats=chats,
             proposer=_proposer(chat) if writer == "chat" else None,
             fresh=fresh,
             stop=stop,
@@ -243,7 +262,14 @@ def _fresh(world: World, given: Callable[[], World] | None, approve: Approve | N
     return None if made is None else lambda: approving(made(), approve)
 
 
-def _writer(writer: str | Writer, book: ContractBook, runner: ConfinedRunner, chat: Any, minds: Minds) -> Writer:
+def _writer(
+    writer: str | Writer,
+    book: ContractBook,
+    runner: ConfinedRunner,
+    chats: Sequence[Any],
+    minds: Minds,
+    cascade: Callable[[Sequence[Writer]], Writer],
+) -> Writer:
     if not isinstance(writer, str):
         return writer
     search = SearchWriter(book, runner, prior=minds.prior)
@@ -252,8 +278,10 @@ def _writer(writer: str | Writer, book: ContractBook, runner: ConfinedRunner, ch
     from habilis.agent.writers.chat import ChatWriter
 
     if writer == "chat":
-        return ChatWriter(chat)
-    return Cascade((search, ChatWriter(chat)))
+        return ChatWriter(chats[0])
+    if len(chats) == 1:
+        return cascade((search, ChatWriter(chats[0])))
+    return cascade((search, *(ChatWriter(one, name=f"chat:{one.name}") for one in chats)))
 
 
 def _chat(model: Any, base_url: str | None, prices: UserPrices) -> Any:

@@ -42,8 +42,10 @@ class Agent:
     Args:
         world: a `World`, or the name of one ("craft", or an entry point of the group ``habilis.worlds``).
         home: the folder it lives in; default ``HABILIS_HOME`` or ``~/.habilis``.
-        writer: "search" (no language model), "chat", "cascade" (search, then chat), or any `Writer`.
-        model: for the chat writer: "provider:name", or a LangChain chat model.
+        writer: "search" (no language model), "chat", "cascade" (search and chat, whichever is likely to be worth its
+            price first; search as long as nothing is known), or any `Writer`.
+        model: for the chat writer: "provider:name", or a LangChain chat model. A list of them for the cascade to choose
+            from, cheapest first; what else needs a model uses the first.
         prices: what it costs where no list knows, or to count otherwise: (read, written) in USD per million tokens; a
             `PriceList` or the path of one (docs/budget.md); "assume", to count dearly what no list knows.
         tools: functions marked `@tool`, LangChain tools, "module:function".

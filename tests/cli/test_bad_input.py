@@ -30,6 +30,7 @@ WRONG: list[tuple[list[str], list[str]]] = [
     (["run", "--writer", "chat"], ["needs a model", "--model"]),
     (["run", "--writer", "chat", "--model", "gpt"], ["'gpt'", "openai:gpt"]),
     (["run", "--writer", "cascade", "--model", "openai:x"], ["no key for openai", "OPENAI_API_KEY"]),
+    (["run", "--writer", "chat", "--model", "openai:x", "--model", "openai:y"], ["2 models are for the cascade"]),
     (
         ["run", "--writer", "chat", "--model", "openai:x", "--base-url", "http://127.0.0.1:9/v1"],
         ["price of 'x'", "--price-in", "--price-out"],

@@ -21,7 +21,8 @@ on.
 
 *Price*: for each limited kind of cost, and for the context, the share of the limit that one use takes, added up. What
 is scarce is dear, what nothing limits is free. A set is worth its expected success less ``thrift`` times its price
-(`BudgetSelector.utility`, `value_of`).
+(`BudgetSelector.utility`, `value_of`). Where a budget is paced over a stream of tasks, its multipliers take the place
+of both: the price is then in chance of success (``pacing``).
 
 *Constraints*: no limit is passed; of those that provide the same, one; whatever is required comes along and is paid
 for; no more than ``max_context`` tokens of the prompt and ``max_items`` things. Nothing is taken for its own sake whose
@@ -40,6 +41,7 @@ from habilis.core.budget import KINDS
 from habilis.tools.selection._packing import Packing, Thing, exhaust, pack
 from habilis.tools.selection._reasons import Reasons
 from habilis.tools.selection._requirements import Requirements
+from habilis.tools.selection.pacing import Prices
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,11 +57,20 @@ class BudgetSelector:
     tokens of the prompt that it may take, None for no limit; 16,000 are half of a window of 32,000, and leave the rest
     to the task, the world and the reply. ``thrift``: the chance of success that a use must add to be worth the whole of
     a limit; at 0 a dear tool is taken as soon as it fits, at 0.1 it gives way to one that does nearly as well.
+    ``prices``: of a paced budget, in place of the shares of limits; they may be set anew before each task. Room in the
+    prompt has its price by ``thrift`` all the same.
 
     The same arguments give the same selection; ties go to the id that sorts first.
     """
 
-    def __init__(self, *, max_items: int = 12, max_context: int | None = 16_000, thrift: float = 0.1) -> None:
+    def __init__(
+        self,
+        *,
+        max_items: int = 12,
+        max_context: int | None = 16_000,
+        thrift: float = 0.1,
+        prices: Prices | None = None,
+    ) -> None:
         if max_items < 1 or not 0 <= thrift < math.inf:
             raise InputError(f"max_items must be >= 1 and thrift finite and >= 0, got {max_items} and {thrift}")
         if max_context is not None and not max_context >= 0:
@@ -67,11 +78,12 @@ class BudgetSelector:
         self.max_items = max_items
         self.max_context = max_context
         self.thrift = thrift
+        self.prices = prices
 
     def utility(self, chance: float, price: float) -> float:
         """What a thing is worth that adds this chance, at this price. Of several that share a need the chances are
         joined first: it must be ``chance`` less something that depends on the price alone."""
-        return chance - self.thrift * price
+        return chance - (self.thrift if self.prices is None else 1.0) * price
 
     def pick(self, task: Task, pool: Sequence[Candidate], limit: Budget) -> Selection:
         """What to use for the task, within the limit, with a reason for everything that was considered.
@@ -126,7 +138,7 @@ class _Problem:
             one, chance = candidate.augmentation, candidate.success
             amounts = [getattr(one.cost, kind) for kind in kinds]
             amounts += [one.context, 1] if "context" in self.limits else [1]
-            price = math.fsum(amounts[n] / most for n, most in priced)
+            price = self._price(selector, one, [amounts[n] / most for n, most in priced])
             utility = selector.utility(chance, price)
             shared = one.kind not in _EACH_ITS_OWN
             things.append(
@@ -142,6 +154,13 @@ class _Problem:
             )
             self.prices.append(price)
         self.packing = Packing(things, tuple(self.limits.values()), len(needs))
+
+    def _price(self, selector: BudgetSelector, thing: Augmentation, shares: Sequence[float]) -> float:
+        """Of each limited kind the share that it takes; with prices, what those make of it, and of its context."""
+        if selector.prices is None:
+            return math.fsum(shares)
+        room = thing.context / selector.max_context if selector.max_context else 0.0
+        return selector.prices.cost(thing.cost) + selector.thrift * room
 
     def solved(self, search: Callable[[Packing], NDArray[np.bool_]]) -> Selection:
         """The selection that this way of searching finds."""

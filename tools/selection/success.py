@@ -52,8 +52,8 @@ class SuccessModel(Protocol):
         """One for each thing, (n,), from 0 to 1; ``relevance``: (n,), as the `Space` has it."""
         ...
 
-    def learn(self, task: NDArray[np.float32], thing: Augmentation, relevance: float, ok: bool) -> None:
-        """A thing was used for a task, and the task was solved or not."""
+    def learn(self, task: NDArray[np.float32], thing: Augmentation, relevance: float, ok: float) -> None:
+        """A thing was used for a task. ``ok``: whether it was solved, or how well, from 0 to 1."""
         ...
 
     def save(self) -> Mapping[str, Json]:
@@ -95,7 +95,7 @@ class TrackRecord:
         record = np.array([(1 + t.successes) / (2 + t.uses) for t in things], dtype=np.float32)
         return np.where(relevance >= max(self.threshold, 1e-9), relevance * record, np.float32(0))
 
-    def learn(self, task: NDArray[np.float32], thing: Augmentation, relevance: float, ok: bool) -> None:
+    def learn(self, task: NDArray[np.float32], thing: Augmentation, relevance: float, ok: float) -> None:
         return None  # what a thing has achieved is counted with the thing
 
     def save(self) -> Mapping[str, Json]:

@@ -30,8 +30,11 @@ app.add_typer(_index.index, name="index")
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 WorldOption = Annotated[str, typer.Option("--world", help="a world's name, or module:callable")]
 OptOption = Annotated[list[str] | None, typer.Option("--option", "-o", help="NAME=VALUE for the world; repeatable")]
-WriterOption = Annotated[str, typer.Option("--writer", help="search, chat, or cascade (search, then chat)")]
-ModelOption = Annotated[str | None, typer.Option("--model", help="a chat model, provider:name")]
+WriterOption = Annotated[str, typer.Option("--writer", help="search, chat, or cascade (chosen task by task)")]
+ModelOption = Annotated[
+    list[str] | None,
+    typer.Option("--model", help="a chat model, provider:name; for a cascade several, cheapest first"),
+]
 BaseUrlOption = Annotated[str | None, typer.Option("--base-url", help="an OpenAI-compatible server")]
 PriceInOption = Annotated[float | None, typer.Option("--price-in", min=0, help="USD per million tokens read")]
 PriceOutOption = Annotated[float | None, typer.Option("--price-out", min=0, help="USD per million tokens written")]
@@ -113,7 +116,7 @@ def run(
         world,
         home=home,
         writer=writer,
-        model=model,
+        model=_models_of(model),
         base_url=base_url,
         prices=_prices(price_in, price_out, prices, assume_price),
         budget=budget,
@@ -175,7 +178,7 @@ def solve(
         world,
         home=home,
         writer=writer,
-        model=model,
+        model=_models_of(model),
         base_url=base_url,
         prices=_prices(price_in, price_out, prices, assume_price),
         budget=_budget(max_usd, max_seconds, max_world_steps, max_search_steps, max_tokens, max_calls),
@@ -396,6 +399,10 @@ def _options(pairs: list[str] | None) -> dict[str, Any]:
         except ValueError:
             found[name] = value
     return found
+
+
+def _models_of(given: list[str] | None) -> str | list[str] | None:
+    return given[0] if given and len(given) == 1 else given or None
 
 
 def _prices(price_in: float | None, price_out: float | None, file: Path | None, assume: bool) -> Any:
