@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from habilis.core import InputError
 from habilis.testing.index import unit_vectors
-from habilis.testing.space import Used, check_cost, check_order, check_saving, check_space, uses
+from habilis.testing.space import Used, check_order, check_saving, check_space, uses
 from habilis.tools import Described, Projection, Rocchio, Space, Toolken
 
 DIM = 32
@@ -45,12 +45,6 @@ def test_what_it_learned_can_be_kept(make: Callable[[], Space], some: list[Used]
 def test_the_order_of_uses_matters_little(data: st.DataObject) -> None:
     some = data.draw(uses())
     check_order(Rocchio, some, data.draw(st.permutations(some)), tolerance=2e-3)  # what sixteen bits round
-
-
-def test_an_outcome_is_cheap() -> None:
-    outcome, question = check_cost(Rocchio, things=5_000)
-    assert outcome < 50  # one or two, where nothing else runs
-    assert question < 50
 
 
 def near(middle: int, own: int, weight: float = 0.9) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
