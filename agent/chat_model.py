@@ -9,40 +9,19 @@ Set ``HABILIS_NO_MODEL_REQUESTS=1`` to forbid requests that leave this machine.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
-import threading
-from collections.abc import Coroutine, Sequence
-from concurrent.futures import Future
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from habilis.agent._chat_errors import advice, is_a, retry_after, scrub, status_of
+from habilis.agent._chat_errors import scrub
 from habilis.agent.chat_prices import ASSUMED, Prices, find_prices
-from habilis.core import (
-    ChatModel,
-    Cost,
-    HabilisError,
-    InputError,
-    Ledger,
-    MissingExtraError,
-    ModelError,
-    PriceList,
-    Span,
-    Standing,
-    Turns,
-    span,
-)
+from habilis.agent.priced_chat import Messages, PricedChatModel, as_priced
+from habilis.core import ChatModel, InputError, MissingExtraError, ModelError, PriceList
 
 __all__ = ["ASSUMED", "Messages", "PricedChatModel", "Prices", "as_priced", "is_loopback", "open_chat_model"]
 
-Messages = Sequence[tuple[str, str]]
-"""(role, text) pairs; roles are "system", "user" and "assistant"."""
-
-_NO_REQUESTS = "HABILIS_NO_MODEL_REQUESTS"
 _KEY_VARIABLES = {
     "anthropic": "ANTHROPIC_API_KEY",
     "cohere": "COHERE_API_KEY",
@@ -58,192 +37,6 @@ _KEY_VARIABLES = {
     "xai": "XAI_API_KEY",
 }
 _NO_KEY = "none-needed"  # clients insist on one
-_LONGEST_WAIT = 20.0  # seconds; a server that asks for more is as good as down while a person watches
-
-
-@dataclass(frozen=True)
-class PricedChatModel:
-    """A chat model with its prices. ``model`` is any LangChain chat model.
-
-    ``max_output_tokens`` per reply (what is reserved; `open_chat_model` also tells the server); ``max_prompt_tokens``:
-    longer prompts are refused before they are sent, and list prices rise beyond it; ``timeout``: seconds for one
-    request, start to end; ``retries`` after 429, 5xx and lost connections, ``backoff`` seconds before the first,
-    doubled for each further one; ``local``: requests stay on this machine.
-
-    ``standing``, ``turns``: whether the server counts more tokens than can have been read and written, as where it adds
-    to a prompt or thinks without counting that in. Requests wait for each other until one answer has kept to what was
-    reserved, then go side by side. One that did not is charged, and from then on as much as it was over, and as much
-    again, is reserved besides; a server that is over that too is not asked any more (`habilis.core.standing`).
-    """
-
-    model: ChatModel
-    prices: Prices
-    name: str = "chat"
-    max_output_tokens: int = 1500
-    max_prompt_tokens: int = 100_000
-    timeout: float = 60.0
-    retries: int = 2
-    backoff: float = 0.5
-    local: bool = False
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-    standing: Standing = field(default_factory=Standing, repr=False, compare=False)
-    turns: Turns = field(default_factory=Turns, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if not self.standing.payee:
-            self.standing.payee = f"model:{self.name}"
-            self.standing.declared = [self.prices.input, self.prices.output, self.max_output_tokens]
-        if self.max_output_tokens < 1 or self.timeout <= 0 or self.retries < 0:
-            raise InputError(
-                f"max_output_tokens={self.max_output_tokens}, timeout={self.timeout}, retries={self.retries}: "
-                "the first two must be above 0, the last at least 0"
-            )
-
-    async def ask(self, messages: Messages, ledger: Ledger) -> str:
-        """Send the messages and return the reply's text.
-
-        Reserves the most that the request may cost, and commits what the server counted; where it counts nothing, or
-        where it may have worked for us in vain (time out, unreadable reply), the reservation is committed whole.
-        Every request counts as one call, retries too. Works from any event loop.
-
-        Raises `BudgetExceeded` before a request that the ledger cannot afford, `ModelError` when there is no reply, or
-        the server is refused for what it counts.
-        """
-        with self._span() as here:
-            return await asyncio.wrap_future(_submit(self._ask(messages, ledger, here)))
-
-    def ask_now(self, messages: Messages, ledger: Ledger) -> str:
-        """`ask` for callers that cannot await, inside a running event loop or not."""
-        with self._span() as here:
-            future = _submit(self._ask(messages, ledger, here))
-            try:
-                return future.result()
-            except BaseException:
-                future.cancel()
-                raise
-
-    def most(self, messages: Messages) -> Cost:
-        """The most that one request with these messages may cost."""
-        # A byte-level tokenizer never makes more tokens than there are bytes; roles and separators take a few more.
-        more_in, more_out = self._learned()
-        prompt = 16 + sum(len(text.encode("utf-8", "replace")) + 8 for _, text in messages) + more_in
-        written = self.max_output_tokens + more_out
-        return Cost(usd=self.prices.usd(prompt, written), tokens=prompt + written, calls=1)
-
-    def _learned(self) -> tuple[int, int]:
-        """Tokens that this server counts beyond those that can have been read, and written."""
-        learned = self.standing.learned
-        return int(learned.get("read", 0)), int(learned.get("written", 0))
-
-    def _span(self) -> AbstractContextManager[Span]:
-        told: dict[str, str | int] = {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.request.model": self.name.partition(":")[2] or self.name,
-            "gen_ai.request.max_tokens": self.max_output_tokens,
-        }
-        if ":" in self.name:
-            told["gen_ai.provider.name"] = self.name.partition(":")[0]
-        return span(f"chat {told['gen_ai.request.model']}", told, "client")
-
-    async def _ask(self, messages: Messages, ledger: Ledger, here: Span) -> str:
-        self._refuse_if_forbidden()
-        # Observations and prints may hold half characters, which no server takes.
-        sent = [(role, text.encode("utf-8", "replace").decode()) for role, text in messages]
-        most = self.most(sent)
-        # The bound on cost counts bytes; real text has about four to a token, and three is still on the safe side.
-        prompt = (most.tokens - self.max_output_tokens - sum(self._learned())) // 3
-        if prompt > self.max_prompt_tokens:
-            raise InputError(
-                f"the prompt has about {prompt} tokens, max_prompt_tokens is {self.max_prompt_tokens}; "
-                "give the task fewer or shorter documents"
-            )
-        spent = Cost()
-        for attempt in range(self.retries + 1):
-            async with self.turns.turn():
-                self._refuse_if_overrun()
-                most = self.most(sent)  # another request may have taught us more
-                with ledger.reserve(most, what=f"a request to {self.name}") as held:
-                    try:
-                        reply = await asyncio.wait_for(self.model.ainvoke(sent), self.timeout)
-                    except HabilisError:
-                        raise
-                    except asyncio.CancelledError:
-                        held.commit()
-                        here.cost(spent + most)
-                        raise
-                    except Exception as error:
-                        charged = self._charged(error, most)
-                        held.commit(charged)
-                        spent += charged
-                        here.cost(spent)
-                        wait = self._after_failure(error, attempt)
-                    else:
-                        actual = self._actual(reply, most, here)
-                        held.commit(actual)
-                        here.cost(spent + actual)
-                        self._note(reply, most, actual)
-                        return _text(reply)
-            await asyncio.sleep(wait)
-        raise AssertionError("unreachable: the last attempt returns or raises")
-
-    def _refuse_if_overrun(self) -> None:
-        if self.standing.refused:
-            raise ModelError(
-                f"{self.name} is not asked any more: its server has counted more tokens than can have been read and "
-                f"written {self.standing.overruns} times. Raise max_output_tokens, give it other prices, or take it at "
-                "its word again: PricedChatModel.standing.forgive()"
-            )
-
-    def _refuse_if_forbidden(self) -> None:
-        if not self.local and os.environ.get(_NO_REQUESTS, "") not in ("", "0"):
-            raise ModelError(
-                f"a request to {self.name} was stopped: {_NO_REQUESTS} is set, and only models on this machine "
-                "may be asked; unset it, or use a server on 127.0.0.1"
-            )
-
-    def _actual(self, reply: Any, most: Cost, here: Span) -> Cost:
-        counted = _counted(reply)
-        if counted is None:
-            return most
-        read, written = counted
-        here.set({"gen_ai.usage.input_tokens": read, "gen_ai.usage.output_tokens": written})
-        return Cost(usd=self.prices.usd(read, written), tokens=read + written, calls=1)
-
-    def _note(self, reply: Any, most: Cost, actual: Cost) -> None:
-        """What the server's count says of its next one."""
-        counted = _counted(reply)
-        if counted is None or not actual.less(most).nonzero():
-            self.turns.side_by_side = True
-            return
-        self.turns.side_by_side = False
-        more_in, more_out = self._learned()
-        bound = self.max_output_tokens + more_out
-        over_in, over_out = counted[0] - (most.tokens - bound), counted[1] - bound
-        learned = {"read": more_in + 2 * max(0, over_in), "written": more_out + 2 * max(0, over_out)}
-        self.standing.overran(most, actual, learned)
-
-    def _charged(self, error: Exception, most: Cost) -> Cost:
-        """What a request is charged that failed: nothing but the call where the server has refused it."""
-        connection = isinstance(error, ConnectionError) or is_a(error, "APIConnectionError", "TransportError")
-        refused = status_of(error) is not None or (connection and not _timed_out(error))
-        return Cost(calls=1) if refused else most
-
-    def _after_failure(self, error: Exception, attempt: int) -> float:
-        """The seconds to wait before the next request after a failed one, or `ModelError`."""
-        status, timed_out = status_of(error), _timed_out(error)
-        connection = isinstance(error, ConnectionError) or is_a(error, "APIConnectionError", "TransportError")
-        said = scrub(str(error), self.secrets) or type(error).__name__
-        if timed_out:
-            raise ModelError(f"{self.name} did not answer within {self.timeout:g} s; allow more time, or ask again")
-        transient = status == 429 or (status is not None and status >= 500) or (connection and status is None)
-        if transient and attempt < self.retries:
-            return min(_LONGEST_WAIT, max(self.backoff * float(2**attempt), retry_after(error)))
-        tried = f" after {attempt + 1} requests" if attempt else ""
-        if status is not None:
-            raise ModelError(f"{self.name} refused{tried} (HTTP {status}): {said}{advice(status)}") from None
-        if connection:
-            raise ModelError(f"{self.name} cannot be reached{tried}: {said}; check the address and the network")
-        raise ModelError(f"{self.name} gave a reply that cannot be read: {type(error).__name__}: {said}") from None
 
 
 def open_chat_model(
@@ -300,21 +93,6 @@ def open_chat_model(
     )
 
 
-def as_priced(model: PricedChatModel | ChatModel) -> PricedChatModel:
-    """The model itself if it has prices, or what its own ``priced()`` gives. Raises `InputError` for one without."""
-    if isinstance(model, PricedChatModel):
-        return model
-    own = getattr(model, "priced", None)
-    if callable(own):
-        priced = own()
-        if isinstance(priced, PricedChatModel):
-            return priced
-    raise InputError(
-        f"{type(model).__name__} has no prices; wrap it: PricedChatModel(model, Prices(input=…, output=…)), "
-        "in USD per million tokens"
-    )
-
-
 def is_loopback(url: str) -> bool:
     """Whether this address is on this machine."""
     host = (urlsplit(url).hostname or "").lower()
@@ -359,43 +137,3 @@ def _guess_provider(model: str) -> str:
     if model.startswith("gemini"):
         return "google_genai"
     raise InputError(f"model={model!r} does not say whose it is; write PROVIDER:MODEL, such as openai:{model}")
-
-
-def _timed_out(error: Exception) -> bool:
-    return isinstance(error, TimeoutError) or is_a(error, "APITimeoutError", "TimeoutException")
-
-
-def _counted(reply: Any) -> tuple[int, int] | None:
-    """The tokens that the server counted as read and written, if it did."""
-    usage = getattr(reply, "usage_metadata", None) or {}
-    read, written = usage.get("input_tokens"), usage.get("output_tokens")
-    if not (isinstance(read, int) and isinstance(written, int) and min(read, written) >= 0 and read + written):
-        return None
-    return read, written
-
-
-def _text(reply: Any) -> str:
-    content = getattr(reply, "content", reply)
-    if isinstance(content, str):
-        return content
-    parts = [p if isinstance(p, str) else p.get("text", "") for p in content or () if isinstance(p, str | dict)]
-    return "".join(p for p in parts if isinstance(p, str))
-
-
-_loop: asyncio.AbstractEventLoop | None = None
-_loop_owner = 0
-_loop_lock = threading.Lock()
-
-
-def _submit(work: Coroutine[Any, Any, str]) -> Future[str]:
-    """Run on the one event loop that requests live on.
-
-    HTTP clients keep connections that belong to a loop; callers come and go with loops of their own.
-    """
-    global _loop, _loop_owner
-    with _loop_lock:
-        if _loop is None or _loop_owner != os.getpid():
-            _loop, _loop_owner = asyncio.new_event_loop(), os.getpid()
-            threading.Thread(target=_loop.run_forever, name="habilis-model-requests", daemon=True).start()
-        loop = _loop
-    return asyncio.run_coroutine_threadsafe(work, loop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
+from habilis.agent.experience import Experience
 from habilis.agent.reading import READ, ReadingRoom
 from habilis.agent.tape import TaskTape
 from habilis.core import (
@@ -64,7 +65,7 @@ class Helping:
         self._room = ReadingRoom(catalogue, journal, events, run_id, fingerprint=fingerprint, uses=self.uses)
         self._journal, self._events, self._run_id, self._approve = journal, events, run_id, approve
         self.catalogue.put(*map(self._offer, registry))
-        self.catalogue.load_credits(self._credits())
+        self._experience = Experience(catalogue, journal, events, fingerprint)
 
     def _offer(self, tool: Tool) -> Augmentation:
         """A tool at the price that is known of it, which may be above the one that it declares."""
@@ -90,6 +91,7 @@ class Helping:
 
         A handful of tools is offered as it is: someone put them there, and showing them costs next to nothing.
         """
+        self._experience.recall()
         self._room.reprice()
         picked = self.catalogue.pick(task, ledger.remaining, kinds=sorted(self.uses), fingerprint=self.fingerprint)
         taken = self._room.enough(picked.taken)
@@ -147,40 +149,21 @@ class Helping:
     def record(
         self, task: Task, picked: Sequence[Augmentation], tape: Sequence[ToolCall], skills: Set[str], ok: bool
     ) -> None:
-        """Credit what was used of the picked: tools that were called, skills that the last program rests on, documents
-        and demonstrations that were shown."""
+        """Learn from what was used of the picked: tools that were called, skills that the last program rests on,
+        documents and demonstrations that were shown."""
         called, shown = {c.tool for c in tape}, self._room.shown()
 
         def was_used(one: Augmentation) -> bool:
             return one.id in shown if one.kind in READ else one.name in (called if one.kind is Kind.TOOL else skills)
 
-        used = [a for a in picked if was_used(a)]
-        known = set(self.catalogue.ids())
-        self.catalogue.credit((a.id for a in used if a.id in known), ok)
-        if used:
-            self._keep_credits()
-        for one in used:
-            cost = Cost() if one.kind is Kind.SKILL else one.cost
-            if one.id in shown:  # its price is paid once in a run
-                cost = Cost(tokens=one.cost.tokens) + shown[one.id]
-            self._journal.record_use(self._run_id(), one.id, task.text, ok, cost)
-
-    def _credits(self) -> dict[str, Json]:
-        """Track records: of skills in this world, of everything else in all that share the home."""
-        state = self._journal.get_state("credits", {})
-        skills = state.get("skills", {}).get(str(self.fingerprint), {})
-        return {**state.get("shared", {}), **skills}
-
-    def _keep_credits(self) -> None:
-        state, credits = self._journal.get_state("credits", {}), self.catalogue.credits()
-        skills = {one: pair for one, pair in credits.items() if one.startswith(_SKILL)}
-        self._journal.put_versioned_state(
-            "credits",
-            {
-                "shared": {one: pair for one, pair in credits.items() if one not in skills},
-                "skills": {**state.get("skills", {}), str(self.fingerprint): skills},
-            },
-        )
+        uses = {}
+        for one in picked:
+            if was_used(one):
+                uses[one.id] = Cost() if one.kind is Kind.SKILL else one.cost
+                if one.id in shown:  # its price is paid once in a run
+                    uses[one.id] = Cost(tokens=one.cost.tokens) + shown[one.id]
+        if uses:
+            self._experience.record(self._run_id(), task.text, uses, ok)
 
     def _called(self, call: ToolCall, result: ToolResult) -> None:
         tool = self.registry.get(call.tool) if call.tool in self.registry else None

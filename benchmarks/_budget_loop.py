@@ -1,8 +1,9 @@
 """The same tasks under the same money, with tools picked in different ways.
 
 Forty tasks, drawn by seed from the hundred cheapest items of the craft world, one after the other in one life from
-nothing. The world hides its recipes: what something is made of is found out by trying, or bought; how to place a table
-or a furnace is known. Offered are six aids that do something in this world and twenty that have nothing to do with it:
+nothing. The world hides its recipes and does not say why something failed: what a thing is made of is found out by
+trying, or bought; how to place a table or a furnace is known. Offered are six aids that do something in this world and
+twenty that have nothing to do with it:
 
 ``recipe_book``       every way to get an item, $0.01 an answer
 ``master_craftsman``  the same, $0.05
@@ -38,8 +39,8 @@ from habilis.worlds.craft import CraftWorld
 
 ARMS = ("selected", "all", "similar", "none")
 TASKS, POOL = 40, 100
-MONEY = (0.05, 0.2, 0.8)
-_OPTIONS = {"recipes": "hidden", "reasons": "all"}
+MONEY = (0.1, 0.4, 1.6)
+_OPTIONS = {"recipes": "hidden", "reasons": "none"}
 _TASK = Budget(usd=None, search_steps=600, world_steps=6_000)
 _OTHER_RULES = 99
 

@@ -11,6 +11,7 @@ when they should not have. The rival is an account that looks at what is spent b
 
 from __future__ import annotations
 
+import statistics
 import tempfile
 import threading
 import time
@@ -19,6 +20,7 @@ from typing import get_args
 
 from benchmarks._budget_audit import Findings
 from benchmarks._budget_load import THREADS, after_spending, by_tools, from_tasks, from_threads, killed
+from benchmarks._budget_loop import ARMS, MONEY, TASKS, spell
 from benchmarks._harness import Figure, Options, main
 from habilis.core import Budget, Cost, Ledger, Overruns
 from habilis.memory.journal import Journal
@@ -85,10 +87,31 @@ def speed(options: Options) -> dict[str, Figure]:
     return {name: Figure.of(times, "us") for name, times in {**found, "reserve_durable_us": durable}.items()}
 
 
-def solved_per_budget_ratio(options: Options) -> dict[str, Figure]:
-    """Tasks solved with tools picked under a budget over those with all tools always on: not measured yet, and so
-    absent from the result."""
-    return {}
+def in_the_loop(options: Options) -> dict[str, Figure]:
+    """Tasks of the craft world solved for the same money, by how tools are picked (`_budget_loop`). The ratio: selected
+    over all tools always on, the mean over the amounts of money, of each seed."""
+    from habilis.memory.embedding import open_embedder
+
+    embedder = open_embedder("minilm")
+    amounts, tasks = (MONEY[1:2], 20) if options.quick else (MONEY, TASKS)
+    found: dict[str, Figure] = {}
+    solved: dict[tuple[str, float], list[float]] = {}
+    for seed in range(options.seeds):
+        for usd in amounts:
+            for arm in ARMS if usd == amounts[0] else (a for a in ARMS if a != "none"):
+                went = spell(arm, usd, seed, embedder, tasks)
+                solved.setdefault((arm, usd), []).append(float(went.solved))
+                if went.usd > usd * (1 + 1e-12):
+                    raise AssertionError(f"{went.usd} of {usd} USD were spent")
+    ratios = [
+        statistics.fmean(solved["selected", usd][seed] / max(1.0, solved["all", usd][seed]) for usd in amounts)
+        for seed in range(options.seeds)
+    ]
+    found["solved_per_budget_ratio"] = Figure.of(ratios)
+    for (arm, usd), counts in solved.items():
+        name = "solved_none" if arm == "none" else f"solved_{arm}_usd_{usd:g}"
+        found[name] = Figure.of(counts, f"of {tasks}")
+    return found
 
 
 def _microseconds(ledger: Ledger, turns: int) -> float:
@@ -109,7 +132,7 @@ def _from_all_threads(ledger: Ledger, turns: int) -> float:
 
 
 def measure(options: Options) -> dict[str, Figure]:
-    return violations(options) | speed(options) | solved_per_budget_ratio(options)
+    return violations(options) | speed(options) | in_the_loop(options)
 
 
 if __name__ == "__main__":

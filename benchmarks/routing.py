@@ -24,6 +24,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -122,7 +123,7 @@ class _Bench:
         self.known = np.flatnonzero(self.routed.part != "report")
         self.asked = np.flatnonzero(self.routed.part == "report")
         self.best = int(self.routed.scores[self.known].mean(axis=0).argmax())
-        self.chances, self.plain = learned(
+        self.chances, self.plain, self.learning = learned(
             self.embedder, self.vectors, self.routed, self.known.tolist(), self.asked.tolist()
         )
 
@@ -141,6 +142,8 @@ class _Bench:
             "questions": Figure.of([len(asked)]),
             "success_best": Figure.of(scores[:, best].tolist()),
             "success_oracle": Figure.of(scores.max(axis=1).tolist()),
+            "learn_ms": Figure.of(self.learning, "ms", statistics.median),
+            "learn_p95_ms": Figure.of(self.learning, "ms", lambda took: sorted(took)[int(0.95 * len(took))]),
             "ece": _over_questions(lambda at: _ece(chances[at], scores[at]), len(asked)),
             "ece_uncalibrated": _over_questions(lambda at: _ece(plain[at], scores[at]), len(asked)),
         }
@@ -155,21 +158,24 @@ class _Bench:
 
 def learned(
     embedder: Embedder, vectors: NDArray[np.float32], routed: Routed, known: Sequence[int], asked: Sequence[int]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The chances of the asked questions, (asked, models), calibrated and not, with all outcomes of the known ones."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], list[float]]:
+    """The chances of the asked questions, (asked, models), calibrated and not, with all outcomes of the known ones; and
+    what learning each of the last thousand outcomes took, in ms."""
     import numpy as np
 
     model, things = LearnedSuccess(embedder), routed.things(None)
-    none = np.zeros(len(things), dtype=np.float32)
+    none, took = np.zeros(len(things), dtype=np.float32), list[float]()
     for i in np.random.default_rng(0).permutation(known):
         for j, thing in enumerate(things):
+            start = time.perf_counter()
             model.learn(vectors[i], thing, 0.0, float(routed.scores[i, j]))
+            took.append(1e3 * (time.perf_counter() - start))
     plain = LearnedSuccess(embedder, replace(LearningSettings(), calibrate=False))
     plain.load(model.save())
     first, second = (
         np.array([m.chances(vectors[i], things, none) for i in asked], dtype=float) for m in (model, plain)
     )
-    return first, second
+    return first, second, took[-1000:]
 
 
 def curves(

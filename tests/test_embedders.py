@@ -35,7 +35,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     slow = Slow()
     # The hash embedder alone is not kept, so that this must be none.
     monkeypatch.setattr("habilis._embedders.HashEmbedder", type("Nobody", (), {}))
-    monkeypatch.setattr("habilis._embedders.open_embedder", lambda name, ledger=None: slow)
+    monkeypatch.setattr("habilis._embedders.open_embedder", lambda name, ledger=None, prices=None: slow)
     return slow.asked
 
 

@@ -45,7 +45,7 @@ N, GOAL = Parameter("n", "int", 1, required=False), 'count("fig") >= {n}'
 def test_states_have_a_version_and_keep_unknown_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("habilis._distil.can_train", lambda: False)
     home, settings = tmp_path / "home", AgentSettings(distil_every=1)
-    keys = ("run:1", "credits", "distil")
+    keys = ("run:1", f"learned:{world().spec.fingerprint}", "distil")
     for goal in (2, 4):
         with Agent(world(), home=home, writer=Calls("pick"), settings=settings) as agent:
             agent.run_now(goal)
@@ -64,13 +64,13 @@ def test_states_have_a_version_and_keep_unknown_keys(tmp_path: Path, monkeypatch
     assert states["run:1"]["iteration"] >= 2
 
 
-def test_the_track_record_of_a_skill_is_its_world_s_own(tmp_path: Path) -> None:
+def test_what_was_learned_of_a_skill_is_its_world_s_own(tmp_path: Path) -> None:
     for verb in ("pick", "shake"):
         with Agent(world(verb), home=tmp_path / "home", writer=Calls(verb)) as agent:
             for n in (1, 2, 3):
                 agent.solve_now(f"have {n} fig")
     with Home.open(tmp_path / "home") as home:
-        credits = home.journal.get_state("credits")
-    assert len(credits["skills"]) == 2
-    assert len({str(c) for c in credits["skills"].values()}) == 1
-    assert {tuple(c) for c in credits["skills"].values()} == {("skill:have_fig",)}
+        both = [home.journal.get_state(f"learned:{world(v).spec.fingerprint}")["catalogue"] for v in ("pick", "shake")]
+    assert both[0]["credit"] == both[1]["credit"]
+    assert {tuple(learned["credit"]) for learned in both} == {("skill:have_fig",)}
+    assert {tuple(learned["space"]["things"]) for learned in both} == {("skill:have_fig",)}

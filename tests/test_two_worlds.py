@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from habilis import Agent, AgentSettings, World
-from habilis.core import Context, Draft, Feedback, Ledger, Parameter, Program, Task
+from habilis.core import Context, Draft, Feedback, Kind, Ledger, Parameter, Program, Task
 from habilis.memory.home import Home
 from habilis.trainer import DistilResult
 
@@ -50,7 +50,7 @@ class HaveFig:
         self.shown: list[str] = []
 
     async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
-        self.shown = [*context.skills, *(a.name for a in context.picked)]
+        self.shown = [*context.skills, *(a.name for a in context.picked if a.kind is Kind.SKILL)]
         source = f'def have_fig(n: int = 1):\n    while world.count("fig") < n:\n        world.{self.verb}()\n'
         yield Draft(Program("have_fig", source, (N,), (), self.name), {"n": 2}, 'count("fig") >= {n}')
 

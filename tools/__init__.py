@@ -14,11 +14,11 @@ from habilis.tools.calling.results import ToolResult, ToolStats
 from habilis.tools.knowledge.base import Added, Document, KnowledgeBase, Match
 from habilis.tools.knowledge.passages import Passage
 from habilis.tools.selection.augmentations import of_document, of_episode, of_model, of_skill, of_tool
-from habilis.tools.selection.catalogue import Catalogue
+from habilis.tools.selection.catalogue import Catalogue, Use
 from habilis.tools.selection.learned import LearnedSuccess, LearningSettings
 from habilis.tools.selection.pacing import Allowance, Pacer, PacingSettings, Prices
 from habilis.tools.selection.selector import BudgetSelector, exact_pick, value_of
-from habilis.tools.selection.space import Described, Space
+from habilis.tools.selection.space import Described, Projection, Rocchio, Space, Toolken
 from habilis.tools.selection.success import SuccessModel, TrackRecord
 from habilis.tools.sources.langchain import from_langchain
 from habilis.tools.sources.mcp import MCPServer, mcp_server
@@ -53,9 +53,11 @@ __all__ = [
     "Passage",
     "Priced",
     "Prices",
+    "Projection",
     "Registration",
     "ReplayTools",
     "ResumedTools",
+    "Rocchio",
     "SourceOptions",
     "Space",
     "StateStore",
@@ -65,7 +67,9 @@ __all__ = [
     "ToolResult",
     "ToolSource",
     "ToolStats",
+    "Toolken",
     "TrackRecord",
+    "Use",
     "exact_pick",
     "from_langchain",
     "full_text",

@@ -1,7 +1,7 @@
 """The worlds: what an agent acts in.
 
-Owns `craft` (a world of ours), worlds from plain functions, the runner that runs programs under confinement
-(`habilis.worlds.runner`, which imports no world), judge and verifier (`habilis.worlds.verify`).
+Owns `craft` and `household` (worlds of ours), worlds from plain functions, the runner that runs programs under
+confinement (`habilis.worlds.runner`, which imports no world), judge and verifier (`habilis.worlds.verify`).
 May import `habilis.core` only.
 """
 

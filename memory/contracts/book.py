@@ -76,6 +76,11 @@ class ContractBook:
         entry = self._entries.get(action)
         return entry is not None and entry.successes > 0
 
+    def declares(self, action: Action) -> bool:
+        """Whether the world declares what this action does, as one contract for all arguments."""
+        schema = self._declared_schemas.get(action.name)
+        return schema is not None and bool(schema.effects)
+
     def producers(self, fact: Fact, up: bool = True) -> list[Contract]:
         """The actions known to raise this fact or make it true (``up=False``: lower it or make it false), in a fixed
         order."""

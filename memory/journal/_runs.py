@@ -206,8 +206,9 @@ class Runs(Database):
         except (zlib.error, ValueError, TypeError) as error:
             raise damaged(f"the result {key}", error) from error
 
-    def record_use(self, run_id: int, augmentation_id: str, task_text: str, ok: bool, cost: Cost | None = None) -> None:
-        """Note that an augmentation was used for a task, and how that ended: what its track record is made of."""
+    def record_use(self, run_id: int, augmentation_id: str, task_text: str, ok: bool, cost: Cost | None = None) -> int:
+        """Note that an augmentation was used for a task, and how that ended: what its track record is made of, and all
+        that is learned about it. Returns its number, which only grows (see `uses_after`)."""
         use = UseRecord(run_id, augmentation_id, task_text, ok, cost or Cost())
         with self.transaction():
             self._run_data(run_id)
@@ -215,6 +216,7 @@ class Runs(Database):
                 "INSERT INTO uses (run_id, augmentation, data, at) VALUES (?, ?, ?, ?)",
                 (run_id, augmentation_id, to_text(to_data(use)), self.clock()),
             )
+            return int(self._one("SELECT max(seq) FROM uses")[0])
 
     def uses(self, augmentation_id: str | None = None) -> list[UseRecord]:
         """All uses, oldest first. Damaged ones are left aside with a warning."""
@@ -223,6 +225,16 @@ class Runs(Database):
             (augmentation_id, augmentation_id),
         )
         return list(self._each(rows, lambda row: read(UseRecord, from_text(row[1], f"use {row[0]}"), f"use {row[0]}")))
+
+    def uses_after(self, number: int) -> list[tuple[int, UseRecord]]:
+        """The uses after that of this number (0: all), oldest first, with their numbers. Damaged ones are left aside
+        with a warning."""
+        rows = self._rows("SELECT seq, data FROM uses WHERE seq > ? ORDER BY seq", (number,))
+
+        def one(row: Row) -> tuple[int, UseRecord]:
+            return int(row[0]), read(UseRecord, from_text(row[1], f"use {row[0]}"), f"use {row[0]}")
+
+        return list(self._each(rows, one))
 
     def _run_data(self, run_id: int) -> Any:
         row = self._one("SELECT data FROM runs WHERE id = ?", (run_id,))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from benchmarks._budget_audit import Call, audit
 from benchmarks._budget_load import by_tools, from_tasks, from_threads
+from benchmarks._budget_loop import spell
+from benchmarks._harness import Options
+from benchmarks.budget import violations
 
 from habilis.core import Budget, Cost, Ledger
+from habilis.memory.embedding import HashEmbedder
 
-ROOT = Path(__file__).parent.parent.parent
 LIMITS = {"all": Budget(usd=1.0), "run": Budget(usd=0.5, calls=2)}
 
 
@@ -25,7 +24,7 @@ def call(began: int, ended: int | None, usd: float, actual: float | None = None,
 
 
 @pytest.mark.parametrize(
-    ("calls", "violations"),
+    ("calls", "many"),
     [
         ([call(10, 20, 0.25), call(30, 40, 0.25)], 0),
         ([call(10, 20, 0.25), call(30, 40, 0.375)], 1),
@@ -37,9 +36,9 @@ def call(began: int, ended: int | None, usd: float, actual: float | None = None,
         ([call(10, 20, 0.25, 0.5, settled=35), call(30, 40, 0.125)], 0),  # which was not settled yet
     ],
 )
-def test_the_auditor_counts_what_should_not_have_begun(calls: list[Call], violations: int) -> None:
+def test_the_auditor_counts_what_should_not_have_begun(calls: list[Call], many: int) -> None:
     found = audit(calls, LIMITS)
-    assert (found.calls, found.violations) == (len(calls), violations)
+    assert (found.calls, found.violations) == (len(calls), many)
     assert sum(found.overruns.values()) == sum(c.overran for c in calls)
 
 
@@ -57,12 +56,17 @@ def test_the_ledger_passes_and_its_limits_are_reached() -> None:
         assert max(found.overruns.values(), default=0) <= 1
 
 
-def test_the_benchmark_writes_its_figures_and_leaves_out_what_it_does_not_measure(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.budget", "--quick", "--seeds", "1", "--json", str(tmp_path / "out")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
-    figures = json.loads((tmp_path / "out").read_text())["figures"]
-    assert figures["violations"]["value"] == figures["forgotten_usd"]["value"] == 0
-    assert figures["rival_violations"]["value"] > 0
-    assert figures["kills"]["value"] > 0
-    assert "solved_per_budget_ratio" not in figures
+def test_the_benchmark_counts_over_kills_too() -> None:
+    figures = violations(Options(quick=True, seeds=1))
+    assert figures["violations"].value == figures["forgotten_usd"].value == 0
+    assert figures["rival_violations"].value > 0
+    assert figures["kills"].value > 0
+
+
+def test_the_same_tasks_cost_no_more_than_the_money() -> None:
+    embedder = HashEmbedder()
+    bought = spell("all", 0.1, 0, embedder, 4)
+    assert bought.tried == 4
+    assert 0 < bought.usd <= 0.1
+    assert sum(bought.calls.values()) > 0
+    assert spell("none", 0.1, 0, embedder, 2).usd == 0

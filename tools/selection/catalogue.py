@@ -1,12 +1,16 @@
-"""The catalogue keeps augmentations of every kind, finds the near ones through the index, and picks within a budget."""
+"""The catalogue keeps augmentations of every kind, finds the near ones, picks within a budget, and learns what helped.
+
+Descriptions lie in the index, which may be the skill library's and is never changed by learning. What has moved away
+from its description (`habilis.tools.selection.space`) is compared by itself, and its place in the index passed over.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import threading
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from habilis.core import (
     Augmentation,
@@ -22,21 +26,33 @@ from habilis.core import (
     Task,
     VectorIndex,
 )
+from habilis.tools.selection._indexed import Indexed, agrees, index_id, split
 from habilis.tools.selection.selector import BudgetSelector
-from habilis.tools.selection.space import Described, Space
+from habilis.tools.selection.space import Rocchio, Space
 from habilis.tools.selection.success import SuccessModel, TrackRecord
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_AT_ONCE = 256  # uses of which the texts are embedded at once
+
+
+class Use(NamedTuple):
+    """A use of a thing (by its id) for a task (its text), and whether the task was solved."""
+
+    text: str
+    id: str
+    ok: bool
+
 
 class Catalogue:
-    """All augmentations at hand, with their track records. Finds the near ones through the index, then picks.
+    """All augmentations at hand, with what was learned of them. Finds the near ones through the index, then picks.
 
     The index is derived: `sync` brings it in line with what is here, whatever state it is in. It may be the skill
     library's: skills go by the same ids there, and of the kinds in ``shared`` nothing is deleted, since the library
-    does that. ``per_kind``: how many of each kind the selector chooses among. Safe under threads.
+    does that. ``per_kind``: how many of each kind the selector chooses among. ``space``: how places follow outcomes,
+    by default `Rocchio`. Safe under threads.
     """
 
     def __init__(
@@ -55,77 +71,127 @@ class Catalogue:
         self.index = index
         self.embedder = embedder
         self.selector: Selector = selector if selector is not None else BudgetSelector()
-        self.space: Space = space if space is not None else Described()
+        self.space: Space = space if space is not None else Rocchio()
         self.model: SuccessModel = model if model is not None else TrackRecord(embedder)
         self.per_kind = per_kind
-        self._shared = frozenset(shared)
-        self._things: dict[str, Augmentation] = {}
-        self._by_index: dict[tuple[Kind, str], str] = {}
+        self._things = Indexed(index, embedder, shared)
         self._credit: dict[str, tuple[int, int]] = {}
-        self._changed: set[Kind] = set(Kind)
+        self._texts: dict[str, str] = {}  # of what has moved, `index_id` of the text that it was moved with
+        self._moved: Counter[Kind | None] = Counter()  # how many of each kind have moved
+        self._anew: set[str] = set()  # what has moved and is described anew
         self._lock = threading.RLock()
 
     def put(self, *things: Augmentation) -> None:
         """Add, or replace what has the same id. The index follows at the next `sync` or query."""
         with self._lock:
             for thing in things:
-                old = self._things.get(thing.id)
-                self._things[thing.id] = thing
-                if old is None or _index_id(old) != _index_id(thing):
-                    self._changed.add(thing.kind)
+                self._things.put(thing)
+                if self._texts and thing.id in self._texts:
+                    self._anew.add(thing.id)
 
     def remove(self, *ids: str) -> None:
-        """Take out by id (``skill:get_sticks``); raises `NotFoundError`."""
+        """Take out by id (``skill:get_sticks``); raises `NotFoundError`. What was learned of it is kept, should it come
+        back."""
         with self._lock:
             for one in ids:
                 self.get(one)
             for one in ids:
-                self._changed.add(self._things.pop(one).kind)
+                self._things.remove(one)
 
     def get(self, id: str) -> Augmentation:
         """By id, with its track record; raises `NotFoundError`."""
         with self._lock:
-            if id not in self._things:
+            thing = self._things.get(id)
+            if thing is None:
                 raise NotFoundError.of("augmentation", id, self._things)
-            thing = self._things[id]
             successes, uses = self._credit.get(id, (0, 0))
             return replace(thing, successes=thing.successes + successes, uses=thing.uses + uses) if uses else thing
+
+    def __contains__(self, id: str) -> bool:
+        with self._lock:
+            return self._things.get(id) is not None
 
     def ids(self) -> tuple[str, ...]:
         with self._lock:
             return tuple(sorted(self._things))
 
-    def credit(self, ids: Iterable[str], ok: bool) -> None:
-        """Count a use of each, and whether the task was solved. Adds to the record that it came with."""
+    # ------------------------------------------------------------------ learning
+
+    def learn(self, text: str, ids: Iterable[str], ok: bool) -> None:
+        """These were used for the task of this text, and it was solved or not: track records, the space and the success
+        model learn from that. Raises `NotFoundError`, and then nothing was learned."""
         with self._lock:
-            for one in sorted(set(ids)):
+            chosen = sorted(set(ids))
+            for one in chosen:
                 self.get(one)
-                successes, uses = self._credit.get(one, (0, 0))
-                self._credit[one] = (successes + ok, uses + 1)
+            self.learn_all([Use(text, one, ok) for one in chosen])
 
-    def credits(self) -> Mapping[str, Json]:
-        """The track records as JSON, to be kept: ``{id: [successes, uses]}``."""
+    def learn_all(self, uses: Sequence[Use]) -> None:
+        """Learn from many uses, in their order; their texts are embedded many at once. Of a thing that is not here the
+        track record alone is kept."""
         with self._lock:
-            return {one: list(self._credit[one]) for one in sorted(self._credit)}
+            for start in range(0, len(uses), _AT_ONCE):
+                some = uses[start : start + _AT_ONCE]
+                things = (self._things.get(use.id) for use in some)
+                texts = sorted({use.text for use in some} | {thing.text for thing in things if thing is not None})
+                vectors = dict(zip(texts, self.embedder.embed(texts), strict=True))
+                for use in some:
+                    self._learn(use, vectors)
 
-    def load_credits(self, data: Mapping[str, Any]) -> None:
-        """Take `credits` back, in place of those counted here."""
+    def _learn(self, use: Use, vectors: Mapping[str, NDArray[np.float32]]) -> None:
+        id, ok = use.id, use.ok
+        if id in self:
+            thing, task = self.get(id), vectors[use.text]
+            described = vectors[thing.text]
+            relevance = float(self.space.relevance([id], described[None], task)[0])
+            self.model.learn(task, thing, round(relevance, 6), ok)
+            self.space.learn(id, described, task, ok)
+            if id in self.space.moved():
+                self._moved[thing.kind] += id not in self._texts
+                self._texts[id] = index_id(thing)
+                self._anew.discard(id)
+        successes, uses = self._credit.get(id, (0, 0))
+        self._credit[id] = (successes + ok, uses + 1)
+
+    def save(self) -> Mapping[str, Json]:
+        """All that was learned here, as JSON."""
         with self._lock:
-            self._credit = {one: (int(pair[0]), int(pair[1])) for one, pair in data.items()}
+            return {
+                "embedder": self.embedder.fingerprint,
+                "credit": {one: list(self._credit[one]) for one in sorted(self._credit)},
+                "texts": dict(self._texts),
+                "space": {"name": self.space.name, **self.space.save()},
+                "model": {"name": self.model.name, **self.model.save()},
+            }
+
+    def load(self, data: Mapping[str, Any]) -> bool:
+        """Take `save` back, in place of what was learned here. False where it was learned with another embedder, space
+        or success model, or cannot be read: nothing is known then, and all is to be learned anew (`learn_all`)."""
+        with self._lock:
+            mine = (self.embedder.fingerprint, self.space.name, self.model.name)
+            try:
+                same = mine == (data["embedder"], data["space"]["name"], data["model"]["name"])
+                if same:
+                    self._credit = {str(one): (int(n), int(uses)) for one, (n, uses) in data["credit"].items()}
+                    self._texts = {str(one): str(text) for one, text in data["texts"].items()}
+                    self.space.load(data["space"])
+                    self.model.load(data["model"])
+            except (LookupError, TypeError, ValueError, AttributeError):
+                same = False
+            if not same:
+                self._credit, self._texts = {}, {}
+                self.space.load({})
+                self.model.load({})
+            self._moved = Counter(split(one)[0] for one in self._texts)
+            self._anew = set(self._texts)
+            return same
+
+    # ------------------------------------------------------------------ finding
 
     def sync(self) -> None:
         """Bring the index in line: embed what is new or changed, delete what is gone."""
-        from habilis.memory.index import sync_index
-
         with self._lock:
-            self._by_index = {(t.kind, _index_id(t)): t.id for t in self._things.values()}
-            wanted: dict[Kind, dict[str, str]] = {kind: {} for kind in Kind}
-            for (kind, key), one in sorted(self._by_index.items()):
-                wanted[kind][key] = self._things[one].text
-            for kind in sorted(self._shared):  # what is not ours to delete is passed as wanted; it is there already
-                wanted[kind] = dict.fromkeys(sorted(self.index.ids(kind)), "") | wanted[kind]
-            sync_index(self.index, wanted, self.embedder)
-            self._changed.clear()
+            self._things.sync()
 
     def near(
         self,
@@ -142,8 +208,6 @@ class Catalogue:
         same name with other rules.
         """
         with self._lock:
-            if self._changed:
-                self.sync()
             found, _ = self._found(text, kinds, k or self.per_kind, {"world": world, "fingerprint": fingerprint})
             return [thing for thing, _ in found]
 
@@ -152,43 +216,58 @@ class Catalogue:
     ) -> tuple[list[tuple[Augmentation, float]], NDArray[np.float32]]:
         """The nearest of each kind with their relevance, what they require (at relevance 0, if not near itself), and
         the task's embedding."""
-        import numpy as np
-
+        self._things.follow()
+        self._describe()
         task = self.embedder.embed([text])[0]
-        wanted = self.space.ask(task)
-        hits = [hit for kind in sorted(set(kinds)) for hit in self._nearest(kind, wanted, k, own)]
-        cosines = np.array([score for score, _ in hits], dtype=np.float32)
-        scores = self.space.relevance([one for _, one in hits], cosines)
         # Rounded: a product of matrices may round differently with the size of the index.
-        relevance = {one: round(float(score), 6) for (_, one), score in zip(hits, scores, strict=True)}
+        relevance = {one: round(score, 6) for score, one in self._nearest(task, sorted(set(kinds)), k, own)}
         order = sorted(relevance, key=lambda one: (-relevance[one], one))
         for one in order:
-            thing = self._things[one]
+            thing = self.get(one)
             for name in thing.requires:
-                found = next((i for i in (name, f"{thing.kind.value}:{name}") if i in self._things), None)
+                found = next((i for i in (name, f"{thing.kind.value}:{name}") if i in self), None)
                 if found is not None and found not in relevance:
                     relevance[found] = 0.0
                     order.append(found)  # the loop goes on over what is appended
         return [(self.get(one), relevance[one]) for one in order], task
 
     def _nearest(
-        self, kind: Kind, vector: NDArray[np.float32], k: int, own: Mapping[str, str | None]
+        self, task: NDArray[np.float32], kinds: Sequence[Kind], k: int, own: Mapping[str, str | None]
     ) -> list[tuple[float, str]]:
-        """Asks for more until ``k`` are left that are still here and agree with ``own`` where it says anything."""
-        reach = k
-        while True:
-            found = self.index.query({kind}, vector, reach)
-            kept = []
-            for neighbour in found:
-                one = self._by_index.get((kind, neighbour.id))
-                if one is None:
-                    continue
-                meta = self._things[one].meta
-                if all(value is None or meta.get(key, value) == value for key, value in own.items()):
-                    kept.append((neighbour.score, one))
-            if len(kept) >= k or len(found) < reach:
-                return kept[:k]
-            reach *= 4
+        """The ``k`` nearest of each kind, by relevance and id, of what lies at its description and what has moved."""
+        asked, moved = self.space.ask(task), self.space.moved()
+        hits = {
+            kind: [(min(max(score, 0.0), 1.0), one) for score, one in self._things.nearest(kind, asked, k, own, moved)]
+            for kind in kinds
+        }
+        left = {kind: self._moved[kind] for kind in kinds}
+        taken: Counter[Kind] = Counter()
+
+        def done(kind: Kind, score: float) -> bool:
+            full = len(hits[kind]) >= k + taken[kind] and hits[kind][k - 1][0] > score
+            return left[kind] == 0 or taken[kind] >= k or full
+
+        for one, score in self.space.near(task) if any(left.values()) else ():
+            kind, _ = split(one)
+            if kind is not None and kind in hits:
+                left[kind] -= 1
+                thing = self._things.get(one)
+                if thing is not None and taken[kind] < k and agrees(thing, own):
+                    hits[kind].append((score, one))
+                    taken[kind] += 1
+            if all(done(kind, score) for kind in kinds):
+                break
+        return [hit for kind in kinds for hit in sorted(hits[kind], key=lambda h: (-h[0], h[1]))[:k]]
+
+    def _describe(self) -> None:
+        """What has moved and has another text by now is moved to where that puts it."""
+        for one in sorted(self._anew):
+            thing = self._things.get(one)
+            if thing is not None:
+                if index_id(thing) != self._texts[one]:
+                    self.space.describe(one, self.embedder.embed([thing.text])[0])
+                    self._texts[one] = index_id(thing)
+                self._anew.discard(one)
 
     def pick(
         self, task: Task, limit: Budget, *, kinds: Collection[Kind] = tuple(Kind), fingerprint: str | None = None
@@ -203,8 +282,6 @@ class Catalogue:
         import numpy as np
 
         with self._lock:
-            if self._changed:
-                self.sync()
             own = {"world": task.world, "fingerprint": fingerprint}
             found, vector = self._found(task.text or str(task.goal), kinds, self.per_kind, own)
         relevance = np.array([score for _, score in found], dtype=np.float32)
@@ -226,10 +303,3 @@ def _refuse_no_chances(model: SuccessModel, chances: NDArray[np.float32], ids: S
     for one, chance in zip(ids, chances, strict=True):
         if not 0 <= chance <= 1:  # NaN is neither
             raise InputError(f"the success model {name!r} gave {one} the chance {chance:g}; a chance is from 0 to 1")
-
-
-def _index_id(thing: Augmentation) -> str:
-    """The id in the index. It changes with the text, so that no vector outlives the text it was made of."""
-    if thing.kind is Kind.SKILL and "version" in thing.meta:
-        return f"{thing.name}@{thing.meta['version']}"  # as the skill library names it
-    return f"{thing.name}#{hashlib.sha256(thing.text.encode('utf-8', 'replace')).hexdigest()[:12]}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,8 @@ from habilis.cli._home import HomeOption
 from habilis.cli._tools import JsonOption, WorldOption, _cost, _known, tools
 
 if TYPE_CHECKING:
-    from habilis.core import Augmentation, Budget, Choice, Cost, Embedder, Json, Kind, Selection
+    from habilis.core import Augmentation, Budget, Choice, Cost, Embedder, Json, Kind, Selection, Selector
+    from habilis.tools import Catalogue
 
 __all__ = ["tools"]
 
@@ -38,8 +39,7 @@ def pick(
     """Say what would be used for a task within a budget, and why. No tool is called, and the home is only read."""
     from habilis.cli._output import say_json
     from habilis.core import Budget, InputError, Task, judged
-    from habilis.memory.index import MemoryIndex
-    from habilis.tools import BudgetSelector, Catalogue, of_tool
+    from habilis.tools import BudgetSelector, of_tool
 
     if not text.strip():
         raise InputError("the task is empty; say what should be done")
@@ -47,10 +47,7 @@ def pick(
     with _known(home, world) as (registry, _, failures):
         for told in failures.values():
             print(f"warning: {told}", file=sys.stderr)
-        embedder, kept, credits, fingerprint = _of_home(home, world)
-        catalogue = Catalogue(MemoryIndex(embedder.dim), embedder, BudgetSelector(max_context=context))
-        catalogue.put(*map(of_tool, registry), *kept)
-        catalogue.load_credits(credits)
+        catalogue, fingerprint = _of_home(home, world, BudgetSelector(max_context=context), map(of_tool, registry))
         task = Task(judged(text), world, 0, text, origin="user", fingerprint=fingerprint)
         selection = catalogue.pick(task, limit, kinds=wanted)
     left = _left(limit, selection.cost) | {"context": context - sum(a.context for a in selection.taken)}
@@ -79,22 +76,29 @@ def _kinds(text: str) -> tuple[Kind, ...]:
     return tuple(kind for kind in Kind if kind in named) if named else tuple(Kind)
 
 
-def _of_home(home: Path | None, world: str) -> tuple[Embedder, list[Augmentation], Mapping[str, Json], str]:
-    """The home's embedder; its documents, its skills in this world and what its latest run solved; the track records;
-    and the world's fingerprint. A home that does not exist has nothing."""
+def _of_home(home: Path | None, world: str, selector: Selector, tools: Iterable[Augmentation]) -> tuple[Catalogue, str]:
+    """A catalogue of the tools and of the home's documents, its skills in this world and what its latest run solved,
+    with all that was learned of them; and the world's fingerprint. A home that does not exist has nothing."""
     from habilis._embedders import embedder_at_hand
     from habilis._worlds import open_world
-    from habilis.core import NotFoundError
+    from habilis.agent.experience import Experience
+    from habilis.core import EventStream, NotFoundError
     from habilis.memory.embedding import HashEmbedder
     from habilis.memory.home import Home, default_home
-    from habilis.tools import KnowledgeBase, of_episode, of_skill
+    from habilis.memory.index import MemoryIndex
+    from habilis.tools import Catalogue, KnowledgeBase, of_episode, of_skill
+
+    def filled(embedder: Embedder, *more: Augmentation) -> Catalogue:
+        catalogue = Catalogue(MemoryIndex(embedder.dim), embedder, selector)
+        catalogue.put(*tools, *more)
+        return catalogue
 
     fingerprint = open_world(world, {})().spec.fingerprint
     try:
         opened = Home.open(home or default_home(), create=False, read_only=True)
     except NotFoundError as error:
         print(f"only the tools of the world {world}: {error}", file=sys.stderr)
-        return HashEmbedder(), [], {}, fingerprint
+        return filled(HashEmbedder()), fingerprint
     with opened:
         embedder = embedder_at_hand(opened)
         if embedder is None:
@@ -108,9 +112,9 @@ def _of_home(home: Path | None, world: str) -> tuple[Embedder, list[Augmentation
         solved = journal.episodes(runs[-1].id, status="solved", with_trajectories=False) if runs else ()
         shown = [e for e in solved if e.task.fingerprint == fingerprint and any(a.ok for a in e.attempts)]
         kept += map(of_episode, shown[-_DEMONSTRATIONS:])
-        state = journal.get_state("credits", {})
-        records = {**state.get("shared", {}), **state.get("skills", {}).get(fingerprint, {})}
-        return embedder, kept, records, fingerprint
+        catalogue = filled(embedder, *kept)
+        Experience(catalogue, journal, EventStream(), fingerprint).recall()
+        return catalogue, fingerprint
 
 
 def _left(limit: Budget, cost: Cost) -> dict[str, float]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from habilis.core import (
     Attempt,
@@ -30,7 +33,10 @@ from habilis.memory.index import ChromaIndex, MemoryIndex
 from habilis.memory.library import SkillLibrary
 from habilis.tools import (
     Catalogue,
+    Described,
     Priced,
+    Space,
+    Use,
     of_document,
     of_episode,
     of_model,
@@ -39,6 +45,7 @@ from habilis.tools import (
     tool,
 )
 
+QUERY = HashEmbedder().embed(["a letter about planks, a recipe and a boat"])[0]
 STICKS = Task(Goal.parse('count("stick") >= 4'), "craft", 0, "craft four sticks")
 
 
@@ -160,15 +167,16 @@ def test_a_new_version_of_a_skill_replaces_the_old_one() -> None:
 
 def test_track_records_add_up_and_survive() -> None:
     catalogue = new()
-    catalogue.credit(["skill:get_planks", "tool:look_up"], True)
-    catalogue.credit(["tool:look_up"], False)
+    catalogue.learn("saw a log", ["skill:get_planks", "tool:look_up"], True)
+    catalogue.learn("saw a log", ["tool:look_up"], False)
     assert (catalogue.get("skill:get_planks").successes, catalogue.get("skill:get_planks").uses) == (5, 6)
     assert (catalogue.get("tool:look_up").successes, catalogue.get("tool:look_up").uses) == (1, 2)
     again = new()
-    again.load_credits(catalogue.credits())
+    assert again.load(json.loads(json.dumps(catalogue.save())))
     assert again.get("tool:look_up") == catalogue.get("tool:look_up")
     with pytest.raises(NotFoundError):
-        catalogue.credit(["tool:unknown"], True)
+        catalogue.learn("saw a log", ["skill:get_planks", "tool:unknown"], True)
+    assert catalogue.get("skill:get_planks").uses == 6
 
 
 def test_it_shares_the_index_of_the_skill_library(tmp_path: Path) -> None:
@@ -213,3 +221,107 @@ def test_a_catalogue_may_be_empty() -> None:
     with pytest.raises(InputError, match="per_kind"):
         Catalogue(MemoryIndex(4), embedder, per_kind=0)
     assert isinstance(of_tool(look_up), Augmentation)
+
+
+WORDS = ("rate", "weather", "mail", "flight", "recipe", "map", "song", "tax", "photo", "chess")
+
+
+def stocked(count: int = 40, space: Space | None = None) -> Catalogue:
+    """Tools and documents about one or two things each."""
+    embedder = HashEmbedder()
+    catalogue = Catalogue(MemoryIndex(embedder.dim), embedder, space=space)
+    for i in range(count):
+        text = f"{WORDS[i % 10]} {WORDS[i // 10 % 10]} number {i}"
+        kind = Kind.TOOL if i % 3 else Kind.DOCUMENT
+        catalogue.put(Augmentation(kind, f"t{i}", text))
+    return catalogue
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    uses=st.lists(st.tuples(st.integers(0, 39), st.sampled_from(WORDS), st.booleans()), max_size=40),
+    asked=st.sampled_from(WORDS),
+    k=st.integers(1, 8),
+)
+def test_the_nearest_are_the_most_relevant_of_all(uses: list[tuple[int, str, bool]], asked: str, k: int) -> None:
+    """What lies in the index and what has moved come as if all had been compared one by one."""
+    catalogue = stocked()
+    for i, word, ok in uses:
+        id = f"tool:t{i}" if i % 3 else f"document:t{i}"
+        catalogue.learn(f"the {word}, please", [id], ok)
+    task = catalogue.embedder.embed([asked])[0]
+    for kind in (Kind.TOOL, Kind.DOCUMENT):
+        ids = [one for one in catalogue.ids() if one.startswith(kind)]
+        described = catalogue.embedder.embed([catalogue.get(one).text for one in ids])
+        scores = catalogue.space.relevance(ids, described, task)
+        relevance = {one: round(float(score), 6) for one, score in zip(ids, scores, strict=True)}
+        found = [a.id for a in catalogue.near(asked, kinds=[kind], k=k)]
+        best = sorted(relevance.values(), reverse=True)[:k]
+        assert [relevance[one] for one in found] == pytest.approx(best, abs=2e-6)
+
+
+def test_learning_moves_things_and_leaves_the_index_alone() -> None:
+    catalogue = new()
+    assert catalogue.near("sew a sail", kinds=[Kind.SKILL], k=1)[0].id == "skill:sail_home"
+    held = {kind: {n.id: n.score for n in catalogue.index.query({kind}, QUERY, 99)} for kind in Kind}
+    for _ in range(6):
+        catalogue.learn("sew a sail", ["skill:get_planks"], True)
+    assert catalogue.near("sew a sail", kinds=[Kind.SKILL], k=1)[0].id == "skill:get_planks"
+    assert {kind: {n.id: n.score for n in catalogue.index.query({kind}, QUERY, 99)} for kind in Kind} == held
+    ids = [a.id for a in catalogue.near("sew a sail", kinds=[Kind.SKILL])]
+    assert sorted(ids) == sorted(set(ids))
+    still = filled(Catalogue(catalogue.index, catalogue.embedder, space=Described()))
+    for _ in range(6):
+        still.learn("sew a sail", ["skill:get_planks"], True)
+    assert still.near("sew a sail", kinds=[Kind.SKILL], k=1)[0].id == "skill:sail_home"
+
+
+def test_what_moved_and_is_described_anew_moves_on() -> None:
+    one, two = new(), new()
+    for catalogue in (one, two):
+        catalogue.learn("open the letter", ["document:mail"], True)
+    after = of_document("mail", "feed the fish every day")
+    one.put(after)
+    near = {a.id for a in one.near("feed the fish", kinds=[Kind.DOCUMENT])}
+    assert near == {"document:mail"}
+    assert one.candidates(task("feed the fish"))[0].relevance > two.candidates(task("feed the fish"))[0].relevance
+    again = new()  # which has the new text before it hears what was learned with the old one
+    again.put(after)
+    assert again.load(json.loads(json.dumps(two.save())))
+    assert again.candidates(task("feed the fish")) == one.candidates(task("feed the fish"))
+
+
+def test_what_was_learned_elsewhere_is_not_taken_over() -> None:
+    catalogue = new()
+    catalogue.learn("open the letter", ["document:mail"], True)
+    saved = dict(catalogue.save())
+    for harm in (
+        {"embedder": "another"},
+        {"space": {"name": "described"}},
+        {"space": {"name": "rocchio", "dim": 512, "things": {"document:mail": {"uses": 1, "vectors": "?"}}}},
+        {"credit": {"document:mail": 3}},
+        {"texts": None},
+    ):
+        assert not catalogue.load({**saved, **harm})
+        assert catalogue.get("document:mail").uses == 0
+        assert not catalogue.space.moved()
+    assert not catalogue.load({})
+    assert catalogue.load(saved)
+    assert catalogue.get("document:mail").uses == 1
+
+
+def test_many_uses_are_learned_at_once_as_one_by_one() -> None:
+    uses = [
+        Use(f"do {i % 7} things", ["document:mail", "tool:look_up", "tool:gone"][i % 3], i % 4 > 0) for i in range(60)
+    ]
+    one, all_ = new(), new()
+    for use in uses:
+        one.learn_all([use])
+    all_.learn_all(uses)
+    assert one.save() == all_.save()
+    assert all_.save()["credit"]["tool:gone"] == [15, 20]  # of what is not here nothing else is known
+    assert set(all_.space.moved()) == {"document:mail", "tool:look_up"}
+
+
+def task(text: str) -> Task:
+    return Task(Goal.parse('count("x") >= 1'), "", 0, text)

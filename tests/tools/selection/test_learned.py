@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -139,19 +138,6 @@ def test_chances_stay_chances_and_loading_changes_nothing(lessons: list[tuple[in
         chances = model.chances(vector, things, near)
         assert ((chances >= 0) & (chances <= 1)).all()
         assert np.array_equal(chances, plain.chances(vector, things, near))
-
-
-def test_learning_stays_fast_with_thousands_of_things() -> None:
-    model = LearnedSuccess(HashEmbedder(384), threshold=0.1)
-    numbers = np.random.default_rng(0)
-    vectors = numbers.normal(size=(3000, 384)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    times = []
-    for i, vector in enumerate(vectors):
-        start = time.perf_counter()
-        model.learn(vector, Augmentation(Kind.MODEL, f"m{i % 2000}", ""), 0.0, i % 3 == 0)
-        times.append(time.perf_counter() - start)
-    assert float(np.median(times)) < 0.005
 
 
 def test_threads_may_learn_and_ask_at_once() -> None:
