@@ -151,7 +151,8 @@ def centred_rocchio(
     tasks: Tasks, lessons: NDArray[np.intp], seen: NDArray[np.bool_], asked: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """The scores, (tasks, things), of description plus the mean of the tasks less the mean of all, and a penalty on
-    what was used: the least at which things left out, a fifth at a time, come first as often as zero-shot."""
+    what was used: the least at which things left out, a fifth at a time, come first as often as they do among
+    descriptions alone."""
     import numpy as np
 
     learned, losses = tasks.right[lessons], []
@@ -266,7 +267,7 @@ def choose(sets: Mapping[str, Tasks], counts: Sequence[int], seeds: int) -> Iter
         *({"doubt": doubt} for doubt in (2.0, 8.0)),
         *({"nearest": nearest} for nearest in (0.3, 0.8)),
         *({"examples": examples} for examples in (0, 4, 8, 32)),
-        *({"slack": slack} for slack in (0.0, 0.01, 0.04)),
+        *({"margin": margin} for margin in (0.0, 1.0, 2.0, 3.0)),
     ]
     for setting in tried:
         told = []

@@ -54,6 +54,18 @@ def near(middle: int, own: int, weight: float = 0.9) -> np.ndarray[tuple[int], n
     return (found / np.linalg.norm(found)).astype(np.float32)
 
 
+def test_of_many_that_moved_the_nearest_come_first() -> None:
+    space, described = Rocchio(), unit_vectors(range(700), DIM)
+    ids = [f"tool:{i}" for i in range(700)]
+    for i in range(700):
+        space.learn(ids[i], described[i], near(i % 50, i), True)
+    for task in unit_vectors(range(3), DIM):
+        found, relevance = list(space.near(task)), space.relevance(ids, described, task)
+        assert sorted(id for id, _ in found) == sorted(ids)
+        best = sorted(relevance.tolist(), reverse=True)[:16]
+        assert [score for _, score in found[:16]] == pytest.approx(best, abs=1e-6)
+
+
 DESCRIBED = np.stack([near(i, 1_000 + i, 0.25) for i in range(10)])  # a little like what is asked of them
 IDS = [f"tool:{i}" for i in range(10)]
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LOOKED_AT = 64  # the nearest by their vectors, of which more is looked at than these
+_OFTEN = 4_096  # things up to which every outcome is used to find the penalty; of twice as many every second, and so on
 
 
 class Moving:
@@ -21,13 +22,14 @@ class Moving:
 
     *Trust* in what a thing has learned from n solved tasks is t = n / (n + ``doubt``); t times the penalty is taken off
     its relevance. A failure moves nothing: it may have any cause, and counts in the track record. Derived classes say
-    how a vector moves (`_learned`) and may look closer at the nearest (`_closer`). ``slack``: see `Penalty`.
+    how a vector moves (`_learned`) and may look closer at the nearest (`_closer`). ``margin``: see `Penalty`.
     """
 
-    def __init__(self, doubt: float, slack: float) -> None:
+    def __init__(self, doubt: float, margin: float) -> None:
         self.doubt = doubt
-        self.penalty = Penalty(slack)
+        self.penalty = Penalty(margin)
         self._things: Block | None = None  # made when the first vector tells the dimension
+        self._outcomes = 0  # that moved anything
 
     def ask(self, task: NDArray[np.float32]) -> NDArray[np.float32]:
         return task
@@ -57,9 +59,7 @@ class Moving:
         if self._things is None:
             return
         ids, cosines = self._things.ids(), self._block["place"] @ task
-        order = self._order(cosines)
-        for start in range(0, len(order), _LOOKED_AT):
-            rows = order[start : start + _LOOKED_AT]
+        for rows in self._parts(cosines - self._taken_off()):
             scores = self._scores(rows, cosines[rows], task).clip(0.0, 1.0)
             for j in (-scores).argsort(kind="stable"):
                 yield ids[rows[j]], float(scores[j])
@@ -70,7 +70,9 @@ class Moving:
         described, task = halved(described), halved(task)
         if self._things is None:
             self._things = Block(self._columns(len(task)))
-        self._leave_out(id, described, task)
+        self._outcomes += 1
+        if self._outcomes % -(-(len(self._things) + 1) // _OFTEN) == 0:
+            self._leave_out(id, described, task)
         new = self._things.at(id) is None
         row = self._things.add(id)
         self._block["described"][row] = described
@@ -90,7 +92,7 @@ class Moving:
         return {"dim": self._block["place"].shape[1], "penalty": self.penalty.save(), "things": things}
 
     def load(self, data: Mapping[str, Any]) -> None:
-        self._things = None
+        self._things, self._outcomes = None, 0
         self.penalty.load(data.get("penalty", {}))
         if "dim" not in data:
             return
@@ -101,6 +103,7 @@ class Moving:
             self._things.uses[id] = int(saved["uses"])
             self._block["trust"][row] = self._things.uses[id] / (self._things.uses[id] + self.doubt)
             self._restore(id, row, saved, dim)
+        self._outcomes = sum(self._things.uses.values())
 
     # ------------------------------------------------------------------ what derived classes say
 
@@ -141,10 +144,20 @@ class Moving:
             return []
         return [(i, row) for i, id in enumerate(ids) if (row := self._things.at(id)) is not None]
 
-    def _order(self, cosines: NDArray[np.float32]) -> NDArray[np.intp]:
-        """All rows, the nearest by their vectors first."""
-        order: NDArray[np.intp] = (self._taken_off() - cosines).argsort(kind="stable")
-        return order
+    def _parts(self, by: NDArray[np.float32]) -> Iterator[NDArray[np.intp]]:
+        """All rows in parts, those with the largest numbers first."""
+        import numpy as np
+
+        if len(by) > 4 * _LOOKED_AT:  # mostly the first part is enough, and sorting takes longer than finding it
+            first = np.argpartition(-by, _LOOKED_AT)[:_LOOKED_AT]
+            yield first
+            by[first] = np.inf
+            start = _LOOKED_AT
+        else:
+            start = 0
+        order = (-by).argsort(kind="stable")
+        for at in range(start, len(order), _LOOKED_AT):
+            yield order[at : at + _LOOKED_AT]
 
     def _taken_off(self) -> NDArray[np.float32]:
         """The penalty of each row, (moved,)."""

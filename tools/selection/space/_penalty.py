@@ -5,11 +5,12 @@ task, related or not, and would crowd out the second. So a constant is taken off
 Chao et al. 2016, "An Empirical Study and Analysis of Generalized Zero-Shot Learning", section 3). It is found by
 leaving out: each time that a thing solves a task, and before anything is learned from that, one asks where the thing
 would have come, had it never been used. The least penalty is taken at which things left out come first as often as they
-do among descriptions alone, and a little more often (``slack``).
+do among descriptions alone, and more often by what chance may have hidden (``margin``).
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -24,9 +25,10 @@ _HIGHEST = 0.5
 class Penalty:
     """The penalty, from the outcomes so far. Deterministic; an outcome costs microseconds."""
 
-    def __init__(self, slack: float = 0.0) -> None:
-        """``slack``: the share of outcomes by which what is left out should come first more often than zero-shot."""
-        self.slack = slack
+    def __init__(self, margin: float) -> None:
+        """``margin``: by how many standard errors of that rate what is left out should come first more often than among
+        descriptions alone."""
+        self.margin = margin
         self._needed: deque[float] = deque(maxlen=_LAST)
         self._first: deque[bool] = deque(maxlen=_LAST)
         self._value: float | None = None
@@ -35,8 +37,9 @@ class Penalty:
     def value(self) -> float:
         """What is taken off the relevance of a thing that has learned all that it can."""
         if self._value is None:
-            n, wanted = len(self._needed), sum(self._first)
-            wanted = min(n, round(wanted + self.slack * n)) if wanted else 0
+            n, first = len(self._needed), sum(self._first)
+            error = math.sqrt(first * (n - first) / n) if n else 0.0
+            wanted = min(n, round(first + self.margin * error))
             found = min(max(sorted(self._needed)[wanted - 1], 0.0), _HIGHEST) if wanted else 0.0
             self._value = (n * found + _PRIOR_WEIGHT * _PRIOR) / (n + _PRIOR_WEIGHT)
         return self._value

@@ -39,14 +39,14 @@ class Rocchio(Moving):
         doubt: float = 4.0,
         nearest: float = 0.6,
         examples: int = 16,
-        slack: float = 0.02,
+        margin: float = 1.5,
     ) -> None:
         if pull < 0 or doubt <= 0 or not 0 <= nearest <= 1 or examples < 0:
             raise InputError(
                 f"pull is >= 0, doubt > 0, nearest from 0 to 1, examples >= 0; got pull={pull}, doubt={doubt}, "
                 f"nearest={nearest}, examples={examples}"
             )
-        super().__init__(doubt, slack)
+        super().__init__(doubt, margin)
         self.pull, self.nearest, self.examples = pull, nearest, examples
         self._shown: list[NDArray[np.float16]] = []  # of each row the examples, (m, dim)
         self._merged: list[list[int]] = []  # and of how many tasks each is made

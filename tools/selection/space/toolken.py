@@ -37,7 +37,7 @@ class Toolken(Moving):
         steps: int = 1,
         rehearsed: int = 4_096,
         doubt: float = 4.0,
-        slack: float = 0.02,
+        margin: float = 1.5,
     ) -> None:
         if start not in ("description", "random"):
             raise InputError(f"start is 'description' or 'random', got {start!r}")
@@ -46,15 +46,13 @@ class Toolken(Moving):
                 f"rate and temperature are > 0, hold >= 0, steps and rehearsed >= 1; got rate={rate}, "
                 f"temperature={temperature}, hold={hold}, steps={steps}, rehearsed={rehearsed}"
             )
-        super().__init__(doubt, slack)
+        super().__init__(doubt, margin)
         self.name = f"toolken, {start} start"
         self.start, self.rate, self.temperature, self.hold, self.steps = start, rate, temperature, hold, steps
-        self._outcomes: deque[tuple[int, NDArray[np.float16]]] = deque(maxlen=rehearsed)  # row, task
-        self._count = 0
+        self._rehearsed: deque[tuple[int, NDArray[np.float16]]] = deque(maxlen=rehearsed)  # row, task
 
     def _columns(self, dim: int) -> dict[str, tuple[int, str]]:
-        self._outcomes.clear()
-        self._count = 0
+        self._rehearsed.clear()
         return {**super()._columns(dim), "start": (dim, "f4")}
 
     def _learned(self, id: str, row: int, task: NDArray[np.float32], new: bool) -> None:
@@ -64,12 +62,11 @@ class Toolken(Moving):
         if new:
             self._begin(row, np.random.default_rng([0, row]))
             block["place"][row] = block["start"][row]
-        self._outcomes.append((row, task.astype(np.float16)))
-        self._count += 1
-        draw = np.random.default_rng([1, self._count])
+        self._rehearsed.append((row, task.astype(np.float16)))
+        draw = np.random.default_rng([1, self._outcomes])
         for _ in range(self.steps):
-            drawn = [self._outcomes[int(i)] for i in draw.integers(len(self._outcomes), size=_BATCH - 1)]
-            batch = [self._outcomes[-1], *drawn]
+            drawn = [self._rehearsed[int(i)] for i in draw.integers(len(self._rehearsed), size=_BATCH - 1)]
+            batch = [self._rehearsed[-1], *drawn]
             self._step(np.array([r for r, _ in batch]), np.stack([t for _, t in batch]).astype(np.float32), draw)
 
     def _begin(self, row: int, draw: np.random.Generator) -> None:
@@ -106,9 +103,8 @@ class Toolken(Moving):
 
         saved = dict(super().save())
         if saved:
-            saved["count"] = self._count
-            saved["rows"] = [row for row, _ in self._outcomes]
-            saved["tasks"] = packed(np.stack([task for _, task in self._outcomes]))
+            saved["rows"] = [row for row, _ in self._rehearsed]
+            saved["tasks"] = packed(np.stack([task for _, task in self._rehearsed]))
         return saved
 
     def load(self, data: Mapping[str, Any]) -> None:
@@ -117,8 +113,7 @@ class Toolken(Moving):
         super().load(data)
         if self._things is not None:
             tasks = unpacked(data["tasks"], int(data["dim"])).astype(np.float16)
-            self._outcomes.extend(zip(map(int, data["rows"]), tasks, strict=True))
-            self._count = int(data["count"])
+            self._rehearsed.extend(zip(map(int, data["rows"]), tasks, strict=True))
 
     def _saved(self, id: str, row: int) -> dict[str, Json]:
         import numpy as np
