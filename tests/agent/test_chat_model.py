@@ -280,12 +280,12 @@ def test_requests_go_side_by_side_once_one_has_kept_to_what_was_reserved() -> No
     with serve_openai(reply) as server:
         model = _open(server)
 
-        async def many() -> None:
+        async def many() -> list[str]:
             await model.ask(ASK, Ledger())
             wait[0] = True
-            await asyncio.gather(*(model.ask(ASK, Ledger()) for _ in range(2)))
+            return await asyncio.gather(*(model.ask(ASK, Ledger()) for _ in range(2)))
 
-        asyncio.run(many())
+        assert asyncio.run(many()) == ["Hi", "Hi"]  # each was answered only while the other one waited
 
 
 # ---------------------------------------------------------------------- opening

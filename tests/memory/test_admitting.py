@@ -15,13 +15,16 @@ from tests.memory.toys import (
     Toy,
     believed,
     fresh,
+    kept_sound,
     library_of,
     names,
     opened,
     plank,
+    reasons,
     runs,
     sound,
     stick,
+    take,
     view,
 )
 
@@ -49,21 +52,8 @@ def proves(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 def library(tmp_path: Path, proves: bool) -> Iterator[SkillLibrary]:
-    with opened(tmp_path / "home", Toy() if proves else None) as made:
+    with kept_sound(tmp_path / "home", Toy() if proves else None) as made:
         yield made
-        sound(made)
-        again = library_of(made.home, Toy() if proves else None)
-        assert view(again) == view(made)
-
-
-def take(library: SkillLibrary, *skills: Skill) -> Skill:
-    for skill in skills:
-        kept = library.admit(skill if library.verifier is not None else believed(skill), "found")
-    return kept
-
-
-def reasons(library: SkillLibrary, name: str) -> list[str]:
-    return [t.reason for t in library.history(name)]
 
 
 # ---------------------------------------------------------------------- one becomes many

@@ -17,13 +17,16 @@ from tests.memory.toys import (
     Toy,
     believed,
     fresh,
+    kept_sound,
     library_of,
     names,
     opened,
     plank,
+    reasons,
     runs,
     sound,
     stick,
+    take,
     view,
 )
 
@@ -41,20 +44,8 @@ def toy() -> Toy:
 
 @pytest.fixture
 def library(tmp_path: Path, toy: Toy) -> Iterator[SkillLibrary]:
-    with opened(tmp_path / "home", toy) as made:
+    with kept_sound(tmp_path / "home", toy) as made:
         yield made
-        sound(made)
-        assert view(library_of(made.home, toy)) == view(made)
-
-
-def take(library: SkillLibrary, *skills: Skill) -> Skill:
-    for skill in skills:
-        kept = library.admit(skill, "found")
-    return kept
-
-
-def reasons(library: SkillLibrary, name: str) -> list[str]:
-    return [t.reason for t in library.history(name)]
 
 
 # ---------------------------------------------------------------------- verified again

@@ -231,6 +231,26 @@ def opened(
         yield library_of(home, toy, settings=settings, index=index, fingerprint=fingerprint, warn=warn)
 
 
+@contextlib.contextmanager
+def kept_sound(path: Path, toy: Toy | None) -> Iterator[SkillLibrary]:
+    """A library that is sound in the end, and that one which is opened anew agrees with."""
+    with opened(path, toy) as made:
+        yield made
+        sound(made)
+        assert view(library_of(made.home, toy)) == view(made)
+
+
+def take(library: SkillLibrary, *skills: Skill) -> Skill:
+    """Admit these, in their order; the last of what they became."""
+    for skill in skills:
+        kept = library.admit(skill if library.verifier is not None else believed(skill), "found")
+    return kept
+
+
+def reasons(library: SkillLibrary, name: str) -> list[str]:
+    return [t.reason for t in library.history(name)]
+
+
 def library_of(
     home: Home,
     toy: Toy | None = None,
