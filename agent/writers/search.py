@@ -193,7 +193,7 @@ class SearchWriter:
         self._blame(trajectory, context)
         last = trajectory.steps[-1] if trajectory.steps else None
         if last is not None and not last.outcome.ok and last.action.name in context.spec.seeking:
-            self._lost.update(dict.fromkeys(map(str, last.action.args)))
+            self._lost.update(dict.fromkeys(map(str, last.action.args[:1])))  # the others tell where it was looked for
         if error is None and _achieved(task, draft, trajectory):
             return True
         self.why = (
@@ -314,9 +314,7 @@ class SearchWriter:
                 try:
                     told = context.tools.call(teller.name, (thing,), {})
                     self._book.declare((load(Contract, c) for c in told), source="told")
-                except BudgetExceeded:
-                    continue
-                except (ToolError, ValueError, TypeError):
+                except (BudgetExceeded, ToolError, ValueError, TypeError):
                     continue
                 if self._book.version != version:
                     return True
