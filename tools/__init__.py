@@ -7,9 +7,10 @@ callers that running programs reach tools through (`HostTools`, `ReplayTools`, `
 """
 
 from habilis.tools._json import MAX_RESULT_BYTES, wire_size
+from habilis.tools.calling._calls import OnBegin
 from habilis.tools.calling.caller import HostTools, Inconclusive, OnCall, ReplayTools, ResumedTools
 from habilis.tools.calling.previews import LARGE_BYTES, preview, reference
-from habilis.tools.calling.registry import OnBegin, ToolRegistry
+from habilis.tools.calling.registry import ToolRegistry
 from habilis.tools.calling.results import ToolResult, ToolStats
 from habilis.tools.knowledge.base import Added, Document, KnowledgeBase, Match
 from habilis.tools.knowledge.passages import Passage

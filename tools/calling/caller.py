@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from habilis.core import Approve, Json, Ledger, NotFoundError, ToolCall, ToolError
 from habilis.tools._json import as_given, canonical
-from habilis.tools.calling.registry import OnBegin, ToolRegistry
+from habilis.tools.calling._calls import OnBegin
+from habilis.tools.calling.registry import ToolRegistry
 from habilis.tools.calling.results import ToolResult
 
 OnCall = Callable[[ToolCall, ToolResult], None]
