@@ -26,7 +26,7 @@ from habilis.tools.sources.mcp import MCPServer, mcp_server
 from habilis.tools.sources.openapi import OpenAPIService, openapi
 from habilis.tools.sources.options import LeftOutWarning, SourceOptions
 from habilis.tools.sources.registrations import Registration, StateStore, load_registrations, save_registrations
-from habilis.tools.sources.text import full_text
+from habilis.tools.sources.text import full_text, tools_of
 from habilis.tools.tool import Priced, Tool, ToolSource, tool
 
 __all__ = [
@@ -86,6 +86,7 @@ __all__ = [
     "reference",
     "save_registrations",
     "tool",
+    "tools_of",
     "value_of",
     "wire_size",
 ]

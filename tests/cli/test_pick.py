@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from habilis.core import Cost, Standing, dump
+from habilis.memory import Home
+from habilis.tools import ToolRegistry, load_registrations
+
 TOOLS = '''
 from habilis.core import Cost
 from habilis.tools import tool
@@ -111,3 +115,26 @@ def test_a_home_that_is_not_there_has_the_tools_of_the_world(cli: Any, tmp_path:
     far = cli("tools", "pick", "zzyzx", "--home", tmp_path / "none")
     assert "nothing is near enough to this task" in far.out
     assert "habilis tools add" in far.out
+
+
+def test_a_tool_that_overran_is_left_out_and_shown_as_refused(cli: Any, stocked: Path) -> None:
+    with Home.open(stocked) as home:
+        (registered,) = load_registrations(home.journal)
+        registry = ToolRegistry(registered.tools(), standings=home.journal)
+        (dear,) = (one for one in registry if one.name == "weather_report")
+        standing = Standing(f"tool:{dear.owner}:{dear.name}", dump(dear.most))
+        standing.keep(home.journal, "refuse")
+        standing.overran(dear.most, Cost(usd=5, calls=1), {})
+    told = cli("tools", "pick", WEATHER, "--budget", "usd=9", "--why", "--home", stocked)
+    assert "left out: weather_report is not called any more" in told.err
+    assert "--cost" in told.err
+    assert "tool:weather_report" not in told.out
+    assert "take  tool:weather_service" in told.out
+    rows = {row["name"]: row["refused"] for row in cli("tools", "list", "--json", "--home", stocked).json}
+    assert "at last usd=5" in rows["weather_report"]
+    assert rows["weather_service"] == ""
+    assert "refused: weather_report is not called" in cli("tools", "show", "weather_report", "--home", stocked).out
+    # What is declared anew is another price.
+    assert cli("tools", "remove", "weather_tools.py", "--home", stocked).code == 0
+    assert cli("tools", "add", "weather_tools.py", "--cost", "usd=5", "--home", stocked).code == 0
+    assert cli("tools", "pick", WEATHER, "--budget", "usd=9", "--home", stocked).err == ""

@@ -118,6 +118,8 @@ class ToolRegistry:
             for one in made:
                 known = self._tools.get(one.name)
                 other = known.tool if known is not None else new.setdefault(one.name, one)
+                if other is not one and (other.owner, other.where) == (one.owner, one.where):
+                    raise DuplicateNameError(f"{_owner(one)} is there already, as {one.name!r}; add it once")
                 if other is not one:
                     raise DuplicateNameError(
                         f"the tool name {one.name!r} is taken by {_owner(other)}; {_owner(one)} needs another: "
