@@ -192,6 +192,8 @@ def test_registrations_survive_with_absolute_paths(tmp_path: Path, monkeypatch: 
         ({"a": 1, "c": 2}, "no parameter 'c'"),
         ({"a": 1, "b": None}, "'b' expects int, got None"),
         ({"a": float("nan")}, "'a' expects int, got nan"),
+        ({"a": 10**6000}, "'a' is an integer of 19932 bits; give it as text"),
+        ({"a": [10**6000]}, "'a' expects int, got a list that cannot be shown"),
     ],
 )
 def test_bad_arguments_say_which_and_cost_nothing(args: dict[str, Any], told: str) -> None:
