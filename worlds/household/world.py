@@ -148,8 +148,9 @@ class HouseholdWorld:
         load(self, state)
 
     def affordances(self) -> Sequence[Action]:
-        """What suits the things close by and held, and going to what is in this room and to other rooms."""
-        return afforded(self.house, self.memory)
+        """What suits the things close by and held (where the rules are hidden, all things here), and going to what is
+        in this room and to other rooms."""
+        return afforded(self.house, self.memory, self._told)
 
     def goals(self) -> Sequence[Goal]:
         """What is not so and may be wanted: opened, switched on, put where it is usually kept, sat on, read, …"""
