@@ -17,6 +17,7 @@ from habilis.agent.calls import needed
 from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
 from habilis.agent.loop import Loop, LoopSettings, Parts, describe
+from habilis.agent.pacing import RunPace
 from habilis.agent.tape import TaskTape, calls_made, left_over
 from habilis.agent.threads import at_work, in_thread
 from habilis.agent.words import check_goal, goal_to_words, words_to_goal
@@ -126,6 +127,8 @@ class Assembly:
         if self.current is not None and self.current_kind == kind:
             if self.ended:  # it was stopped, and goes on in the same agent
                 self.home.journal.update_run(self.current.run_id, status="running")
+            if self.loop_parts.pace is not None:
+                self.loop_parts.pace.expect(tasks)
             return self.current
         self.leave()
         journal, config = self.home.journal, self.config(kind)
@@ -140,6 +143,9 @@ class Assembly:
             journal.update_run(run_id, status="running")
         self.registry.begin_run(calls_made(journal.events(run_id)))
         spec, book = self.world.spec, self.loop_parts.book
+        selector = self.helping.catalogue.selector
+        pace = RunPace(self.account.limit, tasks, selector) if kind == "run" else RunPace.none(selector)
+        self.helping.pace = pace
         self.loop_parts = replace(
             self.loop_parts,
             # What the run spent before counts against its limit again; the agent's own account is charged besides.
@@ -152,6 +158,7 @@ class Assembly:
             curriculum=Curriculum(
                 spec, book, CurriculumSettings(strategy=self.settings.curriculum), seed=self.settings.seed
             ),
+            pace=pace,
         )
         loop = Loop(self.loop_parts, run_id, self._loop_settings())
         lived = self.last_run is not None
