@@ -116,13 +116,14 @@ class ConfinedRunner:
         stood), `IsolationError`, `InputError` (``args`` have no JSON form), `ToolError` (a result has none).
         """
         limits = limits if limits is not None else RunLimits()
-        programs = {**(skills or {}), program.name: program}
+        wrong = _unreadable(program)
+        programs = {**(skills or {}), program.name: program} if wrong is None else {}
         depth = self._depth.get()
         with self._lock:
             turn = self._runs.setdefault(depth, threading.Lock())
         with turn:
             before = observed(world)
-            wrong = next((e for e in map(_unreadable, programs.values()) if e is not None), None)
+            wrong = wrong or next((e for e in map(_unreadable, programs.values()) if e is not None), None)
             if wrong is not None:
                 return Trajectory(error=wrong, before=before, after=before, tier=self.tier)
             if ledger is not None:
@@ -334,10 +335,13 @@ def _described(spec: WorldSpec) -> dict[str, Any]:
 def _unreadable(program: Program) -> ProgramError | None:
     """Why a source can never run, found before a process is spent on it; None if it may."""
     source: Any = program.source
+    name: Any = program.name
+    if not isinstance(name, str):
+        return ProgramError("syntax", f"the name of a program is {type(name).__name__}, not text: {name!r:.80}")
     if not isinstance(source, str):
         return ProgramError("syntax", f"the source of {program.name!r} is {type(source).__name__}, not text")
-    if not program.name.isidentifier() or not program.name.isascii():
-        return ProgramError("syntax", f"{program.name!r} is not a function name; use letters, digits and _")
+    if not name.isidentifier() or not name.isascii():
+        return ProgramError("syntax", f"{name!r:.80} is not a function name; use letters, digits and _")
     if len(source) > _SOURCE:
         return ProgramError(
             "syntax", f"the source has {len(source)} characters; the limit is {_SOURCE} bytes; {_SHORTER}"
