@@ -4,13 +4,13 @@ then is kept, and the next task is done as if nothing had been. What the runner 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.worlds.sabotage import sabotaged
 
 from habilis import Agent
 from habilis.core import (
@@ -31,8 +31,6 @@ from habilis.core import (
 )
 from habilis.core.goal import Fact
 from habilis.memory import Home
-from habilis.worlds.runner import _local as local
-from habilis.worlds.runner import isolation as isolations
 
 LIT = "lit()"
 GOOD = Program("light", "def light():\n    world.switch()\n", (), (), "scripted")
@@ -147,11 +145,7 @@ def test_a_world_that_raises_while_it_is_driven_costs_the_task_alone(tmp_path: P
 
 
 def test_a_worker_that_dies_is_replaced_or_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "worker"
-    shutil.copytree(local.SERVER.parent, folder)
-    monkeypatch.setattr(local, "SERVER", folder / "server.py")
-    monkeypatch.setattr(isolations, "_NO_BUBBLEWRAP", {})
-    server = folder / "server.py"
+    server = sabotaged(tmp_path, monkeypatch)
     good = server.read_text()
     lamp, writer = Lamp(), Scripted(light("def light(): pass"), GOOD)
     with Agent(lamp, home=tmp_path / "home", writer=writer) as agent:
