@@ -43,13 +43,14 @@ class ConfinedRunner:
         isolation: "auto" (the highest tier that holds here), "bubblewrap", "landlock", "seccomp", "docker:IMAGE",
             "gvisor:IMAGE" (just this, or an error).
         unsafe_no_isolation: run programs unconfined, with tier 0 on every trajectory. The only way around a refusal.
-        modules: what programs may import beyond the standard list, such as "numpy"; imported before confinement.
+        modules: what programs may import beyond the standard list, such as "numpy"; imported before confinement. Not in
+            containers.
         fast: whether programs in worlds that are ``portable`` run beside a copy, the host repeating their actions.
             What comes of a run is the same either way. None: when the program's last run was long enough for a copy to
-            be worth its making.
+            be worth its making. Never in containers.
 
-    Raises `InputError` for an isolation that does not exist; running raises `IsolationError` where the kernel cannot
-    confine.
+    Raises `InputError` for an isolation that does not exist, or one that cannot have the modules; running raises
+    `IsolationError` where the kernel cannot confine.
     """
 
     def __init__(
@@ -61,6 +62,12 @@ class ConfinedRunner:
         fast: bool | None = None,
     ) -> None:
         self._wanted = isolations.check(isolation)
+        self._contained = isolation.partition(":")[0] in isolations.CONTAINERS and not unsafe_no_isolation
+        if self._contained and modules:
+            raise InputError(
+                f"programs in a container import the standard list only, and {', '.join(modules)} was asked for with "
+                f"--isolation {isolation}; leave it out (--numpy), or confine without a container"
+            )
         self._unsafe, self._modules, self._fast = unsafe_no_isolation, modules, fast
         # By what is simulated in them ("" on the live path), and how deep: a tool may run a program of its own.
         # The last used comes last.
@@ -180,6 +187,8 @@ class ConfinedRunner:
         self.close()
 
     def _worth_a_copy(self, program: Program) -> bool:
+        if self._contained:  # which has the worker's own files, and no world's
+            return False
         if len(self._lengths) > _NAMES:
             self._lengths.clear()
         return self._lengths.get(program.name, 0) >= _LONG if self._fast is None else self._fast
