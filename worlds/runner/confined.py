@@ -15,13 +15,14 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from habilis.core.budget import Cost, Ledger
-from habilis.core.errors import HabilisError, InputError, IsolationError
+from habilis.core.errors import HabilisError, InputError, IsolationError, WorldError
 from habilis.core.program import Program, ProgramError, RunLimits, ToolCaller, Trajectory
-from habilis.core.world import Json, Portable, World, WorldSpec
+from habilis.core.world import Json, World, WorldSpec
 from habilis.worlds.runner import isolation as isolations
 from habilis.worlds.runner._local import LocalWorker
-from habilis.worlds.runner._session import Session, facts_of, observed, tags_of
+from habilis.worlds.runner._session import Session
 from habilis.worlds.runner._worker import NotBegun, Order, Setup, Worker
+from habilis.worlds.runner._world import facts_of, maker_of, observed, state_of, tags_of
 from habilis.worlds.runner.isolation import Isolation, UnconfinedWarning
 
 _SOURCE = 1_000_000  # bytes
@@ -119,8 +120,9 @@ class ConfinedRunner:
 
         ``args`` are passed as keywords. ``seed`` seeds ``random`` in the program. Time in the world counts towards
         ``limits.seconds``, time in tools does not. On the tape, positional arguments of a tool are named "0",
-        "1", … Raises `WorldError` (the world raised), `BudgetExceeded` (the ledger ran out; the world stays where it
-        stood), `IsolationError`, `InputError` (``args`` have no JSON form), `ToolError` (a result has none).
+        "1", … Raises `WorldError` (the world raised, or what it gives has no JSON form), `BudgetExceeded` (the ledger
+        ran out; the world stays where it stood), `IsolationError`, `InputError` (``args`` have no JSON form),
+        `ToolError` (a result has none).
         """
         limits = limits if limits is not None else RunLimits()
         wrong = _unreadable(program)
@@ -135,7 +137,7 @@ class ConfinedRunner:
                 return Trajectory(error=wrong, before=before, after=before, tier=self.tier)
             if ledger is not None:
                 ledger.reserve(Cost(world_steps=1)).release()
-            portable = _maker(world) if self._worth_a_copy(program) else None
+            portable = maker_of(world) if self._worth_a_copy(program) else None
             job = self._job(program, world, before, args or {}, programs, tools, seed, limits, portable)
             session = Session(
                 program,
@@ -271,6 +273,10 @@ class ConfinedRunner:
         portable: tuple[str, Mapping[str, Json]] | None,
     ) -> bytes:
         spec = world.spec
+        try:
+            json.dumps(dict(args))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(f"the arguments {_shown(args)} have no JSON form: {error}") from error
         if self._spec is None or self._spec[0] is not spec:
             self._spec = (spec, _described(spec))
         job = {
@@ -284,12 +290,12 @@ class ConfinedRunner:
             "tags": tags_of(world, before),
         }
         if portable is not None:
-            assert isinstance(world, Portable)  # by `_maker`
-            job |= {"state": world.save(), "left": (limits.world_steps, limits.calls)}
+            job |= {"state": state_of(world), "left": (limits.world_steps, limits.calls)}
         try:
             return json.dumps(job).encode()
         except (TypeError, ValueError, RecursionError) as error:
-            raise InputError(f"the arguments {_shown(args)} have no JSON form: {error}") from error
+            what = "shows" if portable is None else "shows or saves"
+            raise WorldError(f"what the world {spec.name} {what} has no JSON form: {error}") from error
 
 
 def _shown(args: Mapping[str, Json]) -> str:
@@ -309,13 +315,6 @@ def _unlock_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_unlock_all)
-
-
-def _maker(world: World) -> tuple[str, Mapping[str, Json]] | None:
-    """How a worker makes such a world; None where the host alone may have it."""
-    if "portable" not in world.spec.capabilities or not isinstance(world, Portable):
-        return None
-    return world.maker()
 
 
 def _path() -> tuple[str, ...]:
