@@ -27,6 +27,7 @@ from habilis.core import (
     Program,
     Snapshot,
     Task,
+    WorldError,
     WorldSpec,
 )
 from habilis.core.goal import Fact
@@ -142,6 +143,47 @@ def test_a_world_that_raises_while_it_is_driven_costs_the_task_alone(tmp_path: P
     failed, _ = episodes(tmp_path / "home")
     assert failed.reason == "WorldError: the world lamp raised on touch(): ZeroDivisionError('sparks')"
     assert len(failed.attempts) == 1
+
+
+@pytest.mark.parametrize(
+    ("how", "look"),
+    [
+        *(("raises", look) for look in range(7)),
+        ("leaves", 0),
+        ("leaves", 3),
+        ("gives nothing", 2),
+        ("gives nothing", 5),
+    ],
+)
+def test_a_world_that_cannot_be_looked_at_is_named(tmp_path: Path, how: str, look: int) -> None:
+    """Whichever look it is, before the task, within it or after: an error of ours, and the next task is done."""
+
+    class Dark(Lamp):
+        looks = -1_000
+
+        def observe(self) -> Any:
+            self.looks += 1
+            if self.looks != look + 1:
+                return super().observe()
+            if how == "leaves":
+                raise SystemExit(0)
+            return None if how == "gives nothing" else 1 / 0
+
+    world, writer = Dark(), Scripted(light("def light(): pass"), GOOD)
+    with Agent(world, home=tmp_path / "home", writer=writer) as agent:
+        world.looks = 0
+        try:
+            told = agent.solve_now(LIT).reason
+        except WorldError as error:  # before there was a task
+            told = f"WorldError: {error}"
+        assert world.looks > look
+        if how == "gives nothing":
+            assert told == "WorldError: the world lamp shows NoneType when observed, not Snapshot"
+        else:
+            when = "reset" if look == 1 else "observed"
+            assert told.startswith(f"WorldError: the world lamp raised when {when}: ")
+        world.on = False
+        assert agent.solve_now(LIT).status == "solved"
 
 
 def test_a_worker_that_dies_is_replaced_or_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from habilis.worlds.runner._account import Stop, WorldSteps
 from habilis.worlds.runner._lines import FRAMES, Lines, frames_in
 from habilis.worlds.runner._messages import Malformed, clean, read_message
 from habilis.worlds.runner._worker import SIGKILL, SIGNALS, SIGUSR1, SIGXCPU, Line, NotBegun
-from habilis.worlds.runner._world import RAISED, facts_of, hash_of, observed, state_of, tags_of
+from habilis.worlds.runner._world import RAISED, facts_of, hash_of, look_at, state_of, tags_of
 from habilis.worlds.runner.worker import wire
 from habilis.worlds.runner.worker.frames import SETUP_FAILED
 from habilis.worlds.runner.worker.simulate import seen
@@ -178,7 +178,7 @@ class Session:
 
     def _shown(self) -> list[Any]:
         """What the world shows now, as the program's mirror takes it."""
-        snapshot = observed(self._world)
+        snapshot = look_at(self._world)
         return [facts_of(snapshot), tags_of(self._world, snapshot)]
 
     def _count(self) -> None:

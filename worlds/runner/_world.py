@@ -17,12 +17,17 @@ RAISED = (Exception, SystemExit)
 _T = TypeVar("_T")
 
 
-def observed(world: World) -> Snapshot:
+def look_at(world: World) -> Snapshot:
     """What the world shows now. Raises `WorldError` if it raises, or shows something else."""
     shown: Any = _of(world, "when observed", world.observe)
     if not isinstance(shown, Snapshot):
         raise WorldError(f"the world {world.spec.name} shows {type(shown).__name__} when observed, not Snapshot")
     return shown
+
+
+def reset(world: World, seed: int) -> None:
+    """Set it back to its beginning. Raises `WorldError` if it raises."""
+    _of(world, "when reset", lambda: world.reset(seed))
 
 
 def facts_of(snapshot: Snapshot) -> list[tuple[str, tuple[Any, ...], Any]]:

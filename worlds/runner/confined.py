@@ -22,7 +22,7 @@ from habilis.worlds.runner import isolation as isolations
 from habilis.worlds.runner._local import LocalWorker
 from habilis.worlds.runner._session import Session
 from habilis.worlds.runner._worker import NotBegun, Order, Setup, Worker
-from habilis.worlds.runner._world import facts_of, maker_of, observed, state_of, tags_of
+from habilis.worlds.runner._world import facts_of, look_at, maker_of, state_of, tags_of
 from habilis.worlds.runner.isolation import Isolation, UnconfinedWarning
 
 _SOURCE = 1_000_000  # bytes
@@ -131,7 +131,7 @@ class ConfinedRunner:
         with self._lock:
             turn = self._runs.setdefault(depth, threading.Lock())
         with turn:
-            before = observed(world)
+            before = look_at(world)
             wrong = wrong or next((e for e in map(_unreadable, programs.values()) if e is not None), None)
             if wrong is not None:
                 return Trajectory(error=wrong, before=before, after=before, tier=self.tier)
@@ -162,7 +162,7 @@ class ConfinedRunner:
                 returned=session.returned,
                 error=session.error,
                 before=before,
-                after=observed(world),
+                after=look_at(world),
                 world_steps=session.world_steps,
                 seconds=time.perf_counter() - began,
                 tier=tier,
