@@ -33,6 +33,7 @@ from habilis.core import (
     load,
     span,
 )
+from habilis.worlds.runner import reset
 
 __all__ = ["Help", "Loop", "LoopSettings", "Parts", "describe"]
 
@@ -60,7 +61,7 @@ class Loop:
         world as it stands."""
         p = self.parts
         if seed is not None:
-            p.world.reset(seed)
+            reset(p.world, seed)
         state = p.journal.get_state(f"run:{self.run_id}")
         self.iteration = 0 if state is None else int(state["iteration"])
         self._left = left_over(p.journal, self.run_id, self.iteration)

@@ -35,6 +35,7 @@ from habilis.core import (
 from habilis.memory.contracts import ContractBook
 from habilis.memory.journal import Journal
 from habilis.memory.library import SkillLibrary
+from habilis.worlds.runner import look_at
 
 
 @dataclass(frozen=True)
@@ -125,4 +126,4 @@ class Parts:
         if isinstance(world, Affording) and "affordances" in capabilities:
             affordances = tuple(world.affordances())
         simulator = world.simulator() if isinstance(world, Imaginable) and "simulator" in capabilities else None
-        return Context(world.spec, world.observe(), self.skills(settings), picked, simulator, affordances, caller)
+        return Context(world.spec, look_at(world), self.skills(settings), picked, simulator, affordances, caller)

@@ -48,7 +48,7 @@ from habilis.memory.home import Home
 from habilis.memory.journal import RunRecord
 from habilis.memory.library import SkillLibrary
 from habilis.tools import Added, KnowledgeBase, ToolRegistry
-from habilis.worlds.runner import ConfinedRunner
+from habilis.worlds.runner import ConfinedRunner, look_at
 
 _PATIENCE = 2.0  # seconds for a program that nobody waits for any more
 
@@ -247,7 +247,7 @@ class Assembly:
 
     async def goal(self, text: str) -> Goal:
         """The goal that the text asks for. Where the world tells the names that it knows, others are refused."""
-        snapshot = self.world.observe()
+        snapshot = look_at(self.world)
         if not self._told():
             # What is not there yet may be wanted too, and an expression leaves no doubt about what is meant.
             with contextlib.suppress(GoalSyntaxError):

@@ -96,6 +96,7 @@ def run(
 
     The same command again continues an interrupted run, and with a larger -n a finished one. Ctrl-C stops cleanly.
     """
+    from habilis.cli._output import warn_unconfined
     from habilis.live import LiveView
     from habilis.run import Agent, AgentSettings
 
@@ -111,7 +112,7 @@ def run(
         index=index,
         embedder=embedder,
     )
-    _warn_if(unsafe_no_isolation)
+    warn_unconfined(unsafe_no_isolation)
     with Agent(
         world,
         home=home,
@@ -169,11 +170,11 @@ def solve(
 ) -> None:
     """Work on one goal of yours."""
     from habilis._text import plain
-    from habilis.cli._output import say_json
+    from habilis.cli._output import say_json, warn_unconfined
     from habilis.core import dump
     from habilis.run import Agent, AgentSettings
 
-    _warn_if(unsafe_no_isolation)
+    warn_unconfined(unsafe_no_isolation)
     with Agent(
         world,
         home=home,
@@ -368,22 +369,6 @@ def doctor(isolation: IsolationOption = "auto", as_json: JsonOption = False) -> 
     print(f"training: {'installed' if data['train'] else 'not installed: pip install habilis[train]'}")
     print(f"model cache: {data['cache']}")
     raise typer.Exit(0 if found.tier else 1)
-
-
-def _warn_if(unconfined: bool) -> None:
-    """Say loudly that programs may do anything; the journal keeps it with every attempt."""
-    if unconfined:
-        import warnings
-
-        from habilis.worlds.runner import UnconfinedWarning
-
-        warnings.simplefilter("ignore", UnconfinedWarning)  # said here, in words for this place
-        typer.secho(
-            "WARNING: --unsafe-no-isolation: programs run unconfined and may do anything that you may.",
-            fg="red",
-            bold=True,
-            err=True,
-        )
 
 
 def _options(pairs: list[str] | None) -> dict[str, Any]:
