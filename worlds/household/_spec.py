@@ -116,7 +116,7 @@ def _fingerprint(kind: str) -> str:
 
 def spec(view: str, told: bool, people: str, source: str, tags: Mapping[str, frozenset[str]]) -> WorldSpec:
     """``source``: what tells this kind of house from others: the size of generated ones, or a scene's hash."""
-    capabilities = {"seed", "clone", "simulator", "checkpoint", "affordances", "goals", "reasons"}
+    capabilities = {"seed", "clone", "simulator", "checkpoint", "affordances", "goals", "reasons", "chores"}
     if told:
         capabilities.add("contracts")
     return WorldSpec(

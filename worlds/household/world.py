@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from habilis.worlds.household._plan import Plan
 from habilis.worlds.household._rules import BY_NAME, Lack, Rule
 from habilis.worlds.household._search import Seeking
 from habilis.worlds.household._spec import spec
+from habilis.worlds.household.chores import chores
 from habilis.worlds.household.contracts import atom_of, declared, put_back_contracts, watch_contracts
 from habilis.worlds.household.generator import all_tags, build
 from habilis.worlds.household.graphs import graph_of, plan_of, read_graph
@@ -155,6 +156,10 @@ class HouseholdWorld:
     def goals(self) -> Sequence[Goal]:
         """What is not so and may be wanted: opened, switched on, put where it is usually kept, sat on, read, …"""
         return [Goal((atom,)) for atom in wanted(self.house, self.memory, self._scene is None)]
+
+    def chores(self) -> Mapping[str, Goal]:
+        """What people have a name for; none in a scene graph of one's own, which need not hold the things."""
+        return chores() if self._scene is None else {}
 
     def contracts(self) -> Sequence[Contract]:
         """One per action, for all things; and what putting back takes for each thing held."""
