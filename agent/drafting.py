@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 
 from habilis.agent.threads import waiting
-from habilis.core import Context, Draft, Feedback, HabilisError, Ledger, Program, Task, Writer, WriterError
+from habilis.core import (
+    Context,
+    Draft,
+    Feedback,
+    HabilisError,
+    Ledger,
+    Parameter,
+    Program,
+    Task,
+    Writer,
+    WriterError,
+)
 
 __all__ = ["Drafting"]
 
@@ -72,4 +83,13 @@ def _wrong(draft: object) -> str:
         value = getattr(draft, name)
         if not isinstance(value, kind):
             return f"a Draft whose {name} is {value!r:.80}, which is no {kind.__name__}"
+    program = draft.program  # of other types it would be lost to the journal, and the whole episode with it
+    for name in ("name", "source", "writer"):
+        value = getattr(program, name)
+        if not isinstance(value, str):
+            return f"a Draft whose program has the {name} {value!r:.80}, which is no text"
+    for name, inner in (("parameters", Parameter), ("calls", str)):
+        value = getattr(program, name)
+        if not isinstance(value, tuple) or not all(isinstance(one, inner) for one in value):
+            return f"a Draft whose program has the {name} {value!r:.80}, which is no tuple of {inner.__name__}"
     return ""

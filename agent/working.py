@@ -43,6 +43,7 @@ from habilis.core import (
     WriterError,
 )
 from habilis.memory.library import Offer, Proof, narrowed, prove
+from habilis.worlds.runner import look_at
 
 _ASKED = "asked to stop; run again to continue"
 _EFFECTS = 4  # how many effects of a tried action are lifted to skills at once
@@ -82,9 +83,16 @@ class Work:
 
     async def done(self) -> Worked:
         """The task brought to its verdict."""
+        try:
+            return await self._worked()
+        except WorldError as error:  # it could not be looked at before the first draft; at the next task it may be
+            failed = Episode(self.index, self.task, "failed", tuple(self.attempts), reason=f"WorldError: {error}")
+            return Worked(failed, (), ())
+
+    async def _worked(self) -> Worked:
         p, task, ledger, attempts = self.parts, self.task, self.ledger, self.attempts
         unproven = self.came_true and p.verifier is not None
-        if task.origin == "user" and not unproven and task.goal.atoms and not task.goal.unmet(p.world.observe()):
+        if task.origin == "user" and not unproven and task.goal.atoms and not task.goal.unmet(look_at(p.world)):
             done = Episode(self.index, task, "solved", reason="it was already true; nothing was done")
             return Worked(done, (), ())
         picked = p.help.pick(task, ledger) if p.help is not None else ()

@@ -12,6 +12,7 @@ from habilis.core.program import Program, RunLimits, Runner, ToolCaller, Traject
 from habilis.core.protocols import Judge, Verdict
 from habilis.core.skill import Skill, Trial
 from habilis.core.world import Json, World
+from habilis.worlds.runner import reset
 
 ModelJudge: TypeAlias = Callable[[str, Trajectory, Ledger], Verdict]
 
@@ -79,7 +80,7 @@ class WorldVerifier:
         program = candidate.program
         given = {p.name: p.default for p in program.parameters if not p.required} | dict(args)
         world = self._make_world()
-        world.reset(seed)
+        reset(world, seed)
         trajectory = self._runner.run(
             program,
             world,

@@ -16,6 +16,7 @@ from habilis.core import (
     InputError,
     span,
 )
+from habilis.worlds.runner import look_at
 
 _PROPOSE_EVERY = 5  # tasks between two requests for proposals to a chat model
 _PROPOSALS = 5  # asked for in each
@@ -89,7 +90,7 @@ async def _wishes(parts: Assembly, loop: Loop) -> HabilisError | None:
     if parts.proposer is None:
         return None
     curriculum = parts.loop_parts.curriculum
-    snapshot = parts.world.observe()
+    snapshot = look_at(parts.world)
     try:
         found = await parts.proposer.propose(
             parts.world.spec,

@@ -24,7 +24,7 @@ from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-COVERED = ("_session", "_messages", "worker.wire", "worker.simulate")  # of habilis.worlds.runner
+COVERED = ("_session", "_messages", "_world", "worker.wire", "worker.simulate")  # of habilis.worlds.runner
 _MEGABYTES = 1_024  # that the fuzzer may take; libFuzzer calls more a finding
 _LENGTH = 8_192  # bytes of a script
 

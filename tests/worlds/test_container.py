@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,8 +20,10 @@ from typing import Any
 import pytest
 
 from habilis.core import InputError, IsolationError, Program, RunLimits
+from habilis.worlds.craft import CraftWorld
 from habilis.worlds.runner import ConfinedRunner, probe
 
+ROOT = Path(__file__).parents[2]
 FAKE = """#!{python}
 import json, os, sys
 arguments = sys.argv[1:]
@@ -172,6 +176,33 @@ def test_the_container_has_nothing_that_it_does_not_need(docker: Docker, inside:
     assert command[command.index("python:3.12-slim") + 1] == "python3"
 
 
+@pytest.mark.parametrize("fast", [None, False, True])
+def test_worlds_without_secrets_are_driven_from_the_host(docker: Docker, fast: bool | None) -> None:
+    """A container has no copy of the world: replies carry no state for one, and what a tool changed is seen."""
+    world = CraftWorld(view="full")
+    world.reset(3)
+
+    class Gift:
+        def names(self) -> tuple[str, ...]:
+            return ("gift",)
+
+        def call(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+            world._gain("diamond", 3, {})
+
+    long = "for i in range(600): world.move('east'); world.move('west')\ntools.gift()\nreturn world.count('diamond')"
+    with ConfinedRunner(isolation="docker:image", fast=fast) as runner, pytest.MonkeyPatch.context() as patch:
+        saved, save = [], CraftWorld.save
+        patch.setattr(CraftWorld, "save", lambda self: saved.append(1) or save(self))
+        for had in (0, 3):
+            t = runner.run(program(long), world, tools=Gift())
+            assert (t.error, t.returned, len(t.steps), saved) == (None, had + 3, 1200, [])
+
+
+def test_modules_are_refused_where_a_container_has_none_of_them() -> None:
+    with pytest.raises(InputError, match=r"numpy was asked for with --isolation docker:image; leave it out"):
+        ConfinedRunner(isolation="docker:image", modules=("numpy",))
+
+
 def test_ids_repeat(inside: ConfinedRunner, docker: Docker, world: Any) -> None:
     ids = program("class T: pass\nreturn [id(T()), id(object()), str(__import__('uuid').uuid4())]")
     said = [inside.run(ids, world).returned for _ in range(2)]
@@ -217,6 +248,49 @@ def test_an_engine_that_does_not_answer_is_a_clear_error(
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     with pytest.raises(IsolationError, match="install Docker"):
         probe("docker:python:3")
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_on_other_systems_a_container_is_the_way(docker: Docker, platform: str) -> None:
+    """The host's side without anything that they lack: it refuses by itself, and runs in a container."""
+    source = textwrap.dedent(f"""
+        import asyncio, mmap, os, pydantic, select, signal, socket, subprocess, sys
+        sys.platform = {platform!r}
+        sys.modules |= dict.fromkeys(("fcntl", "resource", "termios", "pwd", "grp"))  # importing them fails
+        lacked = {{
+            socket: "SOCK_SEQPACKET AF_NETLINK MSG_DONTWAIT",
+            select: "epoll poll" if sys.platform == "win32" else "epoll",
+            signal: "pidfd_send_signal",
+            os: "pidfd_open memfd_create sched_getaffinity personality",
+        }}
+        if sys.platform == "win32":
+            lacked[socket] += " AF_UNIX send_fds recv_fds"
+            lacked[signal] += " pthread_sigmask setitimer SIGUSR1 SIGKILL SIGALRM SIGCHLD"
+            lacked[os] += " register_at_fork fork set_blocking getuid geteuid killpg setsid"
+        for module, names in lacked.items():
+            for name in names.split():
+                if hasattr(module, name):
+                    delattr(module, name)
+        from habilis.core import IsolationError, Program, RunLimits
+        from habilis.worlds.runner import ConfinedRunner
+        from tests.worlds.counter import CounterWorld
+        try:
+            with ConfinedRunner() as runner: runner.run(Program("main", "def main(): pass"), CounterWorld())
+        except IsolationError as error:
+            print(error)
+        with ConfinedRunner(isolation="docker:image") as runner:
+            good = runner.run(Program("main", "def main(): return world.add('a').value"), CounterWorld())
+            print(good.returned, good.tier > 0)
+            loop = Program("main", "def main():\\n    x = 1\\n    while True: pass")
+            error = runner.run(loop, CounterWorld(), limits=RunLimits(seconds=0.5)).error
+            print(error.kind, error.line)
+    """)
+    done = subprocess.run([sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout.splitlines() == [
+        f"programs run on Linux, and this is {platform}; run them in a container: --isolation docker:IMAGE",
+        "1 True",
+        "time 3",
+    ], done.stderr
 
 
 @pytest.mark.parametrize("isolation", ["docker", "docker:", "docker:--privileged", "podman:x", "", "none", "tier3"])

@@ -188,6 +188,50 @@ def test_a_world_that_raises_is_the_hosts_error(fast: ConfinedRunner, monkeypatc
         fast.run(Program("main", "def main(): world.move('east')"), world)
 
 
+def _raise(*_: Any) -> Any:
+    raise ZeroDivisionError("the world's own bug")
+
+
+def _leave(*_: Any) -> Any:
+    raise SystemExit
+
+
+@pytest.mark.parametrize(
+    ("method", "does", "says"),
+    [
+        ("maker", _raise, "the world craft raised when asked for its maker: ZeroDivisionError"),
+        ("maker", lambda self: 7, r'the maker of the world craft is 7, not \("module:name", options as JSON\); mend'),
+        ("maker", lambda self: ("a:b", {"c": {1}}), r"is \('a:b', .*\), not"),
+        ("maker", lambda self: ("no_such_module:W", {}), "makes cannot be made beside a program: ModuleNotFoundError"),
+        ("maker", lambda self: ("habilis.worlds.craft:No", {}), "has no attribute 'No'; mend what maker"),
+        ("maker", lambda self: ("habilis.worlds.craft:CraftWorld", {"vu": 1}), "unexpected keyword argument 'vu'"),
+        ("save", _raise, "the world craft raised when saved: ZeroDivisionError"),
+        ("save", lambda self: {1, 2}, "what the world craft shows or saves has no JSON form: Object of type set"),
+        ("observe", _raise, "the world craft raised when observed: ZeroDivisionError"),
+        ("observe", lambda self: None, "the world craft shows NoneType when observed, not Snapshot"),
+        ("act", _leave, r"the world craft raised on move\(\"east\"\): SystemExit"),
+        ("act", lambda self, action: None, r"the world craft answered move\(\"east\"\) with NoneType, not Outcome"),
+    ],
+)
+def test_whatever_a_worlds_code_does_wrongly_is_an_error_that_names_it(
+    fast: ConfinedRunner, monkeypatch: pytest.MonkeyPatch, method: str, does: Any, says: str
+) -> None:
+    program, world = Program("main", "def main(): return world.move('east').value"), craft()
+    with monkeypatch.context() as patch:
+        patch.setattr(CraftWorld, method, does)
+        with pytest.raises(WorldError, match=says):
+            fast.run(program, world)
+    assert fast.run(program, craft()).error is None  # and the next run is as ever
+
+
+def test_a_state_that_cannot_be_loaded_says_so(fast: ConfinedRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = craft()
+    monkeypatch.setattr(CraftWorld, "save", lambda self: {"schema_version": 1})
+    error = fast.run(Program("main", "def main(): pass"), world).error
+    assert error is not None
+    assert "the world's state cannot be loaded beside the program: " in error.message
+
+
 def test_worlds_with_secrets_are_never_simulated() -> None:
     world = CraftWorld()
     world.reset(3)

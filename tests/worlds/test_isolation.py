@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.worlds.sabotage import sabotaged
 
 from habilis import Agent, World
 from habilis.core import InputError, IsolationError, Program, RunLimits
@@ -23,18 +24,6 @@ from habilis.worlds.runner import _local as local
 from habilis.worlds.runner import isolation as isolations
 
 ONE = Program("main", "def main(): return 1")
-
-
-def _sabotaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **replaced: str) -> None:
-    """Start workers from a copy of the worker's folder in which the given functions of a file do something else."""
-    folder = tmp_path / "worker"
-    shutil.copytree(local.SERVER.parent, folder)
-    for name, body in replaced.items():
-        file, _, function = name.partition("__")
-        path = folder / f"{file}.py"
-        path.write_text(path.read_text() + f"\n\ndef {function}(*args, **kwargs):\n    {body}\n")
-    monkeypatch.setattr(local, "SERVER", folder / "server.py")
-    isolations._NO_BUBBLEWRAP.clear()
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +53,7 @@ def _forget() -> Any:
 def test_a_feature_that_does_not_hold_is_not_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: Any, replaced: dict[str, str], tier: int, says: str
 ) -> None:
-    _sabotaged(tmp_path, monkeypatch, **replaced)
+    sabotaged(tmp_path, monkeypatch, **replaced)
     found = probe()
     assert found.tier == tier
     assert any(says in problem for problem in found.missing), found
@@ -148,8 +137,7 @@ def test_every_attempt_records_its_tier(world: Any) -> None:
 def test_a_worker_that_dies_at_start_is_a_clear_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: Any
 ) -> None:
-    _sabotaged(tmp_path, monkeypatch)
-    server = tmp_path / "worker" / "server.py"
+    server = sabotaged(tmp_path, monkeypatch)
     good = server.read_text()
     server.write_text("raise SystemExit('no worker today')\n")
     with ConfinedRunner(isolation="landlock") as runner:
@@ -162,7 +150,7 @@ def test_a_worker_that_dies_at_start_is_a_clear_error(
 def test_forks_that_die_before_their_run_are_an_error_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: Any
 ) -> None:
-    _sabotaged(tmp_path, monkeypatch, language__serve="raise EOFError")
+    sabotaged(tmp_path, monkeypatch, language__serve="raise EOFError")
     with ConfinedRunner(isolation="landlock") as runner, pytest.raises(IsolationError, match="3 times before a run"):
         runner.run(ONE, world)
     assert world.acts == 0
@@ -172,15 +160,14 @@ def test_a_run_that_cannot_be_confined_does_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: Any
 ) -> None:
     """The probe's processes could be, but this one is not: the program is never sent."""
-    _sabotaged(tmp_path, monkeypatch, confine__limit_the_rest="raise OSError(1, 'not this one')")
+    sabotaged(tmp_path, monkeypatch, confine__limit_the_rest="raise OSError(1, 'not this one')")
     with ConfinedRunner(isolation="landlock") as runner, pytest.raises(IsolationError, match="not this one"):
         runner.run(ONE, world)
 
 
 def test_a_worker_without_pidfds_works_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: Any) -> None:
     """gVisor and Linux before 5.3 have none; the host then asks the worker for signals."""
-    _sabotaged(tmp_path, monkeypatch)
-    server = tmp_path / "worker" / "server.py"
+    server = sabotaged(tmp_path, monkeypatch)
     server.write_text(server.read_text().replace("os.pidfd_open(pid)", "os.no_pidfd(pid)"))
     monkeypatch.setattr(local, "_pidfd", lambda: None)
     with ConfinedRunner(isolation="landlock") as runner:

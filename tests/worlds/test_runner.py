@@ -360,6 +360,11 @@ def test_limits_name_themselves_and_the_line(
     assert run("return 1").returned == 1
 
 
+def test_every_limit_is_finite_by_default() -> None:
+    for limit in fields(RunLimits):
+        assert 0 < getattr(RunLimits(), limit.name) < float("inf"), limit.name
+
+
 def test_limits_that_are_off(run: Run) -> None:
     off = RunLimits(**dict.fromkeys(f.name for f in fields(RunLimits)))
     t = run("for _ in range(300): world.add('a')\nprint('x' * 70_000)\nreturn 1", limits=off)
@@ -407,6 +412,7 @@ def test_a_world_that_raises_is_the_hosts_error(run: Run, world: Any) -> None:
         ("def main():\n    '\0'", 2, "null byte"),
         ("def main():\n\n    '\ud800'", 3, "surrogate"),
         ("#" * 1_000_001, None, "limit is 1000000"),
+        ("#" * 10_000_000, None, "limit is 1000000"),
         (b"def main(): pass", None, "not text"),
         ("(" * 500 + ")" * 500, 1, "parentheses"),
     ],
@@ -418,6 +424,14 @@ def test_bad_sources_fail_with_their_line(
     assert t.error is not None
     assert (t.error.kind, t.error.line) == ("syntax", line)
     assert says in t.error.message
+
+
+@pytest.mark.parametrize("name", [7, None, b"main", ["main"], "ma\0in", "ma\ud800in", "main()", "", "m" * 10_000 + " "])
+def test_a_name_that_is_none_is_told(runner: ConfinedRunner, world: Any, name: Any) -> None:
+    error = runner.run(Program(name, "def main(): pass"), world).error
+    assert error is not None
+    assert (error.kind, len(error.message) < 200) == ("syntax", True)
+    assert "not text" in error.message or "is not a function name" in error.message
 
 
 def test_a_source_without_its_function(runner: ConfinedRunner, world: Any) -> None:
@@ -518,6 +532,19 @@ def test_the_worker_imports_the_standard_library_only() -> None:
                 if module == "habilis.core":
                     assert path.name == "simulate.py"
                 assert module.startswith(own) or module.partition(".")[0] in sys.stdlib_module_names, (path, module)
+
+
+def test_nothing_here_reads_pickles_or_evaluates_what_comes() -> None:
+    """What makes objects of bytes, anywhere between host and worker. ``language`` compiles programs: in the worker."""
+    forbidden = {"pickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "multiprocessing", "copyreg", "yaml"}
+    for path in sorted(Path(package.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                assert not forbidden & {alias.name.partition(".")[0] for alias in node.names}, path
+            elif isinstance(node, ast.ImportFrom):
+                assert (node.module or "").partition(".")[0] not in forbidden, path
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and path.name != "language.py":
+                assert node.func.id not in ("eval", "exec", "compile", "__import__"), path
 
 
 def _running(pid: int) -> bool:

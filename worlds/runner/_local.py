@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from habilis.core.errors import IsolationError
+from habilis.core.errors import IsolationError, WorldError
 from habilis.worlds.runner import _bubblewrap
 from habilis.worlds.runner._worker import (
     ENVIRONMENT,
@@ -48,7 +48,7 @@ _LOOKS = range(20 if SEVERAL else 0)
 
 class LocalWorker:
     """One warm worker process. ``bubblewrap``: inside namespaces of its own. Raises `IsolationError` if it cannot be
-    started."""
+    started, `WorldError` if the world to simulate cannot be made there."""
 
     def __init__(self, setup: Setup, *, bubblewrap: bool) -> None:
         if not hasattr(socket, "SOCK_SEQPACKET") or not sys.platform.startswith("linux"):
@@ -66,11 +66,11 @@ class LocalWorker:
             with contextlib.ExitStack() as passed:
                 self._control, self.process = _start(setup, bubblewrap, passed)
                 self._finalizer = weakref.finalize(self, _stop, self.process, self._control, self._spares, self._owner)
-                self.problems = self._greet()
+                self.problems = self._greet(setup.portable[0] if setup.portable is not None else "")
         except OSError as error:
             raise IsolationError(f"the worker process could not be started: {error}") from error
 
-    def _greet(self) -> Mapping[str, str | None]:
+    def _greet(self, maker: str) -> Mapping[str, str | None]:
         """What each kernel feature answered when attacked: None, or what went wrong."""
         assert self.process.stderr is not None  # asked for above
         self._control.settimeout(_START_SECONDS)
@@ -92,6 +92,13 @@ class LocalWorker:
             raise IsolationError(f"the worker process did not start: {why or said or 'it ended without a word'}")
         self.process.stderr.close()
         problems: dict[str, str | None] = json.loads(hello)
+        wrong = problems.get("world")
+        if wrong is not None:
+            self.close()
+            raise WorldError(
+                f"the world that {maker!r} makes cannot be made beside a program: {wrong}; mend what maker() names, or "
+                'leave "portable" out of its capabilities'
+            )
         return problems
 
     @property

@@ -9,16 +9,16 @@ from typing import Any
 
 from habilis.core.budget import Ledger
 from habilis.core.errors import InputError, IsolationError, ToolError, WorldError
-from habilis.core.goal import Snapshot
 from habilis.core.program import Program, ProgramError, RunLimits, Step, ToolCall, ToolCaller
 from habilis.core.world import Action, Json, Outcome, Primitive, World
 from habilis.worlds.runner._account import Stop, WorldSteps
 from habilis.worlds.runner._lines import FRAMES, Lines, frames_in
 from habilis.worlds.runner._messages import Malformed, clean, read_message
 from habilis.worlds.runner._worker import SIGKILL, SIGNALS, SIGUSR1, SIGXCPU, Line, NotBegun
+from habilis.worlds.runner._world import RAISED, facts_of, hash_of, look_at, state_of, tags_of
 from habilis.worlds.runner.worker import wire
 from habilis.worlds.runner.worker.frames import SETUP_FAILED
-from habilis.worlds.runner.worker.simulate import digest, seen
+from habilis.worlds.runner.worker.simulate import seen
 
 _TICK = 0.02  # seconds between looks at clock and output while the program does not read
 _GRACE = 0.1  # seconds a program has to show its line before it is killed
@@ -168,7 +168,7 @@ class Session:
             elif message == ["observe"]:
                 self._reply(self._shown())
             elif self._simulated and message == ["sync"]:
-                self._reply(self._state())
+                self._reply(state_of(self._world))
             elif self._simulated and kind == "trace":
                 self._repeat(message)
             elif self._simulated and kind == "state":
@@ -178,7 +178,7 @@ class Session:
 
     def _shown(self) -> list[Any]:
         """What the world shows now, as the program's mirror takes it."""
-        snapshot = observed(self._world)
+        snapshot = look_at(self._world)
         return [facts_of(snapshot), tags_of(self._world, snapshot)]
 
     def _count(self) -> None:
@@ -194,7 +194,7 @@ class Session:
             raise Malformed("an action is not a name with a list of arguments")
         action, outcome = self._act(message[1], message[2])
         # What only the host could do, the worker's own world has not done.
-        state = [self._state()] if self._simulated else []
+        state = [state_of(self._world)] if self._simulated else []
         self._reply([*_told(outcome), *state], action)
 
     def _several(self, message: list[Any]) -> None:
@@ -226,7 +226,7 @@ class Session:
             outcome = self._world.act(action)
         except InputError as error:
             outcome = Outcome(False, message=str(error), steps=0)
-        except Exception as error:
+        except RAISED as error:
             raise WorldError(f"the world {self._world.spec.name} raised on {_named(action)}: {error!r}") from error
         if not isinstance(outcome, Outcome):
             raise WorldError(
@@ -288,12 +288,9 @@ class Session:
                     f"{_short(one[2])}, and repeating it came to {_short(seen(outcome))}",
                 )
 
-    def _state(self) -> Json:
-        return self._world.save()  # type: ignore[attr-defined]  # a simulated world has it
-
     def _compare(self, message: list[Any]) -> None:
         told = message[1] if len(message) == 2 else None
-        if told != digest(self._world):
+        if told != hash_of(self._world):
             raise Stop(
                 "forged",
                 f"forged trace: after step {len(self.steps)}, the last, the worker's world is in another state than "
@@ -315,7 +312,7 @@ class Session:
             raise Stop("calls", f"the limit tool_calls={most} is reached; call fewer tools, or raise the limit")
         self._tool_calls += 1
         shown = {**{str(i): value for i, value in enumerate(args)}, **kwargs}
-        before = digest(self._world) if self._simulated else self._shown()
+        before = hash_of(self._world) if self._simulated else self._shown()
         began = time.monotonic()
         try:
             value = self._tools.call(name, tuple(args), kwargs)
@@ -329,7 +326,7 @@ class Session:
         self._deadline += self._heard - began  # a slow tool is not a hanging program
         # A tool may have changed the world; the program's mirror of it is to show that.
         if self._simulated:
-            reply.append(self._state() if digest(self._world) != before else None)
+            reply.append(state_of(self._world) if hash_of(self._world) != before else None)
         else:
             after = self._shown()
             reply.append(after if after != before else None)
@@ -477,20 +474,3 @@ def _named(action: Action) -> str:
 
 def _short(seen: Any) -> str:
     return clean(repr(seen))[:200]
-
-
-def observed(world: World) -> Snapshot:
-    """What the world shows now. Raises `WorldError` if it raises."""
-    try:
-        return world.observe()
-    except Exception as error:
-        raise WorldError(f"the world {world.spec.name} raised when observed: {error!r}") from error
-
-
-def facts_of(snapshot: Snapshot) -> list[tuple[str, tuple[Any, ...], Any]]:
-    return [(fact.predicate, fact.args, value) for fact, value in snapshot.facts.items()]
-
-
-def tags_of(world: World, snapshot: Snapshot) -> dict[str, list[str]]:
-    tags = {**world.spec.tags, **snapshot.tags}
-    return {name if name.startswith("#") else "#" + name: sorted(tags[name]) for name in sorted(tags)}

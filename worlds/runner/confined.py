@@ -15,13 +15,14 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from habilis.core.budget import Cost, Ledger
-from habilis.core.errors import HabilisError, InputError, IsolationError
+from habilis.core.errors import HabilisError, InputError, IsolationError, WorldError
 from habilis.core.program import Program, ProgramError, RunLimits, ToolCaller, Trajectory
-from habilis.core.world import Json, Portable, World, WorldSpec
+from habilis.core.world import Json, World, WorldSpec
 from habilis.worlds.runner import isolation as isolations
 from habilis.worlds.runner._local import LocalWorker
-from habilis.worlds.runner._session import Session, facts_of, observed, tags_of
+from habilis.worlds.runner._session import Session
 from habilis.worlds.runner._worker import NotBegun, Order, Setup, Worker
+from habilis.worlds.runner._world import facts_of, look_at, maker_of, state_of, tags_of
 from habilis.worlds.runner.isolation import Isolation, UnconfinedWarning
 
 _SOURCE = 1_000_000  # bytes
@@ -43,13 +44,14 @@ class ConfinedRunner:
         isolation: "auto" (the highest tier that holds here), "bubblewrap", "landlock", "seccomp", "docker:IMAGE",
             "gvisor:IMAGE" (just this, or an error).
         unsafe_no_isolation: run programs unconfined, with tier 0 on every trajectory. The only way around a refusal.
-        modules: what programs may import beyond the standard list, such as "numpy"; imported before confinement.
+        modules: what programs may import beyond the standard list, such as "numpy"; imported before confinement. Not in
+            containers.
         fast: whether programs in worlds that are ``portable`` run beside a copy, the host repeating their actions.
             What comes of a run is the same either way. None: when the program's last run was long enough for a copy to
-            be worth its making.
+            be worth its making. Never in containers.
 
-    Raises `InputError` for an isolation that does not exist; running raises `IsolationError` where the kernel cannot
-    confine.
+    Raises `InputError` for an isolation that does not exist, or one that cannot have the modules; running raises
+    `IsolationError` where the kernel cannot confine.
     """
 
     def __init__(
@@ -61,6 +63,12 @@ class ConfinedRunner:
         fast: bool | None = None,
     ) -> None:
         self._wanted = isolations.check(isolation)
+        self._contained = isolation.partition(":")[0] in isolations.CONTAINERS and not unsafe_no_isolation
+        if self._contained and modules:
+            raise InputError(
+                f"programs in a container import the standard list only, and {', '.join(modules)} was asked for with "
+                f"--isolation {isolation}; leave it out (--numpy), or confine without a container"
+            )
         self._unsafe, self._modules, self._fast = unsafe_no_isolation, modules, fast
         # By what is simulated in them ("" on the live path), and how deep: a tool may run a program of its own.
         # The last used comes last.
@@ -112,22 +120,24 @@ class ConfinedRunner:
 
         ``args`` are passed as keywords. ``seed`` seeds ``random`` in the program. Time in the world counts towards
         ``limits.seconds``, time in tools does not. On the tape, positional arguments of a tool are named "0",
-        "1", … Raises `WorldError` (the world raised), `BudgetExceeded` (the ledger ran out; the world stays where it
-        stood), `IsolationError`, `InputError` (``args`` have no JSON form), `ToolError` (a result has none).
+        "1", … Raises `WorldError` (the world raised, or what it gives has no JSON form), `BudgetExceeded` (the ledger
+        ran out; the world stays where it stood), `IsolationError`, `InputError` (``args`` have no JSON form),
+        `ToolError` (a result has none).
         """
         limits = limits if limits is not None else RunLimits()
-        programs = {**(skills or {}), program.name: program}
+        wrong = _unreadable(program)
+        programs = {**(skills or {}), program.name: program} if wrong is None else {}
         depth = self._depth.get()
         with self._lock:
             turn = self._runs.setdefault(depth, threading.Lock())
         with turn:
-            before = observed(world)
-            wrong = next((e for e in map(_unreadable, programs.values()) if e is not None), None)
+            before = look_at(world)
+            wrong = wrong or next((e for e in map(_unreadable, programs.values()) if e is not None), None)
             if wrong is not None:
                 return Trajectory(error=wrong, before=before, after=before, tier=self.tier)
             if ledger is not None:
                 ledger.reserve(Cost(world_steps=1)).release()
-            portable = _maker(world) if self._worth_a_copy(program) else None
+            portable = maker_of(world) if self._worth_a_copy(program) else None
             job = self._job(program, world, before, args or {}, programs, tools, seed, limits, portable)
             session = Session(
                 program,
@@ -152,7 +162,7 @@ class ConfinedRunner:
                 returned=session.returned,
                 error=session.error,
                 before=before,
-                after=observed(world),
+                after=look_at(world),
                 world_steps=session.world_steps,
                 seconds=time.perf_counter() - began,
                 tier=tier,
@@ -179,6 +189,8 @@ class ConfinedRunner:
         self.close()
 
     def _worth_a_copy(self, program: Program) -> bool:
+        if self._contained:  # which has the worker's own files, and no world's
+            return False
         if len(self._lengths) > _NAMES:
             self._lengths.clear()
         return self._lengths.get(program.name, 0) >= _LONG if self._fast is None else self._fast
@@ -261,6 +273,10 @@ class ConfinedRunner:
         portable: tuple[str, Mapping[str, Json]] | None,
     ) -> bytes:
         spec = world.spec
+        try:
+            json.dumps(dict(args))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(f"the arguments {_shown(args)} have no JSON form: {error}") from error
         if self._spec is None or self._spec[0] is not spec:
             self._spec = (spec, _described(spec))
         job = {
@@ -274,12 +290,12 @@ class ConfinedRunner:
             "tags": tags_of(world, before),
         }
         if portable is not None:
-            assert isinstance(world, Portable)  # by `_maker`
-            job |= {"state": world.save(), "left": (limits.world_steps, limits.calls)}
+            job |= {"state": state_of(world), "left": (limits.world_steps, limits.calls)}
         try:
             return json.dumps(job).encode()
         except (TypeError, ValueError, RecursionError) as error:
-            raise InputError(f"the arguments {_shown(args)} have no JSON form: {error}") from error
+            what = "shows" if portable is None else "shows or saves"
+            raise WorldError(f"what the world {spec.name} {what} has no JSON form: {error}") from error
 
 
 def _shown(args: Mapping[str, Json]) -> str:
@@ -299,13 +315,6 @@ def _unlock_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_unlock_all)
-
-
-def _maker(world: World) -> tuple[str, Mapping[str, Json]] | None:
-    """How a worker makes such a world; None where the host alone may have it."""
-    if "portable" not in world.spec.capabilities or not isinstance(world, Portable):
-        return None
-    return world.maker()
 
 
 def _path() -> tuple[str, ...]:
@@ -334,10 +343,13 @@ def _described(spec: WorldSpec) -> dict[str, Any]:
 def _unreadable(program: Program) -> ProgramError | None:
     """Why a source can never run, found before a process is spent on it; None if it may."""
     source: Any = program.source
+    name: Any = program.name
+    if not isinstance(name, str):
+        return ProgramError("syntax", f"the name of a program is {type(name).__name__}, not text: {name!r:.80}")
     if not isinstance(source, str):
         return ProgramError("syntax", f"the source of {program.name!r} is {type(source).__name__}, not text")
-    if not program.name.isidentifier() or not program.name.isascii():
-        return ProgramError("syntax", f"{program.name!r} is not a function name; use letters, digits and _")
+    if not name.isidentifier() or not name.isascii():
+        return ProgramError("syntax", f"{name!r:.80} is not a function name; use letters, digits and _")
     if len(source) > _SOURCE:
         return ProgramError(
             "syntax", f"the source has {len(source)} characters; the limit is {_SOURCE} bytes; {_SHORTER}"

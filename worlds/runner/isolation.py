@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from habilis.core.errors import InputError, IsolationError
+from habilis.core.errors import InputError, IsolationError, WorldError
 from habilis.worlds.runner._container import ContainerWorker
 from habilis.worlds.runner._local import LocalWorker
 from habilis.worlds.runner._worker import Setup, Worker
@@ -78,7 +78,8 @@ def check(isolation: str) -> str:
 def open_worker(isolation: str, setup: Setup) -> tuple[Worker, Isolation]:
     """A worker, and what confines it: the highest tier that holds ("auto"), or just what was named.
 
-    What was named and does not hold raises `IsolationError`; "auto" may answer with tier 0.
+    What was named and does not hold raises `IsolationError`; "auto" may answer with tier 0. Raises `WorldError` where
+    a portable world cannot be made.
     """
     kind, _, image = check(isolation).partition(":")
     if kind in CONTAINERS:
@@ -98,7 +99,7 @@ def _highest(setup: Setup) -> tuple[Worker, Isolation]:
     if why is None or time.monotonic() - found_at > _REMEMBERED:
         try:
             worker = LocalWorker(setup, bubblewrap=True)
-        except IsolationError as error:
+        except (IsolationError, WorldError) as error:
             why = f"bubblewrap: {error}"
         else:
             why = worker.problems["namespaces"]

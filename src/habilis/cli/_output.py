@@ -35,6 +35,23 @@ def plain_warnings() -> Iterator[None]:
         yield
 
 
+def warn_unconfined(unconfined: bool) -> None:
+    """Say loudly that programs may do anything; the journal keeps it with every attempt and trial, as tier 0."""
+    if not unconfined:
+        return
+    import typer
+
+    from habilis.worlds.runner import UnconfinedWarning
+
+    warnings.simplefilter("ignore", UnconfinedWarning)  # said here, in words for this place
+    typer.secho(
+        "WARNING: --unsafe-no-isolation: programs run unconfined and may do anything that you may.",
+        fg="red",
+        bold=True,
+        err=True,
+    )
+
+
 def show(rows: Sequence[Mapping[str, Json]], columns: Iterable[str], *, as_json: bool, empty: str) -> None:
     """Rows as a table of these columns, or all of them as JSON."""
     if as_json:

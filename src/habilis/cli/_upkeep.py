@@ -14,7 +14,7 @@ __all__ = ["skills"]
 NamesArgument = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")]
 StepsOption = Annotated[int, typer.Option("--max-world-steps", min=1, help="the most that all runs may take")]
 IsolationOption = Annotated[str, typer.Option("--isolation", help="as of habilis run")]
-UnsafeOption = Annotated[bool, typer.Option("--unsafe-no-isolation", help="run programs unconfined")]
+UnsafeOption = Annotated[bool, typer.Option("--unsafe-no-isolation", help="run programs unconfined; recorded")]
 
 
 @skills.command()
@@ -160,8 +160,10 @@ def relift(
 def _proving(
     opened: Any, home: Any, names: Any, world: Any, steps: int, isolation: str, unsafe: bool, index: str
 ) -> Any:
+    from habilis.cli._output import warn_unconfined
     from habilis.memory.home import default_home
 
+    warn_unconfined(unsafe)
     return opened(
         home or default_home(),
         list(names or ()),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.worlds.attacks.conftest import HERE
 from tests.worlds.attacks.payloads import PAYLOADS, Payload
 
 from habilis.worlds.runner import ConfinedRunner, probe
@@ -51,3 +54,28 @@ def test_the_tier_that_is_required_is_there() -> None:
     required = int(os.environ.get("HABILIS_REQUIRE_TIER", "1"))
     found = probe()
     assert found.tier >= required, found
+    assert set(range(1, required + 1)) <= set(HERE), f"attacked at the tiers {HERE}, and {required} is required"
+
+
+@pytest.mark.parametrize(("required", "code"), [("1", 0), ("3", 1)])
+def test_what_is_not_covered_is_said_and_fails_where_it_is_required(tmp_path: Path, required: str, code: int) -> None:
+    """The suite itself, on a system without bubblewrap."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            f"{__file__}::test_the_tier_that_is_required_is_there",
+        ],
+        env={**os.environ, "PATH": str(tmp_path), "HABILIS_REQUIRE_TIER": required},
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "confinement tier 1, seccomp: covered" in done.stdout
+    last = "confinement tier 3, seccomp, Landlock and namespaces: NOT COVERED (bwrap is not installed)"
+    assert last in done.stdout

@@ -12,7 +12,7 @@ from tests.worlds.attacks.payloads import FIRST, PRELUDE
 
 from habilis.core import Program, RunLimits, Trajectory
 from habilis.worlds.craft import CraftWorld
-from habilis.worlds.runner import ConfinedRunner
+from habilis.worlds.runner import ConfinedRunner, UnconfinedWarning
 
 # Walks every object that the garbage collector knows, all they refer to, every module and frame, and says which of the
 # words are held by any. The words are told backwards, so that being told them does not count.
@@ -27,14 +27,34 @@ def hunt(*told):
         o = todo.pop()
         if id(o) in seen: continue
         seen.add(id(o))
-        if isinstance(o, (str, bytes)):
-            text = o if isinstance(o, str) else o.decode('latin-1')
+        if isinstance(o, (str, bytes, bytearray, memoryview)):
+            text = o if isinstance(o, str) else bytes(o).decode('latin-1')
             found.update(word for word in words if word in text)
         elif type(o) is int:
             found.update(word for word in words if word == str(o))
         else:
             todo.extend(gc.get_referents(o))
     return sorted(found)
+"""
+
+
+# Reads all memory of the process that may be read, what was freed too. The words are told backwards; forwards, it has
+# them without their last letter only.
+DREDGE = """
+def dredge(*told):
+    found = set()
+    for line in open('/proc/self/maps').read().splitlines():
+        span, may = line.split()[:2]
+        if may[0] != 'r' or '[v' in line: continue
+        start, end = (int(x, 16) for x in span.split('-'))
+        raw = ctypes.string_at(start, end - start)
+        for word in told:
+            most, last = word[:0:-1].encode(), word[:1].encode()
+            at = raw.find(most)
+            while at >= 0:
+                if raw[at + len(most):at + len(most) + 1] == last: found.add(word)
+                at = raw.find(most, at + 1)
+    return sorted(word[::-1] for word in found)
 """
 
 
@@ -197,6 +217,61 @@ def test_what_an_earlier_run_was_told_is_gone(confined: ConfinedRunner, world: A
     told = [word[::-1] for word in ("canary-of-run-one", "canary-argument")]
     t = attack(confined, world, HUNT + "return [hasattr(json, 'keep'), hunt(*told)]", told=told)
     assert (t.error, t.returned) == (None, [False, []])
+
+
+def test_no_byte_of_memory_holds_what_must_not_be_known(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same worker, unconfined, for what is mapped can only be listed by who may open a file: what is hidden in the
+    world, what the host knows besides, what earlier runs were told. What was observed is found."""
+    monkeypatch.setenv("SOME_API_KEY", "canary-of-the-host")
+    assert world.hidden == "canary-hidden-state"
+    words = ["canary-hidden-state", "canary-of-the-host", "canary-of-run-one", "canary-seen"]
+    with ConfinedRunner(unsafe_no_isolation=True) as fresh:
+        with pytest.warns(UnconfinedWarning):
+            assert fresh.tier == 0
+        attack(fresh, world, "keep = sys.modules['keep'] = given", given="canary-of-run-one")
+        world.counts["canary-seen"] = 1
+        t = attack(fresh, world, DREDGE + "return dredge(*told)", told=[word[::-1] for word in words])
+    assert (t.error, t.returned) == (None, ["canary-seen"])
+
+
+def test_the_kernel_says_the_same_of_a_program_that_runs(confined: ConfinedRunner, world: Any) -> None:
+    """What was given up, told by the kernel while a program runs, and not by who gave it up."""
+    told: dict[str, str] = {}
+    limits: dict[str, list[str]] = {}
+
+    class Looking:
+        def names(self) -> tuple[str, ...]:
+            return ("look",)
+
+        def call(self, name: str, args: tuple[Any, ...], kwargs: Any) -> Any:
+            of = Path(f"/proc/{_of_this_run(confined.processes)}")
+            told.update(line.split(":\t", 1) for line in (of / "status").read_text().splitlines() if ":\t" in line)
+            rows = (of / "limits").read_text().splitlines()[1:]
+            limits.update({row[:26].strip(): row[26:].split()[:2] for row in rows})
+
+    program = Program("main", "def main(): tools.look()")
+    t = confined.run(program, world, tools=Looking(), limits=RunLimits(memory_mb=300, cpu_seconds=7))
+    assert t.error is None, t.error
+    assert (told["Seccomp"], told["NoNewPrivs"], told["Threads"]) == ("2", "1", "1")
+    for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+        assert int(told[kind], 16) == 0, kind
+    for name in ("Max core file size", "Max file size", "Max processes", "Max locked memory"):
+        assert limits[name] == ["0", "0"], name
+    assert limits["Max open files"] == ["16", "16"]
+    assert limits["Max cpu time"] == ["7", "8"]
+    assert limits["Max address space"] == [str(300 << 20)] * 2
+
+
+def _of_this_run(workers: tuple[int, ...]) -> int:
+    """The youngest beneath the workers that is confined: the next run's is not yet, an earlier one's may just be
+    ending."""
+    todo, found = list(workers), []
+    while todo:
+        pid = todo.pop()
+        todo += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        if "\nSeccomp:\t2\n" in Path(f"/proc/{pid}/status").read_text():
+            found.append(pid)
+    return max(found)
 
 
 def test_the_worker_holds_no_descriptor_of_the_host(world: Any, targets: dict[str, Any]) -> None:

@@ -302,7 +302,10 @@ def rehearse() -> None:
 def _simulation(host: Host, job: Mapping[str, Any], world: Any) -> Simulation | None:
     if world is None:
         return None
-    world.load(job["state"])
+    try:
+        world.load(job["state"])
+    except Exception as error:
+        raise RuntimeError(f"the world's state cannot be loaded beside the program: {error!r}") from error
     return Simulation(world, job["left"], host.say, host.ask)
 
 

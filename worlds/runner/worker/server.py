@@ -217,6 +217,15 @@ def _watch(control: socket.socket, host: int) -> None:
     signal.setitimer(signal.ITIMER_REAL, 0.5, 0.5)
 
 
+def _made(control: socket.socket, maker: str, options: dict[str, Any]) -> Any:
+    """The world to simulate in. If it cannot be made, tell the host why, and end."""
+    try:
+        return simulate.make(maker, options)
+    except BaseException as error:
+        control.send(json.dumps({"world": f"{type(error).__name__}: {error}"[:1000]}).encode())
+        os._exit(1)
+
+
 def main(control: socket.socket) -> None:
     host = int(sys.argv[2])
     for fd in (control.fileno(), *([host] if host >= 0 else [])):
@@ -226,7 +235,7 @@ def main(control: socket.socket) -> None:
     confine.prctl(confine.PR_SET_DUMPABLE, 0)
     _watch(control, host)
     language.allow(_config["modules"])
-    world = simulate.make(*_config["portable"]) if _config["portable"] is not None else None
+    world = _made(control, *_config["portable"]) if _config["portable"] is not None else None
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     hello = {"seccomp": _attacked("seccomp"), "landlock": _attacked("landlock")}

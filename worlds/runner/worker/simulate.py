@@ -74,7 +74,7 @@ class Simulation:
             outcome = self._act(action)
         except self._input_error as error:
             outcome = self._outcome(False, message=str(error), steps=0)
-        except Exception:  # a bug of the world's, or a program that is too deep in calls or out of memory
+        except (Exception, SystemExit):  # a bug of the world's, or a program that is too deep in calls or out of memory
             self._astray = True
             self.tell()
             return None
