@@ -157,7 +157,7 @@ class PricedChatModel:
         return (
             f"{self.name} is not asked any more: its server has counted more tokens than can have been read and "
             f"written {self.standing.overruns} times. Raise max_output_tokens, give it other prices, or take it at "
-            "its word again: PricedChatModel.standing.forgive()"
+            f"its word again: habilis tools forgive {self.standing.payee}, or PricedChatModel.standing.forgive()"
         )
 
     def _refuse_if_overrun(self) -> None:

@@ -49,7 +49,7 @@ class Paying:
         return (
             f"{name} is not called any more: it has cost more than it declares {times}, at last {cost}. Declare that "
             f"much: @tool(cost=Cost({cost})), or --cost where its source is added to a home; or take it at its word "
-            f"again: ToolRegistry.forgive({name!r})"
+            f"again: habilis tools forgive {name}, or ToolRegistry.forgive({name!r})"
         )
 
     def check(self) -> None:

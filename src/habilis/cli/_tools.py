@@ -1,4 +1,4 @@
-"""``habilis tools``: list, show, add, remove."""
+"""``habilis tools``: list, show, add, remove, forgive."""
 
 from __future__ import annotations
 
@@ -201,6 +201,25 @@ def remove(source: Annotated[str, typer.Argument(help="as it was added")], home:
             )
         save_registrations(opened.journal, kept)
     print(f"removed {source}")
+
+
+@tools.command()
+def forgive(
+    payee: Annotated[str, typer.Argument(help="a tool's name, or a payee as an event overrun has it")],
+    home: HomeOption = None,
+) -> None:
+    """Take a tool, or a model, at its word again that has cost more than it declares."""
+    from habilis.core import NotFoundError
+    from habilis.memory.home import Home, default_home
+
+    with Home.open(home or default_home(), create=False) as opened:
+        known = sorted(opened.journal.standings())
+        meant = [one for one in known if one == payee or (one.startswith("tool:") and one.endswith(f":{payee}"))]
+        if not meant:
+            raise NotFoundError.of("payee with an overrun", payee, known)
+        for one in meant:
+            opened.journal.put_standing(one, {})
+    print(f"{payee} is taken at its word again")
 
 
 @contextmanager
