@@ -60,8 +60,8 @@ def find_prices(model: str, provider: str, base_url: str | None, own: PriceList,
     raise InputError(
         f"the price of {model!r} at {where} is not known, and none is assumed unasked; "
         "give --price-in and --price-out in USD per million tokens (0 where it is free), a list of your own (--prices "
-        f'FILE, HABILIS_PRICES), or --assume-price (prices="assume") to count with {ASSUMED.input:g} and '
-        f"{ASSUMED.output:g}"
+        f"FILE, HABILIS_PRICES) that has {names[0]!r} or {model!r} under [models], or --assume-price "
+        f'(prices="assume") to count with {ASSUMED.input:g} and {ASSUMED.output:g}'
     )
 
 

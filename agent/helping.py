@@ -67,12 +67,25 @@ class Helping:
         self.pace: RunPace | None = None
         self._room = ReadingRoom(catalogue, journal, events, run_id, fingerprint=fingerprint, uses=self.uses)
         self._journal, self._events, self._run_id, self._approve = journal, events, run_id, approve
-        self.catalogue.put(*map(self._offer, registry))
+        self._refused: set[str] = set()
+        self._offer(registry.names())
+        self._untold = sorted(self._refused)  # refused before this agent began
         self._experience = Experience(catalogue, journal, events, fingerprint)
 
-    def _offer(self, tool: Tool) -> Augmentation:
-        """A tool at the price that is known of it, which may be above the one that it declares."""
-        return replace(of_tool(tool), cost=self.registry.stats(tool.name).most)
+    def _offer(self, names: Iterable[str]) -> None:
+        """Offer tools at the price that is known of them, which may be above the one that they declare. What is not
+        called any more is not offered."""
+        offered: list[Augmentation] = []
+        for name in names:
+            stats, id = self.registry.stats(name), f"{Kind.TOOL.value}:{name}"
+            if not stats.refused:
+                self._refused.discard(name)
+                offered.append(replace(of_tool(self.registry.get(name)), cost=stats.most))
+            elif name not in self._refused:
+                self._refused.add(name)
+                if id in self.catalogue:
+                    self.catalogue.remove(id)
+        self.catalogue.put(*offered)
 
     def know(self, skills: Iterable[Skill]) -> None:
         """Offer these skills from now on, and no others."""
@@ -96,6 +109,10 @@ class Helping:
         """
         self._experience.recall()
         self._room.reprice()
+        for name in self._untold:
+            self._events.emit("warning", None, message=self.registry.refusal(name))
+        self._untold = []
+        self._offer(name for name in sorted(self._refused) if name in self.registry)  # it may have been forgiven
         picked = self.catalogue.pick(
             task,
             ledger.remaining,
@@ -107,7 +124,8 @@ class Helping:
         if len(self.registry) > _HANDFUL:
             return taken
         chosen = {a.id for a in taken}
-        tools = [self.catalogue.get(f"{Kind.TOOL.value}:{name}") for name in self.registry.names()]
+        names = (name for name in self.registry.names() if name not in self._refused)
+        tools = [self.catalogue.get(f"{Kind.TOOL.value}:{name}") for name in names]
         return (*taken, *(a for a in tools if a.id not in chosen and ledger.affords(a.cost)))
 
     def reading(
@@ -175,9 +193,8 @@ class Helping:
             self._experience.record(self._run_id(), task.text, uses, ok)
 
     def _called(self, call: ToolCall, result: ToolResult) -> None:
-        tool = self.registry.get(call.tool) if call.tool in self.registry else None
-        if tool is not None:  # its price may have been learned now
-            self.catalogue.put(self._offer(tool))
+        if call.tool in self.registry:  # its price may have been learned now
+            self._offer([call.tool])
         self._events.emit(
             "tool_called",
             None,

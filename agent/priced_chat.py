@@ -149,13 +149,20 @@ class PricedChatModel:
             await asyncio.sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
+    @property
+    def refusal(self) -> str:
+        """Why it is not asked any more, and what to do; empty where it is."""
+        if not self.standing.refused:
+            return ""
+        return (
+            f"{self.name} is not asked any more: its server has counted more tokens than can have been read and "
+            f"written {self.standing.overruns} times. Raise max_output_tokens, give it other prices, or take it at "
+            f"its word again: habilis tools forgive {self.standing.payee}, or PricedChatModel.standing.forgive()"
+        )
+
     def _refuse_if_overrun(self) -> None:
-        if self.standing.refused:
-            raise ModelError(
-                f"{self.name} is not asked any more: its server has counted more tokens than can have been read and "
-                f"written {self.standing.overruns} times. Raise max_output_tokens, give it other prices, or take it at "
-                "its word again: PricedChatModel.standing.forgive()"
-            )
+        if refusal := self.refusal:
+            raise ModelError(refusal)
 
     def _refuse_if_forbidden(self) -> None:
         if not self.local and os.environ.get(_NO_REQUESTS, "") not in ("", "0"):

@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from habilis.core import Cost, Episode, Event, JournalError, NotFoundError, Task, ToolCall, dump, load
+from habilis.core import Cost, Episode, Event, JournalError, Json, NotFoundError, Task, ToolCall, dump, load
 from habilis.memory.journal import Journal
-from habilis.tools import LARGE_BYTES, ToolResult, preview, wire_size
+from habilis.tools import ARGUMENTS, LARGE_BYTES, ToolResult, preview, short_arguments, wire_size
 
 
 class TaskTape:
@@ -56,28 +56,35 @@ class TaskTape:
 
     def began(self, call: ToolCall, safe_to_retry: bool) -> None:
         """A call is about to be made."""
-        data = {"tool": call.tool, "args": dict(call.args), "safe_to_retry": safe_to_retry}
         with self._journal.transaction():
             if not self._told:
                 self.taken()
-            self._append("tool_began", data)
+            self._append("tool_began", {"tool": call.tool, **self._given(call), "safe_to_retry": safe_to_retry})
 
     def ended(self, call: ToolCall, result: ToolResult) -> None:
         """What a call gave, or why it was refused. A large value is kept beside, and the event refers to it."""
-        data = {
-            "tool": call.tool,
-            "args": dict(call.args),
-            "ok": call.error is None,
-            "value": call.value,
-            "error": call.error,
-            "made": result.made,
-        }
         with self._journal.transaction():
+            data = {
+                "tool": call.tool,
+                **self._given(call),
+                "ok": call.error is None,
+                "value": call.value,
+                "error": call.error,
+                "made": result.made,
+            }
             if wire_size(call.value) > LARGE_BYTES:
                 data["value"] = preview(call.value)
                 data["result"] = self._journal.put_result(self._run_id, self._beside, call.value)
             self._append("tool_called", data)
             self._journal.update_run(self._run_id, spent=self._spent())
+
+    def _given(self, call: ToolCall) -> dict[str, Json]:
+        """The arguments of a call for its events; large ones are kept beside, and referred to."""
+        args = dict(call.args)
+        if wire_size(args) <= LARGE_BYTES:
+            return {"args": args}
+        kept = self._journal.put_result(self._run_id, self._beside, args)
+        return {"args": short_arguments(args), "arguments": kept}
 
     def bought(self, document: str, price: Cost) -> None:
         """A document is about to be paid for, and its price held: in this run it is not paid for again, for a kill from
@@ -143,18 +150,18 @@ def _stopped(journal: Journal, run_id: int, index: int) -> Episode | None:
 
 
 def slim(episode: Episode) -> Episode:
-    """The episode as it is written down: large answers of tools by reference, for its tape is not replayed."""
+    """The episode as it is written down: what tools were given and answered in short where it is large, for its tape is
+    not replayed."""
     attempts = []
     for attempt in episode.attempts:
         ran = attempt.trajectory
-        if any(wire_size(call.value) > LARGE_BYTES for call in ran.tape):
-            attempt = replace(attempt, trajectory=replace(ran, tape=tuple(map(_short, ran.tape))))
-        attempts.append(attempt)
+        attempts.append(replace(attempt, trajectory=replace(ran, tape=tuple(map(_short, ran.tape)))))
     return replace(episode, attempts=tuple(attempts))
 
 
 def _short(call: ToolCall) -> ToolCall:
-    return replace(call, value=preview(call.value)) if wire_size(call.value) > LARGE_BYTES else call
+    value = preview(call.value) if wire_size(call.value) > LARGE_BYTES else call.value
+    return replace(call, args=short_arguments(call.args), value=value)
 
 
 def _calls(journal: Journal, events: Iterable[Event], index: int) -> tuple[Task | None, tuple[ToolCall, ...]]:
@@ -171,13 +178,25 @@ def _calls(journal: Journal, events: Iterable[Event], index: int) -> tuple[Task 
                 calls.clear()
             task = again
         elif event.kind == "tool_began":
-            calls += _unknown(begun)
+            calls += _unknown(journal, begun)
             begun = event
         elif event.kind == "tool_called" and event.data.get("made"):
             call = load(ToolCall, {k: event.data[k] for k in ("tool", "args", "value", "error")})
-            calls += _whole(journal, call, event, begun)
+            calls += _whole(journal, replace(call, args=_arguments(journal, event)), event, begun)
             begun = None
-    return task, (*calls, *_unknown(begun))
+    return task, (*calls, *_unknown(journal, begun))
+
+
+def _arguments(journal: Journal, event: Event) -> Mapping[str, Json]:
+    """The arguments of a call, whole; where large ones are kept no longer, the digest by which it is known again."""
+    kept = event.data.get("arguments")
+    if kept is None:
+        return dict(event.data["args"])
+    try:
+        found = journal.result(kept)
+    except (JournalError, NotFoundError):
+        found = None
+    return found if isinstance(found, dict) else {ARGUMENTS: kept}
 
 
 def _whole(journal: Journal, call: ToolCall, event: Event, begun: Event | None) -> list[ToolCall]:
@@ -193,7 +212,7 @@ def _whole(journal: Journal, call: ToolCall, event: Event, begun: Event | None) 
         return [replace(call, value=None, error=lost)]
 
 
-def _unknown(begun: Event | None) -> list[ToolCall]:
+def _unknown(journal: Journal, begun: Event | None) -> list[ToolCall]:
     if begun is None or begun.data["safe_to_retry"]:
         return []
     tool = begun.data["tool"]
@@ -201,4 +220,4 @@ def _unknown(begun: Event | None) -> list[ToolCall]:
         f"{tool} was called before, and the process ended before it answered: whether it was carried out is not known, "
         "and it is not safe to retry"
     )
-    return [ToolCall(tool, begun.data["args"], error=error)]
+    return [ToolCall(tool, _arguments(journal, begun), error=error)]

@@ -6,6 +6,9 @@ killed with SIGKILL, on one home. An auditor (`_budget_audit`) that knows nothin
 when they should not have. The rival is an account that looks at what is spent before each call and holds nothing.
 *Overruns* are calls that have cost more than they declared, in each policy; the most of any tool is told.
 
+And what a budget is for: the tasks of the craft world that are solved for the same money (`_budget_loop`), with tools
+that are selected, all tools always on, the three most similar, and none.
+
     python -m benchmarks.budget --quick
 """
 

@@ -56,7 +56,7 @@ from habilis.core.skill import Case, Clause, ClauseKind, Evidence, EvidenceLevel
 from habilis.core.standing import Overrun, Overruns, Standing, Standings, Turn, Turns, check_policy
 from habilis.core.task import Attempt, Episode, Task
 from habilis.core.tracing import Span, span
-from habilis.core.user_code import load_user_code, split_source
+from habilis.core.user_code import load_user_code, place_of, split_source
 from habilis.core.world import (
     Action,
     Affording,
@@ -194,6 +194,7 @@ __all__ = [
     "load",
     "load_user_code",
     "need",
+    "place_of",
     "price_of",
     "span",
     "split_source",

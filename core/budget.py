@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from habilis.core.errors import BudgetExceeded, InputError
 
@@ -29,6 +29,23 @@ _MOST = sys.float_info.max
 
 def _is_amount(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= _MOST
+
+
+def _parsed(text: str, what: str) -> dict[str, Any]:
+    """The amounts in a text such as ``usd=0.02,seconds=5``, by kind. Raises `InputError`."""
+    amounts: dict[str, float | int] = {}
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        name, sep, number = part.partition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            sep, value = "", 0.0
+        if not sep or name not in KINDS:
+            raise InputError(f"cannot read {part!r} in {what}; write KIND=NUMBER with KIND one of {', '.join(KINDS)}")
+        if name in amounts:
+            raise InputError(f"{what} names {name} twice: {text!r:.80}; write it once")
+        amounts[name] = value if name in ("usd", "seconds") or not value.is_integer() else int(value)
+    return amounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +64,11 @@ class Cost:
             value = getattr(self, name)
             if not _is_amount(value):
                 raise InputError(f"a cost is a finite number >= 0, but {name}={value!r}; declare what the call costs")
+
+    @classmethod
+    def parse(cls, text: str) -> Cost:
+        """Read ``usd=0.02,seconds=5``; kinds not named are 0. Raises `InputError`."""
+        return cls(**_parsed(text, "a cost"))
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -97,19 +119,7 @@ class Budget:
     @classmethod
     def parse(cls, text: str) -> Budget:
         """Read ``usd=0.02,seconds=5``; kinds not named are unlimited. Raises `InputError`."""
-        limits: dict[str, float | int | None] = {"usd": None}
-        for part in filter(None, (p.strip() for p in text.split(","))):
-            name, sep, number = part.partition("=")
-            try:
-                value = float(number)
-            except ValueError:
-                sep, value = "", 0.0
-            if not sep or name not in KINDS:
-                raise InputError(
-                    f"cannot read {part!r} in a budget; write KIND=NUMBER with KIND one of {', '.join(KINDS)}"
-                )
-            limits[name] = value if name in ("usd", "seconds") or not value.is_integer() else int(value)
-        return cls(**limits)  # type: ignore[arg-type]
+        return cls(**{"usd": None} | _parsed(text, "a budget"))
 
 
 class Keeper(Protocol):

@@ -5,7 +5,7 @@ unknown = "refuse"                                        # or "assume", where n
 
 [models]
 "openai:gpt-5-mini" = { input = 0.25, output = 2.0 }      # PROVIDER:MODEL
-"qwen3@http://127.0.0.1:8000/v1" = { input = 0, output = 0 }
+"qwen3@http://127.0.0.1:8000/v1" = { input = 0, output = 0 }   # MODEL@URL, where --base-url names a server
 "llama-*" = { input = 0.1, output = 0.1 }                 # the first pattern that fits, if no name does
 
 [embeddings]

@@ -92,7 +92,8 @@ class Writer(Protocol):
     when it has no further idea. It charges the ledger for its own work.
 
     A writer may have an attribute ``why`` (text): what it lacked when it ended without a program; and ``uses`` (kinds
-    of augmentations): what it can make use of. Nothing else is picked for it; without, everything may be."""
+    of augmentations): what it can make use of. Nothing else is picked for it; without, everything may be. ``refusal``
+    (text): why it cannot be asked any more; a cascade passes it over while there is one."""
 
     name: str
 

@@ -1,8 +1,10 @@
 """How far the word of a payee about its price is taken: a tool, a chat model, a server of embeddings.
 
 What a call costs at most is declared before it, and what it has cost is often known from the payee alone. A cost above
-the declared most is an *overrun*. It is charged, and then the payee is priced anew by what it has cost, or refused
-(``overruns="refuse"``); one that overruns its new price as well is refused. A home remembers both.
+the declared most is an *overrun*. It is charged, and then the payee is refused, so that it never overruns again, or
+priced anew by what it has cost (``overruns="reprice"``): who is called after an overrun can overrun once more, and is
+refused then. Tools are refused unless the user says otherwise; servers of models and embeddings, whose requests differ,
+are priced anew. A home remembers both.
 
 Calls that are under way together could each overrun. `Turns` makes them one after the other, so that no call begins at
 a price that another one has just refuted: tools that report their own cost always take turns, servers until one answer
@@ -51,17 +53,23 @@ class Overrun:
 @dataclass
 class Standing:
     """What is known of one payee. Safe under threads. ``declared``: what it says of its price, as JSON: what was
-    learned holds as long as that is the same. ``learned``: what its price is taken to be since the first overrun."""
+    learned holds as long as that is the same. ``learned``: what its price is taken to be since the first overrun.
+    ``unbelieved``: it is refused under every policy."""
 
     payee: str = ""
     declared: Json = None
     policy: Overruns = "reprice"
     learned: Mapping[str, Json] = field(default_factory=dict)
     overruns: int = 0
-    refused: bool = False
+    unbelieved: bool = False
     store: Standings | None = None
     tell: Callable[[Overrun], None] | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
+
+    @property
+    def refused(self) -> bool:
+        """Whether it is not called any more."""
+        return self.unbelieved or self.overruns > (0 if self.policy == "refuse" else 1)
 
     def keep(
         self, store: Standings | None, policy: Overruns = "reprice", tell: Callable[[Overrun], None] | None = None
@@ -76,16 +84,16 @@ class Standing:
                 learned = known.get("learned")
                 if not already and isinstance(learned, Mapping):
                     self.learned = learned
-                self.overruns, self.refused = already + int(known.get("overruns", 0)), bool(known.get("refused"))
-            self.refused = self.refused or self.overruns > (0 if policy == "refuse" else 1)
+                self.overruns = already + int(known.get("overruns", 0))
+                self.unbelieved = self.unbelieved or bool(known.get("unbelieved"))
             if store is not None and already:
                 store.put_standing(self.payee, self._data())
 
-    def overran(self, most: Cost, cost: Cost, learned: Mapping[str, Json], *, refuse: bool = False) -> Overrun:
+    def overran(self, most: Cost, cost: Cost, learned: Mapping[str, Json], *, unbelieved: bool = False) -> Overrun:
         """Note that a call has cost more than ``most``. ``learned``: what the price is taken to be from now on."""
         with self._lock:
             self.overruns += 1
-            self.refused = self.refused or refuse or self.overruns > 1 or self.policy == "refuse"
+            self.unbelieved = self.unbelieved or unbelieved
             self.learned = {**learned, "cost": dump(cost)}
             told = Overrun(self.payee, most, cost, self.overruns, self.refused)
             if self.store is not None:
@@ -97,7 +105,7 @@ class Standing:
     def forgive(self) -> None:
         """Take the payee at its word again."""
         with self._lock:
-            self.learned, self.overruns, self.refused = {}, 0, False
+            self.learned, self.overruns, self.unbelieved = {}, 0, False
             if self.store is not None:
                 self.store.put_standing(self.payee, {})
 
@@ -107,6 +115,7 @@ class Standing:
             "learned": dict(self.learned),
             "overruns": self.overruns,
             "refused": self.refused,
+            "unbelieved": self.unbelieved,
         }
 
 

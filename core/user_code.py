@@ -12,6 +12,7 @@ from types import ModuleType
 
 from habilis.core.errors import HabilisError, InputError, NotFoundError
 
+_OF_A_FILE = "habilis_user_"
 _by_file: dict[Path, ModuleType] = {}
 
 
@@ -42,13 +43,19 @@ def load_user_code(place: str, wanted: str) -> ModuleType:
         ) from error
 
 
+def place_of(module: str) -> str:
+    """The file of a module that was loaded by its path, or the module's own name: what users wrote."""
+    file = getattr(sys.modules.get(module), "__file__", None) if module.startswith(_OF_A_FILE) else None
+    return file or module
+
+
 def _file(path: Path, wanted: str) -> ModuleType:
     if path in _by_file:
         return _by_file[path]
     if not path.is_file():
         raise NotFoundError(f"there is no file {path} for {wanted}; check the path, or name an installed module")
     # The path is part of the name, so that a user's file shadows nothing and is shadowed by nothing.
-    name = f"habilis_user_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    name = f"{_OF_A_FILE}{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise InputError(f"{path} is not a Python file")

@@ -289,6 +289,20 @@ class _Lock:
         except BaseException:
             self.release()
             raise
+        _held.add(self)
+
+
+_held: weakref.WeakSet[_Lock] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    """A fork shares the lock, and would keep a home locked that its owner has closed: a tool's child, say."""
+    for lock in list(_held):
+        lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _taken(fd: int) -> bool:
@@ -307,6 +321,16 @@ def _taken(fd: int) -> bool:
             return True
 
 
+def _ended(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
 def _owned(path: Path, owner: bytes) -> str:
     try:
         facts = json.loads(owner)
@@ -317,6 +341,8 @@ def _owned(path: Path, owner: bytes) -> str:
                 "it first (Agent.close(), Home.close(), or with …:), or open it with read_only=True"
             )
         who = f"process {facts['pid']} ({facts['command']}) since {since}"
+        if _ended(facts["pid"]):
+            who = f"what {who} has started, though it has ended itself"
     except (ValueError, KeyError, TypeError, OverflowError):
         who = "another process"
     return (

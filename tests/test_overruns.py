@@ -1,4 +1,4 @@
-"""A tool that lies to an agent about what it costs: told, kept in the home, and priced anew in the next run."""
+"""A tool that lies to an agent about what it costs: told, kept in the home, and not called again, or priced anew."""
 
 from __future__ import annotations
 
@@ -43,8 +43,11 @@ def agent(home: Path, **options: Any) -> tuple[Agent, list[Event]]:
     return made, seen
 
 
+LENIENT = AgentSettings(overruns="reprice")
+
+
 def test_an_overrun_is_told_kept_and_reserved_in_the_next_run(tmp_path: Path) -> None:
-    first, seen = agent(tmp_path, budget="usd=0.3")
+    first, seen = agent(tmp_path, budget="usd=0.3", settings=LENIENT)
     with first:
         assert first.solve_now('count("fig") >= 5').solved
         assert first.spent.usd == 0.5
@@ -55,24 +58,24 @@ def test_an_overrun_is_told_kept_and_reserved_in_the_next_run(tmp_path: Path) ->
     assert (told["number"], told["next"]) == (1, "priced anew")
     assert (told["most"], told["cost"]) == ({"usd": 0.25, "calls": 1}, {"usd": 0.5, "calls": 1})
     assert any("has cost usd=0.25 more than was declared" in str(e.data) for e in seen if e.kind == "warning")
-    second, _ = agent(tmp_path, budget="usd=0.3")  # enough for what it declares, not for what it costs
+    # enough for what it declares, not for what it costs
+    second, _ = agent(tmp_path, budget="usd=0.3", settings=LENIENT)
     with second:
-        assert second._parts.registry.stats("order").most.usd == 0.5
+        assert second._parts.registry.stats("order").most.usd == 0.75
         assert not second.solve_now('count("fig") >= 5').solved
         assert second.spent.usd == 0.0
-    third, seen = agent(tmp_path, budget="usd=1")
+    third, seen = agent(tmp_path, budget="usd=1", settings=LENIENT)
     with third:
         assert third.solve_now('count("fig") >= 5').solved
     assert not [e for e in seen if e.kind == "overrun"]
 
 
-def test_where_overruns_are_refused_the_tool_is_not_called_again(tmp_path: Path) -> None:
-    strict = AgentSettings(overruns="refuse")
+def test_a_tool_that_overran_is_neither_picked_nor_called_again(tmp_path: Path) -> None:
     for solved, spent in ((True, 0.5), (False, 0.0)):
-        one, _ = agent(tmp_path, budget="usd=1", settings=strict)
+        one, seen = agent(tmp_path, budget="usd=1")
         with one:
             episode = one.solve_now('count("fig") >= 5')
-            assert (episode.solved, one.spent.usd) == (solved, spent)
-    assert "order is not called any more" in episode.reason
+            assert (episode.solved, one.spent.usd, "tool:order" in episode.picked) == (solved, spent, solved)
+    assert any("order is not called any more" in str(e.data) for e in seen if e.kind == "warning")
     with pytest.raises(InputError, match="reprice, refuse"):
         agent(tmp_path, settings=AgentSettings(overruns="ignore"))  # type: ignore[arg-type]

@@ -7,9 +7,10 @@ callers that running programs reach tools through (`HostTools`, `ReplayTools`, `
 """
 
 from habilis.tools._json import MAX_RESULT_BYTES, wire_size
+from habilis.tools.calling._calls import OnBegin
 from habilis.tools.calling.caller import HostTools, Inconclusive, OnCall, ReplayTools, ResumedTools
-from habilis.tools.calling.previews import LARGE_BYTES, preview, reference
-from habilis.tools.calling.registry import OnBegin, ToolRegistry
+from habilis.tools.calling.previews import ARGUMENTS, LARGE_BYTES, preview, reference, short_arguments
+from habilis.tools.calling.registry import ToolRegistry
 from habilis.tools.calling.results import ToolResult, ToolStats
 from habilis.tools.knowledge.base import Added, Document, KnowledgeBase, Match
 from habilis.tools.knowledge.passages import Passage
@@ -25,10 +26,11 @@ from habilis.tools.sources.mcp import MCPServer, mcp_server
 from habilis.tools.sources.openapi import OpenAPIService, openapi
 from habilis.tools.sources.options import LeftOutWarning, SourceOptions
 from habilis.tools.sources.registrations import Registration, StateStore, load_registrations, save_registrations
-from habilis.tools.sources.text import full_text
+from habilis.tools.sources.text import full_text, tools_of
 from habilis.tools.tool import Priced, Tool, ToolSource, tool
 
 __all__ = [
+    "ARGUMENTS",
     "LARGE_BYTES",
     "MAX_RESULT_BYTES",
     "Added",
@@ -84,7 +86,9 @@ __all__ = [
     "preview",
     "reference",
     "save_registrations",
+    "short_arguments",
     "tool",
+    "tools_of",
     "value_of",
     "wire_size",
 ]

@@ -37,7 +37,7 @@ def jsonable(value: Any, where: str = "the result", depth: int = 0) -> Json:
         return str(value).encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, int):
         if abs(value) >= 1 << 1024:
-            raise ToolError(f"{where} is an integer of {value.bit_length()} bits; return it as text")
+            raise ToolError(f"{where} is an integer of {value.bit_length()} bits; give it as text")
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -107,5 +107,13 @@ def as_given(args: Mapping[str, Json]) -> dict[str, Json]:
     try:
         given: dict[str, Json] = jsonable(args)
     except ToolError:
-        return {str(k): repr(v)[:200] for k, v in args.items()}
+        return {str(k): brief(v, 200) for k, v in args.items()}
     return given
+
+
+def brief(value: Any, most: int = 80) -> str:
+    """A value as text of at most ``most`` characters, whatever it is."""
+    try:
+        return repr(value)[:most]
+    except Exception:  # a whole number of more digits than Python writes, say
+        return f"a {type(value).__name__} that cannot be shown"[:most]

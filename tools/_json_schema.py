@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from habilis.core import DefinitionError, Json, Parameter, ToolError
-from habilis.tools._json import jsonable
+from habilis.tools._json import brief, jsonable
 from habilis.tools._signature import Argument, Signature
 
 MAX_SCHEMA_BYTES = 200_000  # some tools bring dozens of kilobytes of definitions; none needs more
@@ -80,7 +80,7 @@ class SchemaSignature(Signature):
         name = next((n for n, wire in self.wire.items() if wire == path[0]), str(path[0]))
         shown = next((a.shown for a in self.arguments if a.parameter.name == name), "JSON")
         inside = "".join(f"[{part!r}]" for part in path[1:])
-        got = f"{error.instance!r:.80} ({type(error.instance).__name__})"
+        got = f"{brief(error.instance)} ({type(error.instance).__name__})"
         expects = f"expects {shown}, got {got}" if not inside else f"is wrong at {inside[:80]}"
         return f"parameter {name!r} {expects}: {error.message}"[:_MAX_SHOWN]
 

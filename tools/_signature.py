@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from habilis.core import DefinitionError, Json, Parameter, ToolError
-from habilis.tools._json import jsonable
+from habilis.tools._json import brief, jsonable
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,11 @@ class Signature:
             try:
                 values[name] = argument.adapter.validate_python(given[name])
                 recorded[name] = jsonable(values[name], f"parameter {name!r}")
+            except ToolError as error:
+                wrong.append(str(error))
             except ValidationError as error:
                 reason = error.errors(include_url=False)[0]["msg"]
-                got = f"{given[name]!r:.80} ({type(given[name]).__name__})"
+                got = f"{brief(given[name])} ({type(given[name]).__name__})"
                 wrong.append(f"parameter {name!r} expects {argument.shown}, got {got}: {reason}")
         if wrong:
             raise ToolError(f"{self.tool}: {'; '.join(wrong[:4])}. It takes ({self._shown()})")

@@ -10,7 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, overload, runtime_checkable
 
-from habilis.core import Cost, Declaration, DefinitionError, Json, MissingExtraError, Parameter, declared_atoms
+from habilis.core import (
+    Cost,
+    Declaration,
+    DefinitionError,
+    Json,
+    MissingExtraError,
+    Parameter,
+    declared_atoms,
+    place_of,
+)
 from habilis.tools._signature import Signature, read_signature
 
 DEFAULT_TIMEOUT = 30.0  # seconds: longer than a slow web page takes, shorter than a person waits in silence
@@ -210,7 +219,7 @@ def tool(
             provides=provides,
             declared=Declaration(requires, consumes, adds, deletes),
             reports=_reports(function),
-            owner=f"{function.__module__}:{function.__qualname__}",
+            owner=f"{place_of(function.__module__)}:{function.__qualname__}",
             where=f"{code.co_filename}:{code.co_firstlineno}" if code is not None else "",
         )
 

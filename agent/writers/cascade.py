@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 
 from habilis.agent.drafting import Drafting
-from habilis.core import BudgetExceeded, Context, Draft, Feedback, InputError, Ledger, Task, Writer, used_by
+from habilis.core import BudgetExceeded, Context, Draft, Feedback, InputError, Ledger, ModelError, Task, Writer, used_by
 
 
 class Cascade:
     """Several writers in the order of their price. Satisfies `habilis.core.Writer`.
 
-    A writer that the budget can no longer pay is passed over; the refusal is raised only if every one was refused.
+    A writer that the budget can no longer pay is passed over, and so is one whose model is not asked any more
+    (``refusal``, an optional attribute of writers: why). That is raised only if every one was refused.
     """
 
     name = "cascade"
@@ -30,8 +31,11 @@ class Cascade:
 
     async def drafts(self, task: Task, context: Context, ledger: Ledger) -> AsyncGenerator[Draft, Feedback]:
         refusals: list[BudgetExceeded] = []
-        self._lacked = []
-        left = list(self._writers)
+        self._lacked = [why for writer in self._writers if (why := _refusal(writer))]
+        left = [writer for writer in self._writers if not _refusal(writer)]
+        refused = len(self._lacked)
+        if not left:
+            raise ModelError(self.why)
         while left and (writer := self._next(left, task, context, ledger)) is not None:
             left.remove(writer)
             drafts = Drafting(writer, task, context, ledger)
@@ -49,7 +53,7 @@ class Cascade:
             finally:
                 await drafts.close()
             self._lacked += [lacked] if lacked else []
-        if len(refusals) == len(self._writers):
+        if len(refusals) + refused == len(self._writers):
             raise refusals[-1]
 
     def _next(self, left: Sequence[Writer], task: Task, context: Context, ledger: Ledger) -> Writer | None:
@@ -58,3 +62,7 @@ class Cascade:
 
     def _refused(self, writer: Writer, task: Task) -> None:
         """The budget refused a writer before anything that it wrote was run."""
+
+
+def _refusal(writer: Writer) -> str:
+    return str(getattr(writer, "refusal", ""))

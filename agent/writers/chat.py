@@ -30,6 +30,11 @@ class ChatWriter:
             raise InputError(f"rounds={rounds}: a chat writer needs at least 1")
         self.model, self.rounds, self.name = as_priced(model), rounds, name
 
+    @property
+    def refusal(self) -> str:
+        """Why its model is not asked any more, having cost more than was reserved; empty where it is."""
+        return self.model.refusal
+
     def most(self, task: Task, context: Context) -> Cost:
         """About the most that a task may cost: every round with a reply as long as it may be, and feedback as long.
 

@@ -111,15 +111,13 @@ class Account(Database):
                 self._write("DELETE FROM spent WHERE run_id = ?", (run_id,))
 
     def standing(self, payee: str) -> dict[str, Json]:
-        """What was learned of a payee, empty where nothing was."""
-        row = self._one("SELECT data FROM standing WHERE payee = ?", (payee,))
-        found = None if row is None else from_text(row[0], f"what was learned of {payee}")
-        return found if isinstance(found, dict) else {}
+        """What was learned of a payee, empty where nothing was. What is damaged is left aside with a warning."""
+        rows = self._rows("SELECT payee, data FROM standing WHERE payee = ?", (payee,))
+        return dict(self._each(rows, _standing)).get(payee, {})
 
     def standings(self) -> dict[str, dict[str, Json]]:
         """All of them, by payee."""
-        rows = self._rows("SELECT payee FROM standing ORDER BY payee")
-        return dict(self._each(rows, lambda row: (str(row[0]), self.standing(str(row[0])))))
+        return dict(self._each(self._rows("SELECT payee, data FROM standing ORDER BY payee"), _standing))
 
     def put_standing(self, payee: str, data: Mapping[str, Json]) -> None:
         """Keep what was learned of a payee; empty: nothing is."""
@@ -234,6 +232,26 @@ def _story(one: Held, charged: Cost) -> dict[str, Json]:
         "charged": charged.nonzero(),
         "why": why,
     }
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """What a standing must hold to be of use (`habilis.core.Standing`)."""
+
+    learned: Mapping[str, Cost | int]
+    overruns: int
+
+    def __post_init__(self) -> None:
+        if any(isinstance(n, int) and n < 0 for n in (self.overruns, *self.learned.values())):
+            raise ValueError("it counts less than nothing")
+
+
+def _standing(row: Any) -> tuple[str, dict[str, Json]]:
+    payee = str(row[0])
+    where = f"what was learned of {payee}"
+    found: dict[str, Json] = from_text(row[1], where)
+    read(_Learned, found, where)
+    return payee, found
 
 
 def _cost(text: str, where: str) -> Cost:

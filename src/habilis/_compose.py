@@ -102,7 +102,7 @@ def compose(
             settings.embedder,
             lambda: holder[0].ledger if holder else ledger,
             prices=price_list(prices),
-            overruns=settings.overruns,
+            overruns=settings.overruns or "reprice",
             on_overrun=notes.tell,
         )
         anew = opened.embedder is None  # whatever made the index, nobody knows any more
@@ -119,7 +119,7 @@ def compose(
         book = ContractBook(world.spec, journal.contracts(world.spec.fingerprint))
         chats = [_chat(one, base_url, prices) for one in models]
         for one in chats:
-            one.standing.keep(journal, settings.overruns, notes.tell)
+            one.standing.keep(journal, settings.overruns or "reprice", notes.tell)
         chat = chats[0] if chats else None
         limits = RunLimits()
         judge = GoalJudge(_chat_judge(chat) if chat is not None else None)
@@ -134,7 +134,9 @@ def compose(
         )
         stack.callback(library.close)
         keep_vectors(opened, embedder)
-        registry = ToolRegistry(approve=approve, overruns=settings.overruns, standings=journal, on_overrun=notes.tell)
+        registry = ToolRegistry(
+            approve=approve, overruns=settings.overruns or "refuse", standings=journal, on_overrun=notes.tell
+        )
         stack.callback(registry.close)
         for one in [*world_tools(given), *tools]:
             registry.add_all(one)

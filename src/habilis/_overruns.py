@@ -25,6 +25,8 @@ class OverrunNotes:
     def tell(self, overrun: Overrun) -> None:
         more = overrun.cost.less(overrun.most).nonzero()
         following = "refused" if overrun.refused else "priced anew"
+        kind, _, name = overrun.payee.partition(":")
+        who = f"the tool {name.rpartition(':')[2]}" if kind == "tool" else overrun.payee
         told: dict[str, Json] = {
             "payee": overrun.payee,
             "most": overrun.most.nonzero(),
@@ -35,7 +37,7 @@ class OverrunNotes:
         self._waiting.append(told)
         self._events.emit("overrun", None, **told)
         shown = ", ".join(f"{kind}={amount:g}" for kind, amount in more.items())
-        message = f"{overrun.payee} has cost {shown} more than was declared; from now on it is {following}"
+        message = f"{who} has cost {shown} more than was declared; from now on it is {following}"
         self._events.emit("warning", None, message=message)
 
     def _write(self, event: Event) -> None:

@@ -23,8 +23,9 @@ class AgentSettings:
     may import numpy. ``task_budget``: the most that one task may cost, verification included, within the agent's
     budget; a `Budget`, or text such as "search_steps=500000,world_steps=60000", which leaves kinds that are not named
     without a limit. None: 12,000 search steps and 60,000 world steps. A task that needs more fails; the run goes on.
-    ``overruns``: what follows when a tool, a model or an embedder has cost more than was reserved: "reprice" (it is
-    reserved as much from then on, and refused after a second time) or "refuse".
+    ``overruns``: what follows when a tool, a model or an embedder has cost more than was reserved: "refuse", so that
+    none does so twice, or "reprice" (more is reserved from then on; one that is over that as well is refused). None:
+    tools are refused; models and embedders, whose requests differ, are priced anew.
     """
 
     seed: int = 0
@@ -40,7 +41,7 @@ class AgentSettings:
     keep_skills: bool = True
     keep_contracts: bool = True
     task_budget: Budget | str | None = None
-    overruns: Overruns = "reprice"
+    overruns: Overruns | None = None
 
 
 @dataclass(frozen=True)

@@ -324,6 +324,7 @@ def test_an_unknown_price_is_refused_or_assumed_by_choice() -> None:
     with pytest.raises(InputError, match="--price-in") as caught:
         open_chat_model("openai:no-such-model", api_key="sk-test-000000")
     assert "assume" in str(caught.value)
+    assert "'openai:no-such-model' or 'no-such-model' under [models]" in str(caught.value)
     assert open_chat_model("openai:no-such-model", api_key="sk-test-000000", prices="assume").prices == ASSUMED
 
 

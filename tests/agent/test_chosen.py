@@ -25,6 +25,7 @@ from habilis.core import (
     InputError,
     Json,
     Ledger,
+    ModelError,
     Program,
     Snapshot,
     Task,
@@ -192,6 +193,21 @@ def test_a_refusal_and_an_end_by_the_clock_teach_nothing() -> None:
     assert solved(other, "neither")
     other.credit(Episode(0, task("another"), "solved"), True)  # a task that nobody was asked for
     assert other.model.uses("model:search") == 1
+
+
+def test_a_model_that_overran_is_passed_over() -> None:
+    """Also by a plain cascade; where nobody is left it is said why."""
+    dear = Able("dear", "shirt")
+    lying = PricedChatModel(ScriptedChatModel(replies=["x"]), Prices(1, 1))
+    for number in (1, 2):
+        assert not lying.refusal
+        lying.standing.overran(Cost(usd=number), Cost(usd=2 * number), {})
+    writer = ChatWriter(lying)
+    for cascade in (Cascade([writer, dear]), chosen(writer, dear)):
+        assert solved(cascade, SEWING) == ["dear", "dear"]
+        assert "is not asked any more" in cascade.why
+    with pytest.raises(ModelError, match="not asked any more"):
+        solved(Cascade([writer]), SEWING)
 
 
 def test_all_refused_is_a_refusal() -> None:

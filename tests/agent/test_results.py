@@ -9,10 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from habilis.agent.tape import TaskTape, left_over
-from habilis.core import Cost, Goal, JournalError, NotFoundError, Task, ToolCall
+from habilis.agent.tape import TaskTape, left_over, slim
+from habilis.core import (
+    Attempt,
+    Cost,
+    Episode,
+    Goal,
+    JournalError,
+    Ledger,
+    NotFoundError,
+    Program,
+    Task,
+    ToolCall,
+    ToolError,
+    Trajectory,
+)
 from habilis.memory import Home
-from habilis.tools import LARGE_BYTES, ToolResult
+from habilis.tools import LARGE_BYTES, HostTools, ResumedTools, ToolRegistry, ToolResult, tool, wire_size
 
 TASK = Task(Goal.parse('count("x") >= 1'), "any", 0, "have one x", origin="user")
 
@@ -93,6 +106,53 @@ def test_what_is_kept_no_longer_is_asked_for_again_only_where_that_is_safe(
     else:
         (call,) = left.calls
         assert "kept no longer" in str(call.error)
+
+
+@pytest.mark.parametrize("answered", [True, False])
+@pytest.mark.parametrize("kept", [True, False])
+def test_large_arguments_are_kept_beside_and_the_call_is_known_again(home: Home, kept: bool, answered: bool) -> None:
+    """Also where the arguments themselves are gone: what is not safe to retry is not called twice."""
+    reached: list[str] = []
+
+    @tool
+    def send(text: str, to: str = "me") -> int:
+        """Send a text."""
+        reached.append(text)
+        return len(text)
+
+    run, text = home.journal.start_run({}), noise(5, LARGE_BYTES * 3)
+    one, args = tape(home, run), {"text": text, "to": "me"}
+    one.began(ToolCall("send", args), False)
+    if answered:
+        one.ended(ToolCall("send", args, 7), ToolResult("send", args, 7, cost=Cost(calls=1)))
+    for event in home.journal.events(run):
+        assert len(str(event.data)) < 2_000
+    if not kept:
+        home.journal.put_result(run, 7, noise(2), room=1)
+    left = left_over(home.journal, run, 0)
+    assert left is not None
+    assert (dict(left.calls[0].args) == args) == kept
+    again = ResumedTools(left.calls, HostTools(ToolRegistry([send]), Ledger()))
+    if answered:
+        assert again.call("send", (text,), {}) == 7
+    else:
+        with pytest.raises(ToolError, match="was called before"):
+            again.call("send", (text,), {})
+    assert reached == []
+    assert again.call("send", (noise(6, LARGE_BYTES * 3),), {}) == LARGE_BYTES * 3
+
+
+def test_an_episode_is_written_down_with_its_arguments_in_short() -> None:
+    given = {"text": noise(1, LARGE_BYTES * 3), "n": 3}
+    many = {f"a{i}": "x" * 500 for i in range(100)}
+    calls = tuple(ToolCall("send", args, 1) for args in (given, many, {"n": 3}))
+    attempt = Attempt(Program("p", "def p():\n    pass\n"), Trajectory(tape=calls), False)
+    (short,) = slim(Episode(0, TASK, "failed", (attempt,))).attempts
+    first, second, third = (call.args for call in short.trajectory.tape)
+    assert first["n"] == 3
+    assert str(first["text"]).startswith("result:")
+    assert all(wire_size(dict(args)) < 2_000 for args in (first, second))
+    assert third == {"n": 3}
 
 
 def test_a_damaged_result_is_told(home: Home) -> None:

@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from habilis.core import Cost, Standing, dump
+from habilis.memory import Home
+from habilis.tools import load_registrations
+
 TOOLS = '''
 from habilis.core import Cost
 from habilis.tools import tool
@@ -111,3 +115,38 @@ def test_a_home_that_is_not_there_has_the_tools_of_the_world(cli: Any, tmp_path:
     far = cli("tools", "pick", "zzyzx", "--home", tmp_path / "none")
     assert "nothing is near enough to this task" in far.out
     assert "habilis tools add" in far.out
+
+
+def lying(home: Home, name: str) -> None:
+    """As if the tool had cost 5 USD in a run."""
+    (registered,) = load_registrations(home.journal)
+    (dear,) = (one for one in registered.tools() if one.name == name)
+    standing = Standing(f"tool:{dear.owner}:{dear.name}", dump(dear.most))
+    standing.keep(home.journal, "refuse")
+    standing.overran(dear.most, Cost(usd=5, calls=1), {})
+
+
+def test_a_tool_that_overran_is_left_out_and_shown_as_refused(cli: Any, stocked: Path) -> None:
+    with Home.open(stocked) as home:
+        lying(home, "weather_report")
+    told = cli("tools", "pick", WEATHER, "--budget", "usd=9", "--why", "--home", stocked)
+    assert "left out: weather_report is not called any more" in told.err
+    assert "--cost" in told.err
+    assert "tool:weather_report" not in told.out
+    assert "take  tool:weather_service" in told.out
+    rows = {row["name"]: row["refused"] for row in cli("tools", "list", "--json", "--home", stocked).json}
+    assert "at last usd=5" in rows["weather_report"]
+    assert rows["weather_service"] == ""
+    assert "refused: weather_report is not called" in cli("tools", "show", "weather_report", "--home", stocked).out
+    assert "weather_report is taken at its word" in cli("tools", "forgive", "weather_report", "--home", stocked).out
+    assert cli("tools", "pick", WEATHER, "--budget", "usd=9", "--home", stocked).err == ""
+    assert "No payee with an overrun" in cli("tools", "forgive", "weather_report", "--home", stocked).err
+
+
+def test_what_is_declared_anew_is_another_price(cli: Any, stocked: Path) -> None:
+    with Home.open(stocked) as home:
+        lying(home, "weather_report")
+    assert "left out" in cli("tools", "pick", WEATHER, "--budget", "usd=9", "--home", stocked).err
+    assert cli("tools", "remove", "weather_tools.py", "--home", stocked).code == 0
+    assert cli("tools", "add", "weather_tools.py", "--cost", "usd=5", "--home", stocked).code == 0
+    assert cli("tools", "pick", WEATHER, "--budget", "usd=9", "--home", stocked).err == ""

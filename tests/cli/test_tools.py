@@ -149,3 +149,21 @@ def test_bad_options_are_told(
     assert refused.code == 1
     assert told in refused.err
     assert "Traceback" not in refused.err
+
+
+def test_what_cannot_be_added_is_told_in_words_of_the_user(cli: Any, write: Callable[[str, str], Path]) -> None:
+    head, body = (
+        "from habilis.tools import tool\n\n",
+        "@tool\ndef {}(text: str) -> int:\n    'Do it.'\n    return 1\n\n",
+    )
+    file = write("mine.py", head + body.format("weigh") + body.format("shout"))
+    for source in ("nope.py", "mcp:http://127.0.0.1:9/mcp", "mine.py:nothing"):
+        refused = cli("tools", "add", source)
+        assert refused.code == 1
+        assert "tools remove" not in refused.err  # it was never there
+    assert "timeout=0.0" in (refused := cli("tools", "add", "mine.py", "--timeout", "0")).err
+    assert f"{file}:shout" in refused.err
+    assert cli("tools", "add", "mine.py:weigh").out == f"added weigh ({file}:weigh)\n"
+    again = cli("tools", "add", "mine.py")
+    assert again.err == f"error: {file}:weigh ({file}:3) is there already, as 'weigh'; add it once\n"
+    assert "removed as a whole" in cli("tools", "remove", "weigh").err

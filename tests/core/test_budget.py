@@ -452,10 +452,11 @@ def test_budgets_read_back(budget: Budget) -> None:
     assert as_budget(shown) == budget
     assert Budget.parse(",".join(f"{k}={v!r}" for k, v in shown.items())) == budget
     assert as_budget(budget) is budget
+    assert Cost.parse(",".join(f"{k}={v!r}" for k, v in shown.items())) == Cost(**shown)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    "text", ["usd", "usd=", "usd=x", "dollars=3", "usd=1;tokens=2", "usd=-1", "usd=nan", "tokens=inf"]
+    "text", ["usd", "usd=", "usd=x", "dollars=3", "usd=1;tokens=2", "usd=-1", "usd=nan", "tokens=inf", "usd=1,usd=2"]
 )
 def test_bad_budgets_say_what_is_wrong(text: str) -> None:
     with pytest.raises(InputError, match="budget"):

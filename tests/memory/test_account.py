@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from habilis.core import Budget, BudgetExceeded, Cost, JournalError, Ledger, cut_short
+from habilis.core import Budget, BudgetExceeded, Cost, JournalError, Ledger, Standing, cut_short
 from habilis.memory import Home
 from habilis.memory.journal import Journal
 from habilis.testing.journal import Crash, CrashAfter
@@ -211,6 +211,34 @@ def test_a_damaged_note_costs_only_itself(tmp_path: Path) -> None:
         with pytest.warns(RuntimeWarning, match="what broken may cost"):
             journal.settle_left_open()
         assert journal.run(1).spent == ASKED
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"overruns": "many", "learned": {}}',
+        '{"overruns": -1, "learned": {}}',
+        '{"overruns": 1, "learned": {"most": "x"}}',
+        '{"overruns": 1, "learned": {"most": {"usd": -1}}}',
+        '{"overruns": 1, "learned": {"read": -5}}',
+        '{"overruns": 1, "learned": 5}',
+    ],
+)
+def test_a_damaged_standing_costs_only_itself(tmp_path: Path, text: str) -> None:
+    with opened(tmp_path) as journal:
+        for payee in ("whole", "broken"):
+            standing = Standing(payee, 1)
+            standing.keep(journal)
+            standing.overran(Cost(usd=1), Cost(usd=2), {"most": {"usd": 2}, "read": 5})
+        journal.account._write("UPDATE standing SET data = ? WHERE payee = 'broken'", (text,))
+        with pytest.warns(RuntimeWarning, match="what was learned of broken"):
+            assert list(journal.standings()) == ["whole"]
+        again = [Standing(payee, 1) for payee in ("whole", "broken")]
+        for one in again:
+            one.keep(journal)
+        assert [one.overruns for one in again] == [1, 0]
 
 
 # Eight threads pay for calls through ledgers of their own. What begins and what ends is written to a file of its own,

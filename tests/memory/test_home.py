@@ -100,6 +100,41 @@ def test_a_home_that_was_dropped_is_free_again(tmp_path: Path) -> None:
         Home.open(tmp_path).close()
 
 
+FORKS = """
+import os, sys
+from habilis.memory.home import Home, is_owned
+home = Home.open(sys.argv[1])
+here, there = os.pipe()
+if os.fork() == 0:                  # as a tool's own child may, which lives on
+    os.close(there)
+    os.read(here, 1)
+    os._exit(0)
+assert is_owned(sys.argv[1])        # the child has not given back what is not its own
+home.close()
+Home.open(sys.argv[1]).close()
+os.write(there, b"x")
+os.wait()
+"""
+
+
+def test_a_child_that_was_forked_does_not_keep_the_home_locked(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FORKS, tmp_path / "home"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_lock_that_outlives_its_owner_is_told_as_such(tmp_path: Path) -> None:
+    Home.open(tmp_path).close()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with (tmp_path / "home.lock").open("r+") as file:
+        file.write(json.dumps({"pid": gone.pid, "command": "agent.py", "since": 0}))
+        file.truncate()
+        file.flush()
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(HomeLockedError, match=rf"what process {gone.pid} .* has started, though it has ended"):
+            Home.open(tmp_path)
+
+
 def test_a_home_that_does_not_exist_says_how_to_make_one(tmp_path: Path) -> None:
     for options in ({"read_only": True}, {"create": False}):
         with pytest.raises(NotFoundError, match=r"habilis run --home"):

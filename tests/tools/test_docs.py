@@ -21,9 +21,6 @@ def test_the_page_runs_from_top_to_bottom(name: str, monkeypatch: pytest.MonkeyP
     blocks = [(m.start(1), m[1]) for m in re.finditer(r"```python\n(.*?)```", text, re.DOTALL)]
     assert len(blocks) >= 5
     # What a page sets for the whole process holds for this test alone.
-    if name == "tools.md":
-        pytest.importorskip("mcp", reason="the extra mcp is not installed: pip install 'habilis[mcp]'")
-        monkeypatch.setenv("RATES_KEY", "")
     if name == "budget.md":
         trace = pytest.importorskip("opentelemetry.trace")
         pytest.importorskip("opentelemetry.sdk")

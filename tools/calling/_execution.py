@@ -11,9 +11,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from habilis.core import Cost, HabilisError, Json, ToolError
+from habilis.core import Cost, Json, ToolError
+from habilis.core.budget import KINDS
 from habilis.tools._json import capped, jsonable
 from habilis.tools.tool import Priced, Tool
+
+_BELIEVABLE = 1e12  # of any kind of cost, in one call: more than anybody has
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,11 @@ def _read(name: str, result: Any) -> tuple[Json, str | None, Cost | None]:
     if type(result) is Priced:
         if not isinstance(result.cost, Cost):
             return None, f"{name} reported the cost {result.cost!r:.80}, which is not a Cost", None
-        result, reported = result.value, result.cost
+        result, reported = result.value, Cost(*(getattr(result.cost, kind) for kind in KINDS))
+        beyond = {kind: amount for kind, amount in reported.nonzero().items() if amount > _BELIEVABLE}
+        if beyond:
+            shown = ", ".join(f"{kind}={amount:.3g}" for kind, amount in beyond.items())
+            return None, f"{name} reported the cost {shown}, which nobody believes; the most is {_BELIEVABLE:g}", None
     try:
         return capped(jsonable(result)), None, reported
     except ToolError as unfit:
@@ -70,10 +77,10 @@ def told(error: BaseException) -> str:
     """What a program is told of an exception: its kind and message, of bounded length."""
     try:
         message = str(error)
-    except Exception:
+    except BaseException:  # a message is the tool's own code
         message = "(its message cannot be shown)"
     message = message if len(message) <= 600 else message[:600] + "…"
-    if isinstance(error, HabilisError):
+    if isinstance(error, ToolError):  # a sentence about the tool, which its name begins
         return message
     return f"raised {type(error).__name__}: {message}" if message else f"raised {type(error).__name__}"
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from habilis.core import Approve, Json, Ledger, NotFoundError, ToolCall, ToolError
 from habilis.tools._json import as_given, canonical
-from habilis.tools.calling.registry import OnBegin, ToolRegistry
+from habilis.tools.calling._calls import OnBegin
+from habilis.tools.calling.previews import ARGUMENTS, digest
+from habilis.tools.calling.registry import ToolRegistry
 from habilis.tools.calling.results import ToolResult
 
 OnCall = Callable[[ToolCall, ToolResult], None]
@@ -85,7 +87,8 @@ class ReplayTools:
     otherwise `Inconclusive` is raised. A program may catch that, so whoever judges the run asks `inconclusive`.
 
     When a program asks more often than was recorded, it gets the recorded answer again as long as all recorded answers
-    to that question were the same; otherwise the call counts as not on the tape.
+    to that question were the same; otherwise the call counts as not on the tape. Of arguments that are kept no longer
+    an entry has the digest (`habilis.tools.calling.previews`), and that is compared.
     """
 
     def __init__(self, tape: Sequence[ToolCall], fallback: HostTools | None = None) -> None:
@@ -98,12 +101,15 @@ class ReplayTools:
         self._tape = tuple(tape)
         self._lock = threading.Lock()
         for entry in tape:
+            if ARGUMENTS in entry.args:
+                self._answers.setdefault((entry.tool, str(entry.args[ARGUMENTS])), []).append(entry)
+                continue
             self._order.setdefault(entry.tool, list(entry.args))
             # A runner's own record has positional arguments by number; both records give the same key.
             numbers = [str(i) for i in range(len(entry.args)) if str(i) in entry.args]
             named = {k: v for k, v in entry.args.items() if k not in numbers}
             given, _ = self._arguments(entry.tool, tuple(entry.args[n] for n in numbers), named)
-            self._answers.setdefault((entry.tool, canonical(given)), []).append(entry)
+            self._answers.setdefault((entry.tool, digest(given)), []).append(entry)
 
     @property
     def inconclusive(self) -> tuple[str, ...]:
@@ -116,13 +122,13 @@ class ReplayTools:
         return (*self._tape, *self._made)
 
     def names(self) -> tuple[str, ...]:
-        known = set(self._order) | set(self._fallback.names() if self._fallback is not None else ())
+        known = {entry.tool for entry in self._tape} | set(self._fallback.names() if self._fallback is not None else ())
         return tuple(sorted(known))
 
     def call(self, name: str, args: tuple[Json, ...], kwargs: Mapping[str, Json]) -> Json:
         """The recorded value. Raises `ToolError` as recorded, `Inconclusive`, or `BudgetExceeded` from the fallback."""
         given, refused = self._arguments(name, args, kwargs)
-        key = (name, canonical(given))
+        key = (name, digest(given))
         with self._lock:
             known = self._answers.get(key, [])
             asked = self._asked.get(key, 0)
@@ -132,13 +138,15 @@ class ReplayTools:
                 return _answer(known[min(asked, len(known) - 1)])
         if refused is not None:  # the tool itself was never reached, then or now
             raise refused
-        return self._ask_host(key, name, args, kwargs)
+        return self._ask_host(given, name, args, kwargs)
 
-    def _ask_host(self, key: tuple[str, str], name: str, args: tuple[Json, ...], kwargs: Mapping[str, Json]) -> Json:
+    def _ask_host(
+        self, given: Mapping[str, Json], name: str, args: tuple[Json, ...], kwargs: Mapping[str, Json]
+    ) -> Json:
         host = self._fallback
         if host is None or name not in host.names() or not host.registry.get(name).safe_to_retry:
             why = "it is not safe_to_retry" if host is not None and name in host.names() else "it is not at hand"
-            text = f"the call {name}({key[1][1:-1]:.200}) is not on the tape, and {why}"
+            text = f"the call {name}({canonical(given)[1:-1]:.200}) is not on the tape, and {why}"
             with self._lock:
                 self._missing.append(text)
             raise Inconclusive(f"{text}; verification is inconclusive")
@@ -149,7 +157,7 @@ class ReplayTools:
             with self._lock:
                 new = host.tape[before:]
                 self._made += new
-                self._answers.setdefault(key, []).extend(new)
+                self._answers.setdefault((name, digest(given)), []).extend(new)
 
     def _arguments(
         self, name: str, args: tuple[Json, ...], kwargs: Mapping[str, Json]
@@ -184,7 +192,7 @@ class ResumedTools(ReplayTools):
     def call(self, name: str, args: tuple[Json, ...], kwargs: Mapping[str, Json]) -> Json:
         """The recorded value, or a new one. Raises `ToolError` or `BudgetExceeded`."""
         given, _ = self._arguments(name, args, kwargs)
-        key = (name, canonical(given))
+        key = (name, digest(given))
         with self._lock:
             known, asked = self._answers.get(key, []), self._asked.get(key, 0)
             self._asked[key] = asked + 1

@@ -1,21 +1,13 @@
-"""The tools at hand: adding, finding and calling them, with every call checked, paid for and bounded in time."""
+"""The tools at hand: adding, finding and calling them. How a call is made is in `habilis.tools.calling._calls`."""
 
 from __future__ import annotations
 
-import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from habilis.core import (
     Approve,
-    BudgetExceeded,
-    Cost,
     DefinitionError,
     DuplicateNameError,
     InputError,
@@ -24,45 +16,22 @@ from habilis.core import (
     NotFoundError,
     Overrun,
     Overruns,
-    Reservation,
-    Span,
     Standings,
-    ToolError,
     check_policy,
-    span,
 )
-from habilis.tools._json import as_given
 from habilis.tools.calling._approval import ask
-from habilis.tools.calling._execution import Ended, abandon, launch, work_of
-from habilis.tools.calling.paying import Paying
+from habilis.tools.calling._calls import Approval, Calls, OnBegin
 from habilis.tools.calling.results import ToolResult, ToolStats
 from habilis.tools.sources.options import SourceOptions
 from habilis.tools.sources.text import as_tool, tools_of
-from habilis.tools.tool import Tool, ToolSource, at_least_one_call
+from habilis.tools.tool import Tool, ToolSource
 
 ENTRY_POINTS = "habilis.tools"
-
-_MOMENT = 1.0  # seconds that a call asks for that declares none
 
 _RENAME = 'write @tool(name="…")'
 _REPREFIX = 'give its source a prefix (prefix="…", --prefix)'
 
 Source = Tool | ToolSource | Callable[..., Any] | str | Any  # Any: a LangChain tool
-OnBegin = Callable[[Tool, Mapping[str, Json], Cost], None]  # the tool, its arguments, the most that the call costs
-
-
-@dataclass(slots=True)
-class _Pending:
-    """A call that was checked and paid for and now runs."""
-
-    paying: Paying
-    args: Mapping[str, Json]
-    most: Cost
-    held: Reservation
-    timeout: float | None
-    limited_by: str
-    running: Future[Ended]
-    started: float
 
 
 class ToolRegistry:
@@ -74,8 +43,9 @@ class ToolRegistry:
 
     ``max_calls`` of a tool counts per run: a registry counts from its creation, or from `begin_run`.
 
-    A call that costs more than its tool declares is charged. From then on the tool is taken to cost that much, until it
-    costs still more and is refused; with ``overruns="refuse"`` it is refused at once (`habilis.tools.calling.paying`).
+    A call that costs more than its tool declares is charged, and the tool is not called any more, so that none overruns
+    twice. With ``overruns="reprice"`` it is called on at a price made of what that call has cost, and is refused when
+    it costs still more (`habilis.tools.calling.paying`).
     ``standings``: the home's journal, where this is kept; ``on_overrun`` is told of each.
     """
 
@@ -85,7 +55,7 @@ class ToolRegistry:
         *,
         approve: Approve | None = None,
         allow_side_effects: bool = False,
-        overruns: Overruns = "reprice",
+        overruns: Overruns = "refuse",
         standings: Standings | None = None,
         on_overrun: Callable[[Overrun], None] | None = None,
     ) -> None:
@@ -94,10 +64,8 @@ class ToolRegistry:
         self.allow_side_effects = allow_side_effects
         self._overruns: Overruns = overruns
         self._standings, self._on_overrun = standings, on_overrun
-        self._tools: dict[str, Tool] = {}
-        self._paying: dict[str, Paying] = {}
-        self._stats: dict[str, ToolStats] = {}
-        self._counts: dict[str, int] = {}
+        self._tools: dict[str, Calls] = {}
+        self._run: dict[str, int] = {}  # the calls that a run had made when it began here
         self._lock = threading.RLock()
         try:
             for source in sources:
@@ -148,17 +116,19 @@ class ToolRegistry:
         with self._lock:
             new: dict[str, Tool] = {}
             for one in made:
-                other = self._tools.get(one.name) or new.setdefault(one.name, one)
+                known = self._tools.get(one.name)
+                other = known.tool if known is not None else new.setdefault(one.name, one)
+                if other is not one and (other.owner, other.where) == (one.owner, one.where):
+                    raise DuplicateNameError(f"{_owner(one)} is there already, as {one.name!r}; add it once")
                 if other is not one:
                     raise DuplicateNameError(
                         f"the tool name {one.name!r} is taken by {_owner(other)}; {_owner(one)} needs another: "
                         f"{_RENAME if one.source is None else _REPREFIX}, or remove the first"
                     )
             for one in made:
-                paying = Paying(one)
-                paying.standing.keep(self._standings, self._overruns, self._on_overrun)
-                self._tools[one.name], self._paying[one.name] = one, paying
-                self._stats[one.name] = ToolStats(one.most)
+                calls = Calls(one, self._run.get(one.name, 0))
+                calls.paying.standing.keep(self._standings, self._overruns, self._on_overrun)
+                self._tools[one.name] = calls
 
     def add_entry_points(self) -> tuple[Tool, ...]:
         """Add the tools that installed packages offer in the entry-point group ``habilis.tools``."""
@@ -182,8 +152,8 @@ class ToolRegistry:
         """Take a tool out, and close its source with its last tool; raises `NotFoundError`."""
         with self._lock:
             found = self.get(name)
-            del self._tools[name], self._paying[name], self._stats[name]
-            self._counts.pop(name, None)
+            del self._tools[name]
+            self._run.pop(name, None)
             last = found.source not in self._sources()
         if last:
             _close([found.source])
@@ -194,10 +164,10 @@ class ToolRegistry:
         with self._lock:
             if name not in self._tools:
                 raise NotFoundError.of("tool", name, self._tools)
-            known = self._tools[name]
-            if known.source is not None:
-                self._tools[name] = self._paying[name].tool = known = known.source.latest(known)
-            return known
+            paying = self._tools[name].paying
+            if paying.tool.source is not None:
+                paying.tool = paying.tool.source.latest(paying.tool)
+            return paying.tool
 
     def names(self) -> tuple[str, ...]:
         with self._lock:
@@ -217,20 +187,27 @@ class ToolRegistry:
         """What is known of a tool's price and of its calls; raises `NotFoundError`."""
         with self._lock:
             self.get(name)
-            paying = self._paying[name]
-            standing = paying.standing
-            return replace(self._stats[name], most=paying.most, overruns=standing.overruns, refused=standing.refused)
+            return self._tools[name].stats()
+
+    def refusal(self, name: str) -> str:
+        """Why a tool is not called any more, having cost more than it declares; empty where it is called. Raises
+        `NotFoundError`."""
+        with self._lock:
+            self.get(name)
+            return self._tools[name].paying.refusal
 
     def forgive(self, name: str) -> None:
         """Take a tool at its word again that has cost more than it declares. Raises `NotFoundError`."""
         with self._lock:
             self.get(name)
-            self._paying[name].standing.forgive()
+            self._tools[name].paying.standing.forgive()
 
     def begin_run(self, made: Mapping[str, int] | None = None) -> None:
         """Count ``max_calls`` from zero again, or, as a run goes on, from the calls that it has ``made``."""
         with self._lock:
-            self._counts = dict(made or {})
+            self._run = dict(made or {})
+            for name, calls in self._tools.items():
+                calls.made = self._run.get(name, 0)
 
     def close(self) -> None:
         """End the servers and clients of its tools' sources. A later call opens them again."""
@@ -245,7 +222,8 @@ class ToolRegistry:
     def _sources(self) -> list[ToolSource]:
         """What its tools hold open, each once."""
         with self._lock:
-            return list({id(t.source): t.source for t in self._tools.values() if t.source is not None}.values())
+            sources = (calls.tool.source for calls in self._tools.values())
+            return list({id(one): one for one in sources if one is not None}.values())
 
     # -- calling ------------------------------------------------------------------------------------------------------
 
@@ -268,29 +246,8 @@ class ToolRegistry:
 
         Raises `NotFoundError` and `BudgetExceeded`.
         """
-        paying = self._pays(name)
-        with _span(name) as here:
-            try:
-                async with paying.turn():
-                    result = await self._made(self._start(paying, args, ledger, approve, on_begin))
-            except RecursionError as error:
-                result = ToolResult(name, as_given(args), error=f"{name}: {error}")
-            return _told(here, result)
-
-    async def _made(self, pending: _Pending | ToolResult) -> ToolResult:
-        if isinstance(pending, ToolResult):
-            return pending
-        waiting = asyncio.wrap_future(pending.running)
-        try:
-            await asyncio.wait({waiting}, timeout=pending.timeout)
-        except asyncio.CancelledError:
-            waiting.cancel()
-            self._finish(pending, None)
-            raise
-        if waiting.done():
-            return self._finish(pending, waiting.result())
-        waiting.cancel()  # an answer that comes late must find nobody waiting on a closed loop
-        return self._finish(pending, None)
+        calls, approval = self._calls(name, approve)
+        return await calls.call(args, ledger, approval, on_begin)
 
     def call_sync(
         self,
@@ -302,130 +259,16 @@ class ToolRegistry:
         on_begin: OnBegin | None = None,
     ) -> ToolResult:
         """`call` for threads that run no event loop."""
-        paying = self._pays(name)
-        with _span(name) as here:
-            try:
-                with paying.turn():
-                    result = self._made_sync(self._start(paying, args, ledger, approve, on_begin))
-            except RecursionError as error:
-                result = ToolResult(name, as_given(args), error=f"{name}: {error}")
-            return _told(here, result)
+        calls, approval = self._calls(name, approve)
+        return calls.call_sync(args, ledger, approval, on_begin)
 
-    def _made_sync(self, pending: _Pending | ToolResult) -> ToolResult:
-        if isinstance(pending, ToolResult):
-            return pending
-        try:
-            ended = pending.running.result(pending.timeout)
-        except FutureTimeout:
-            ended = None
-        except BaseException:  # an interrupt of the caller: the call was made all the same
-            self._finish(pending, None)
-            raise
-        return self._finish(pending, ended)
+    def _calls(self, name: str, approve: Approve | None) -> tuple[Calls, Approval]:
+        def approval(found: Tool, args: Mapping[str, Json]) -> None:
+            ask(found, args, approve or self.approve, self.allow_side_effects)
 
-    def _start(
-        self,
-        paying: Paying,
-        args: Mapping[str, Json],
-        ledger: Ledger,
-        approve: Approve | None,
-        on_begin: OnBegin | None,
-    ) -> _Pending | ToolResult:
-        found, name = paying.tool, paying.tool.name
-        try:
-            values, recorded = found.signature.check(args)
-        except ToolError as error:
-            return ToolResult(name, as_given(args), error=str(error))
-        try:
-            paying.check()
-            self._count(found)
-        except ToolError as error:
-            return ToolResult(name, recorded, error=str(error))
-        most = paying.most
-        try:
-            ask(found, recorded, approve or self.approve, self.allow_side_effects)
-            held = ledger.reserve(most, what=f"the tool {name}", again=found.safe_to_retry)
-        except ToolError as error:
-            self._uncount(name)
-            return ToolResult(name, recorded, error=str(error))
-        except BaseException:
-            self._uncount(name)
-            raise
-        timeout, limited_by = found.timeout, "its timeout"
-        if most.seconds and (timeout is None or most.seconds < timeout):
-            timeout, limited_by = most.seconds, "the seconds that it declares to cost"
-        left = ledger.remaining.seconds
-        if left is not None:
-            left += most.seconds
-            if left <= 0:
-                held.release()
-                self._uncount(name)
-                ledger.reserve(Cost(seconds=_MOMENT)).release()  # raises, and names the limit: of this ledger or above
-                raise BudgetExceeded("seconds", ledger.limit.seconds or 0.0, ledger.spent.seconds, 0.0, _MOMENT)
-            if timeout is None or left < timeout:
-                timeout, limited_by = left, "the seconds left in the budget"
-        if on_begin is not None:
-            try:
-                on_begin(found, recorded, most)
-            except BaseException:
-                held.release()
-                self._uncount(name)
-                raise
-        running = launch(work_of(found, values), is_async=found.is_async)
-        return _Pending(paying, recorded, most, held, timeout, limited_by, running, time.perf_counter())
-
-    def _finish(self, pending: _Pending, ended: Ended | None) -> ToolResult:
-        name = pending.paying.tool.name
-        seconds = time.perf_counter() - pending.started if ended is None else ended.seconds
-        value, error, reported = None, None, None
-        if ended is None:
-            abandon(pending.running)
-            error = (
-                f"{name} did not answer within {pending.timeout:g} seconds ({pending.limited_by}) and was given up; "
-                "ask for less, or raise the limit"
-            )
-        elif ended.error is not None:
-            error = f"{name} {ended.error}"
-        else:
-            value, error, reported = ended.value
-            pending.paying.answered(reported is not None)
-        try:
-            cost, wrong, overrun = pending.paying.settle(pending.most, reported, seconds)
-            if wrong is not None:
-                value, error = None, wrong
-        except BaseException:  # what was learned could not be kept
-            cost = pending.most if reported is None else at_least_one_call(reported)
-            raise
-        finally:
-            pending.held.commit(cost)
         with self._lock:
-            stats = self._stats.get(name)
-            if stats is not None:
-                failures = stats.failures + (error is not None)
-                self._stats[name] = replace(stats, calls=stats.calls + 1, failures=failures, cost=stats.cost + cost)
-        over = None if overrun is None else cost.less(pending.most)
-        return ToolResult(name, pending.args, value, error, cost, seconds, over)
-
-    def _pays(self, name: str) -> Paying:
-        with self._lock:
-            found = self.get(name)
-            paying = self._paying[name]
-            paying.tool = found  # its source may have changed what it takes
-            return paying
-
-    def _count(self, found: Tool) -> None:
-        with self._lock:
-            made = self._counts.get(found.name, 0)
-            if found.max_calls is not None and made >= found.max_calls:
-                raise ToolError(
-                    f"{found.name} may be called max_calls={found.max_calls} times in a run, and was called {made} "
-                    "times; use what it gave, or another tool"
-                )
-            self._counts[found.name] = made + 1
-
-    def _uncount(self, name: str) -> None:
-        with self._lock:
-            self._counts[name] = max(0, self._counts.get(name, 1) - 1)
+            self.get(name)  # its source may have changed what it takes
+            return self._tools[name], approval
 
 
 def _close(sources: Iterable[ToolSource | None]) -> None:
@@ -438,18 +281,6 @@ def _close(sources: Iterable[ToolSource | None]) -> None:
         thread.start()
     for thread in closing:
         thread.join()
-
-
-def _span(name: str) -> AbstractContextManager[Span]:
-    told = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name, "gen_ai.tool.type": "function"}
-    return span(f"execute_tool {name}", told)
-
-
-def _told(here: Span, result: ToolResult) -> ToolResult:
-    here.cost(result.cost)
-    if result.error is not None:
-        here.failed("ToolError")
-    return result
 
 
 def _owner(one: Tool) -> str:

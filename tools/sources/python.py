@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from habilis.core import InputError, NotFoundError, load_user_code, split_source
+from habilis.core import InputError, NotFoundError, load_user_code, place_of, split_source
 from habilis.tools.tool import Tool
 
 
@@ -34,7 +34,7 @@ def find(text: str) -> list[Any]:
             found = getattr(found, part)
         return [found]
     tools = {id(v): v for v in vars(module).values() if isinstance(v, Tool)}
-    own = [t for t in tools.values() if t.owner.partition(":")[0] == module.__name__]
+    own = [t for t in tools.values() if t.owner.rpartition(":")[0] == place_of(module.__name__)]
     if not own:
         raise NotFoundError(f"{place} defines no tool; mark functions with @tool, or name one: {place}:function")
     return sorted(own, key=lambda t: t.name)

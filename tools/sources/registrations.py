@@ -36,8 +36,9 @@ class Registration:
         try:
             return tools_of(self.source, self.options)
         except HabilisError as error:
+            why = str(error).rstrip(".")
             raise InputError(
-                f"the registered tool {self.source} cannot be loaded: {error}. Put it back, or take the registration "
+                f"the registered tool {self.source} cannot be loaded: {why}. Put it back, or take the registration "
                 f"back: habilis tools remove {shlex.quote(self.source)} (with the same --home)"
             ) from error
 

@@ -173,14 +173,12 @@ def remove(
 
 def _price(text: str) -> Cost:
     """``usd=0.5`` as a cost. Raises `InputError`."""
-    from dataclasses import asdict
+    from habilis.core import Cost, InputError
 
-    from habilis.core import Budget, Cost, InputError
-
-    read = asdict(Budget.parse(text))
-    if read["tokens"]:
+    price = Cost.parse(text)
+    if price.tokens:
         raise InputError("the tokens of a document are counted, not declared; --cost takes its price, such as usd=0.5")
-    return Cost(**{kind: value for kind, value in read.items() if value})
+    return price
 
 
 def _amount(price: Cost) -> str:

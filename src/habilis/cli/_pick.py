@@ -47,7 +47,10 @@ def pick(
     with _known(home, world) as (registry, _, failures):
         for told in failures.values():
             print(f"warning: {told}", file=sys.stderr)
-        catalogue, fingerprint = _of_home(home, world, BudgetSelector(max_context=context), map(of_tool, registry))
+        for why_not in filter(None, map(registry.refusal, registry.names())):
+            print(f"left out: {why_not}", file=sys.stderr)
+        offered = [of_tool(one) for one in registry if not registry.refusal(one.name)]
+        catalogue, fingerprint = _of_home(home, world, BudgetSelector(max_context=context), offered)
         task = Task(judged(text), world, 0, text, origin="user", fingerprint=fingerprint)
         selection = catalogue.pick(task, limit, kinds=wanted)
     left = _left(limit, selection.cost) | {"context": context - sum(a.context for a in selection.taken)}

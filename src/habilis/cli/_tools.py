@@ -1,12 +1,11 @@
-"""``habilis tools``: list, show, add, remove."""
+"""``habilis tools``: list, show, add, remove, forgive."""
 
 from __future__ import annotations
 
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import fields
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,14 +27,14 @@ def list_(home: HomeOption = None, world: WorldOption = "craft", as_json: JsonOp
     from habilis.cli._output import show
 
     with _known(home, world) as (registry, sources, failures):
-        rows = [_row(one, sources.get(one.name, "")) for one in registry]
+        rows = [_row(one, sources.get(one.name, "")) | {"refused": registry.refusal(one.name)} for one in registry]
     rows += [
         {"name": "", "doc": told, "cost": {}, "side_effects": None, "owner": "", "source": source, "error": told}
         for source, told in failures.items()
     ]
     if not as_json:
         for row in rows:
-            row["cost"] = _cost(row["cost"])
+            row["cost"] = _cost(row["cost"]) + (" (not called any more)" if row.get("refused") else "")
             row["source"] = row["source"] or row["owner"]
     show(rows, ("name", "doc", "cost", "source"), as_json=as_json, empty="no tool; habilis tools add module:function")
 
@@ -67,6 +66,7 @@ def show_(
             "timeout": one.timeout,
             "provides": one.provides,
             "schema": dict(one.schema),
+            "refused": registry.refusal(name),
         }
     if as_json:
         say_json(told)
@@ -82,6 +82,8 @@ def show_(
         ("safe to retry", "yes" if one.safe_to_retry else "no: it is not called again to verify a program"),
     ):
         print(f"  {about}: {plain(value, 1_000)}")
+    if told["refused"]:
+        print(f"  refused: {plain(told['refused'], 1_000)}")
     print("  takes: " + plain(json.dumps(told["schema"], ensure_ascii=False), 20_000))
 
 
@@ -122,11 +124,12 @@ def add(
     """
     import os
 
+    from habilis.core import Cost
     from habilis.tools import SourceOptions
 
     command = source.startswith("mcp:") and not source.removeprefix("mcp:").strip().startswith(("http://", "https://"))
     options = SourceOptions(
-        cost=_as_cost(cost) if cost else None,
+        cost=Cost.parse(cost) if cost else None,
         max_calls=max_calls,
         safe_to_retry=safe_to_retry,
         side_effects=side_effects,
@@ -146,7 +149,7 @@ def _add(source: str, options: SourceOptions, home: Any) -> None:
     from habilis._worlds import open_world, world_tools
     from habilis.core import HabilisError, InputError
     from habilis.memory.home import Home, default_home
-    from habilis.tools import Registration, ToolRegistry, full_text, load_registrations, save_registrations
+    from habilis.tools import Registration, ToolRegistry, full_text, load_registrations, save_registrations, tools_of
 
     options.to_json()  # a secret in clear is refused before anything is started
 
@@ -171,7 +174,7 @@ def _add(source: str, options: SourceOptions, home: Any) -> None:
         for registration in known:
             if registration is not before:
                 take(registration)
-        found = Registration(place, options).tools() if before is None else before.tools()
+        found = tools_of(place, options) if before is None else before.tools()
         if before is not None or all(t.name in registry and registry.get(t.name).owner == t.owner for t in found):
             print(f"{', '.join(one.name for one in found)} is registered already")
             return
@@ -193,9 +196,30 @@ def remove(source: Annotated[str, typer.Argument(help="as it was added")], home:
         known = load_registrations(opened.journal)
         kept = [one for one in known if one.source not in (source, full_text(source))]
         if len(kept) == len(known):
-            raise NotFoundError.of("registration", source, [one.source for one in known])
+            raise NotFoundError.of(
+                "registration", source, [one.source for one in known], "A source is removed as a whole, by its text."
+            )
         save_registrations(opened.journal, kept)
     print(f"removed {source}")
+
+
+@tools.command()
+def forgive(
+    payee: Annotated[str, typer.Argument(help="a tool's name, or a payee as an event overrun has it")],
+    home: HomeOption = None,
+) -> None:
+    """Take a tool, or a model, at its word again that has cost more than it declares."""
+    from habilis.core import NotFoundError
+    from habilis.memory.home import Home, default_home
+
+    with Home.open(home or default_home(), create=False) as opened:
+        known = sorted(opened.journal.standings())
+        meant = [one for one in known if one == payee or (one.startswith("tool:") and one.endswith(f":{payee}"))]
+        if not meant:
+            raise NotFoundError.of("payee with an overrun", payee, known)
+        for one in meant:
+            opened.journal.put_standing(one, {})
+    print(f"{payee} is taken at its word again")
 
 
 @contextmanager
@@ -208,14 +232,16 @@ def _known(home: Any, world: str) -> Iterator[tuple[ToolRegistry, Mapping[str, s
     from habilis.tools import ToolRegistry, load_registrations
 
     registered: tuple[Registration, ...] = ()
-    try:
-        with Home.open(home or default_home(), create=False, read_only=True) as opened:
-            registered = load_registrations(opened.journal)
-    except NotFoundError:
-        pass  # a home that does not exist yet has no tools of its own
     sources: dict[str, str] = {}
     failures: dict[str, str] = {}
-    with ToolRegistry(world_tools(open_world(world, {})())) as registry:
+    with ExitStack() as stack:
+        standings = None
+        try:
+            standings = stack.enter_context(Home.open(home or default_home(), create=False, read_only=True)).journal
+            registered = load_registrations(standings)
+        except NotFoundError:
+            pass  # a home that does not exist yet has no tools of its own
+        registry = stack.enter_context(ToolRegistry(world_tools(open_world(world, {})()), standings=standings))
         for registration in registered:
             try:
                 for one in registration.tools():
@@ -239,14 +265,6 @@ def _row(one: Tool, source: str) -> dict[str, Any]:
         "owner": re.sub(r"[^:]*<locals>\.", "", one.owner),
         "source": source,
     }
-
-
-def _as_cost(text: str) -> Any:
-    from habilis.core import Budget, Cost
-
-    limits = Budget.parse(text)
-    said = {one.name: getattr(limits, one.name) for one in fields(Cost)}
-    return Cost(**{name: value for name, value in said.items() if value is not None})
 
 
 def _pairs(option: str, given: list[str] | None, *, alone: bool = False) -> dict[str, str]:

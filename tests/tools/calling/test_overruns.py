@@ -1,4 +1,4 @@
-"""Tools that cost more than they declare: at most once at each price, whoever calls them and from how many threads."""
+"""Tools that cost more than they declare: at most once, whoever calls them and from how many threads."""
 
 from __future__ import annotations
 
@@ -59,23 +59,36 @@ def from_tasks(registry: ToolRegistry, calls: int, ledger: Ledger) -> list[ToolR
 
 
 @pytest.mark.parametrize("call", [from_threads, from_tasks])
-def test_the_first_overrun_is_charged_and_the_price_learned(call: Any) -> None:
+@pytest.mark.parametrize("growth", [1.0, 2.0, 100.0])
+def test_no_tool_overruns_twice_also_one_that_lies_ever_more(call: Any, growth: float) -> None:
     told: list[Overrun] = []
-    registry = ToolRegistry([liar(lambda n: 0.5)], on_overrun=told.append)
+    registry = ToolRegistry([liar(lambda n: 0.5 * growth**n)], on_overrun=told.append)
+    ledger = Ledger(Budget(usd=1000))
+    results = call(registry, 32, ledger) + call(registry, 4, ledger)
+    assert [r.overrun for r in results if r.overrun] == [Cost(usd=0.5 * growth - 0.25)]
+    assert [(o.number, o.refused) for o in told] == [(1, True)]
+    assert ledger.spent == Cost(usd=0.5 * growth, calls=1)
+    assert sum("is not called any more" in str(r.error) for r in results) == 35
+
+
+@pytest.mark.parametrize("call", [from_threads, from_tasks])
+def test_where_it_is_to_be_priced_anew_it_is_called_on_with_as_much_again_held(call: Any) -> None:
+    told: list[Overrun] = []
+    registry = ToolRegistry([liar(lambda n: 0.5 + n % 2 / 4)], overruns="reprice", on_overrun=told.append)
     ledger = Ledger(Budget(usd=100))
     results = call(registry, 32, ledger)
-    assert [r.overrun for r in results if r.overrun] == [Cost(usd=0.25)]
-    assert [(o.number, o.refused, o.most.usd, o.cost.usd) for o in told] == [(1, False, 0.25, 0.5)]
-    assert ledger.spent == Cost(usd=16.0, calls=32)
+    assert [r.overrun for r in results if r.overrun] == [Cost(usd=0.5)]
+    assert [(o.number, o.refused, o.most.usd, o.cost.usd) for o in told] == [(1, False, 0.25, 0.75)]
+    assert ledger.spent == Cost(usd=20.0, calls=32)
     stats = registry.stats("t")
-    assert (stats.most.usd, stats.overruns, stats.refused, stats.calls) == (0.5, 1, False, 32)
+    assert (stats.most.usd, stats.overruns, stats.refused, stats.calls) == (1.25, 1, False, 32)
 
 
 @pytest.mark.parametrize("call", [from_threads, from_tasks])
 @pytest.mark.parametrize(("policy", "made"), [("reprice", 2), ("refuse", 1)])
 def test_one_that_overruns_again_and_again_is_refused(call: Any, policy: Any, made: int) -> None:
     told: list[Overrun] = []
-    registry = ToolRegistry([liar(lambda n: 0.25 * 2**n)], overruns=policy, on_overrun=told.append)
+    registry = ToolRegistry([liar(lambda n: 0.25 * 4**n)], overruns=policy, on_overrun=told.append)
     ledger = Ledger(Budget(usd=100))
     results = call(registry, 32, ledger)
     assert sum(r.made for r in results) == made
@@ -84,7 +97,7 @@ def test_one_that_overruns_again_and_again_is_refused(call: Any, policy: Any, ma
     assert registry.stats("t").refused
     refusal = next(r.error for r in results if not r.made)
     assert refusal is not None
-    assert f"@tool(cost=Cost(usd={0.25 * 2**made:g}, calls=1))" in refusal
+    assert f"@tool(cost=Cost(usd={0.25 * 4**made:g}, calls=1))" in refusal
     assert "forgive('t')" in refusal
     assert ledger.spent.calls == made
     registry.forgive("t")
@@ -94,15 +107,15 @@ def test_one_that_overruns_again_and_again_is_refused(call: Any, policy: Any, ma
 
 def test_a_home_remembers_until_the_tool_declares_something_else(journal: Journal) -> None:
     def opened(source: Tool) -> ToolRegistry:
-        return ToolRegistry([source], standings=journal)
+        return ToolRegistry([source], standings=journal, overruns="reprice")
 
     first = liar(lambda n: 0.5)
     assert opened(first).call_sync("t", {}, Ledger()).overrun
     again = opened(first)
-    assert (again.stats("t").most.usd, again.stats("t").overruns) == (0.5, 1)
+    assert (again.stats("t").most.usd, again.stats("t").overruns) == (0.75, 1)
     assert again.call_sync("t", {}, Ledger()).overrun is None
     with pytest.raises(BudgetExceeded):
-        again.call_sync("t", {}, Ledger(Budget(usd=0.4)))
+        again.call_sync("t", {}, Ledger(Budget(usd=0.7)))
     ((payee, data),) = journal.standings().items()
     assert payee.startswith("tool:")
     assert (data["overruns"], data["refused"]) == (1, False)
@@ -113,11 +126,23 @@ def test_a_home_remembers_until_the_tool_declares_something_else(journal: Journa
     assert opened(honest).call_sync("t", {}, Ledger()).overrun is None
 
 
-def test_a_stricter_policy_refuses_what_overran_before(journal: Journal) -> None:
+def test_a_home_holds_to_the_policy_of_today(journal: Journal) -> None:
     one = liar(lambda n: 0.5)
-    ToolRegistry([one], standings=journal).call_sync("t", {}, Ledger())
-    strict = ToolRegistry([one], standings=journal, overruns="refuse")
+    ToolRegistry([one], standings=journal, overruns="reprice").call_sync("t", {}, Ledger())
+    strict = ToolRegistry([one], standings=journal)
     assert not strict.call_sync("t", {}, Ledger()).made
+    lenient = ToolRegistry([one], standings=journal, overruns="reprice")
+    assert lenient.call_sync("t", {}, Ledger()).made
+
+
+def test_what_was_not_believed_is_refused_under_every_policy(journal: Journal) -> None:
+    def t() -> float:
+        """Do it."""
+        return Priced(1.0, Cost(usd=5.0))  # type: ignore[return-value]
+
+    for made in (True, False):
+        registry = ToolRegistry([tool(cost=DECLARED)(t)], standings=journal, overruns="reprice")
+        assert registry.call_sync("t", {}, Ledger()).made == made
 
 
 def test_what_is_learned_survives_a_transaction_that_is_taken_back(journal: Journal) -> None:

@@ -192,6 +192,8 @@ def test_registrations_survive_with_absolute_paths(tmp_path: Path, monkeypatch: 
         ({"a": 1, "c": 2}, "no parameter 'c'"),
         ({"a": 1, "b": None}, "'b' expects int, got None"),
         ({"a": float("nan")}, "'a' expects int, got nan"),
+        ({"a": 10**6000}, "'a' is an integer of 19932 bits; give it as text"),
+        ({"a": [10**6000]}, "'a' expects int, got a list that cannot be shown"),
     ],
 )
 def test_bad_arguments_say_which_and_cost_nothing(args: dict[str, Any], told: str) -> None:
@@ -325,9 +327,24 @@ def fail() -> None:
     raise ValueError("no such city")
 
 
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(9)
+
+
+def unspeakable() -> None:
+    raise Unspeakable
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize(
-    ("body", "told"), [(stop, "SystemExit: 1"), (interrupt, "KeyboardInterrupt"), (fail, "ValueError: no such city")]
+    ("body", "told"),
+    [
+        (unspeakable, "Unspeakable: (its message cannot be shown)"),
+        (stop, "SystemExit: 1"),
+        (interrupt, "KeyboardInterrupt"),
+        (fail, "ValueError: no such city"),
+    ],
 )
 def test_what_a_tool_raises_is_feedback(body: Callable[[], None], told: str, is_async: bool) -> None:
     async def t() -> None:
@@ -469,10 +486,34 @@ def test_an_overrun_is_charged_recorded_and_learned() -> None:
     assert result.overrun == Cost(usd=0.3, tokens=7)
     assert ledger.spent == Cost(usd=0.5, tokens=7, calls=1)
     stats = registry.stats("t")
-    assert (stats.most, stats.overruns) == (Cost(usd=0.5, tokens=7, calls=1), 1)
-    assert registry.call_sync("t", {}, ledger).overrun is None
-    with pytest.raises(BudgetExceeded):
-        registry.call_sync("t", {}, ledger)
+    assert (stats.most, stats.overruns) == (Cost(usd=0.8, tokens=14, calls=1), 1)
+    assert not registry.call_sync("t", {}, ledger).made
+    assert ledger.spent.usd == 0.5
+
+
+@pytest.mark.parametrize("policy", ["refuse", "reprice"])
+def test_a_cost_that_nobody_believes_is_charged_as_declared(policy: Any) -> None:
+    registry = ToolRegistry(overruns=policy)
+
+    @registry.add
+    @tool(cost=Cost(usd=0.25))
+    def t() -> Priced:
+        """Do it."""
+        return Priced(1, Cost(usd=1.7e308))
+
+    ledger = Ledger(Budget(usd=1))
+    for _ in range(2):
+        assert "usd=1.7e+308, which nobody believes" in str(registry.call_sync("t", {}, ledger).error)
+    assert (ledger.spent.usd, registry.stats("t").overruns) == (0.5, 0)
+
+
+def test_a_cost_that_was_tampered_with_is_no_cost() -> None:
+    cost = Cost(usd=0.5)
+    object.__setattr__(cost, "usd", -5.0)
+    ledger = Ledger(Budget(usd=1))
+    result = make(lambda: Priced(1, cost), cost=Cost(usd=0.5)).call_sync("t", {}, ledger)
+    assert "a cost is a finite number >= 0, but usd=-5.0" in str(result.error)
+    assert ledger.spent.usd == 0.5
 
 
 def test_no_call_outlasts_the_seconds_left() -> None:
