@@ -16,7 +16,7 @@ from itertools import combinations
 
 from habilis.agent._names import skill_name
 from habilis.agent.calls import called_tools, needed
-from habilis.agent.meter import SearchMeter
+from habilis.agent.meter import SearchMeter, act_paid
 from habilis.agent.regression import skills_by_fact
 from habilis.core import (
     Action,
@@ -154,23 +154,17 @@ class BlindSearch:
             skills = needed(program, context.skills)
             limits = RunLimits(world_steps=most)
             trajectory = self._runner.run(program, world, args=move.args, skills=skills, limits=limits)
-            self._settle(most, trajectory.world_steps, meter)
+            taken = max(1, trajectory.world_steps)
+            meter.give_back(most - taken)
+            self._left -= taken
             self._book.learn(trajectory)
             return trajectory.error is None
         assert move.action is not None
-        primitive = context.spec.primitive(move.action.name)
-        most = primitive.max_steps if primitive is not None else 1
-        meter(most)
         before = world.observe()
-        outcome = world.act(move.action)
-        self._settle(most, outcome.steps, meter)
+        outcome = act_paid(world, move.action, meter)
+        self._left -= max(1, outcome.steps)
         self._book.observe(move.action, outcome, before)
         return outcome.ok
-
-    def _settle(self, paid: int, steps: int, meter: SearchMeter) -> None:
-        taken = max(1, steps)
-        meter.give_back(paid - taken)
-        self._left -= taken
 
     def _reaches(
         self, task: Task, root: Cloneable, plan: Sequence[_Move], context: Context, meter: SearchMeter

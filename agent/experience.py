@@ -15,7 +15,7 @@ from habilis.memory.journal import Journal
 from habilis.tools import Catalogue, Use
 
 _SKILL = f"{Kind.SKILL.value}:"
-_PART = 16  # what was learned is written again when a sixteenth as many uses as things that moved are not in it
+_PART = 16  # what was learned is written again when a sixteenth as many uses as are in it are not
 
 
 class Experience:
@@ -26,7 +26,7 @@ class Experience:
         self._catalogue, self._journal, self._events = catalogue, journal, events
         self._fingerprint, self._key = fingerprint, f"learned:{fingerprint}"
         self._recalled, self._whole, self._damaged = False, True, False
-        self._unkept = 0  # uses that are learned and not kept yet
+        self._kept = self._unkept = 0  # uses that are learned: in what is written down, and not yet
 
     def recall(self) -> None:
         """Know what was learned before. Done once, and only when the catalogue is filled: of what is not there nothing
@@ -36,6 +36,7 @@ class Experience:
         self._recalled = True
         state = self._state()
         known = int(state["number"]) if self._catalogue.load(state.get("catalogue", {})) else 0
+        self._kept = int(state.get("uses", 0)) if known else 0
         worlds = {run.id: run.config.get("fingerprint") for run in self._journal.runs()}
         uses = [
             Use(use.task, use.augmentation, use.ok)
@@ -54,9 +55,10 @@ class Experience:
         if self._damaged:
             self._journal.put_state(self._key, {})
             self._damaged = False
-        if self._whole and self._unkept * _PART >= len(self._catalogue.space.moved()):
-            self._journal.put_versioned_state(self._key, {"number": number, "catalogue": self._catalogue.save()})
-            self._unkept = 0
+        if self._whole and self._unkept * _PART >= self._kept:
+            self._kept, self._unkept = self._kept + self._unkept, 0
+            learned = {"number": number, "uses": self._kept, "catalogue": self._catalogue.save()}
+            self._journal.put_versioned_state(self._key, learned)
 
     def _learn(self, uses: list[Use]) -> None:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
 from habilis.agent.experience import Experience
+from habilis.agent.pacing import RunPace
 from habilis.agent.reading import READ, ReadingRoom
 from habilis.agent.tape import TaskTape
 from habilis.core import (
@@ -45,7 +46,8 @@ class Helping:
 
     ``run_id`` is asked when something is recorded, since a run may begin later than the agent. ``fingerprint``: of the
     world, whose skills alone are picked. ``uses``: the kinds of augmentations that the writer can make use of
-    (`habilis.core.used_by`); nothing else is picked.
+    (`habilis.core.used_by`); nothing else is picked. ``pace``: of the run in hand, whose slack pays for trying out what
+    is uncertain.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Helping:
     ) -> None:
         self.registry, self.catalogue, self.fingerprint = registry, catalogue, fingerprint
         self.uses = frozenset(uses)
+        self.pace: RunPace | None = None
         self._room = ReadingRoom(catalogue, journal, events, run_id, fingerprint=fingerprint, uses=self.uses)
         self._journal, self._events, self._run_id, self._approve = journal, events, run_id, approve
         self.catalogue.put(*map(self._offer, registry))
@@ -93,7 +96,13 @@ class Helping:
         """
         self._experience.recall()
         self._room.reprice()
-        picked = self.catalogue.pick(task, ledger.remaining, kinds=sorted(self.uses), fingerprint=self.fingerprint)
+        picked = self.catalogue.pick(
+            task,
+            ledger.remaining,
+            kinds=sorted(self.uses),
+            fingerprint=self.fingerprint,
+            pacer=self.pace.pacer if self.pace is not None else None,
+        )
         taken = self._room.enough(picked.taken)
         if len(self.registry) > _HANDFUL:
             return taken

@@ -71,6 +71,8 @@ class Loop:
         self._kept_up = int(state.get("kept_up", -1))
         self._upkeep = load(Cost, state.get("upkeep", {}))
         p.curriculum.load(self._known)
+        if p.pace is not None:
+            p.pace.load(state.get("pace") or {})
         if isinstance(p.world, Checkpointed) and state.get("world") is not None:
             p.world.load(state["world"])
         p.declare()  # the uninterrupted run had heard this already, so it makes nothing new
@@ -94,6 +96,7 @@ class Loop:
             "upkeep": dump(self._upkeep),
             "book_version": p.book.version,
             "curriculum": {**self._known, **p.curriculum.save()},
+            "pace": dict(p.pace.save()) if p.pace is not None else None,
             "world": p.world.save() if can_save else None,  # type: ignore[attr-defined]
         }
 
@@ -145,6 +148,8 @@ class Loop:
     async def _worked(self, task: Task, chosen: Cost | None) -> tuple[Episode, ModelError | WriterError | None]:
         """The episode as it is recorded, and what its writer raised."""
         p = self.parts
+        if p.pace is not None:
+            p.pace.begin(p.ledger.remaining)
         ledger = p.ledger.child(self.settings.task_budget, of="task")
         before = self._left if self._left is not None and self._left.same(task) else LeftOver(task)
         tape = TaskTape(
@@ -186,6 +191,8 @@ class Loop:
             else:
                 self._left = None
             if episode.status != "stopped" or task.origin == "user":
+                if p.pace is not None:
+                    p.pace.ended(episode.cost)
                 p.curriculum.record(episode)
                 self.iteration += 1
             self.store()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from habilis.core import BudgetExceeded, Cost, Ledger, Reservation
+from habilis.core import Action, BudgetExceeded, Cost, Ledger, Outcome, Reservation, World
 
 _BLOCK = 256  # steps reserved at once: asking the ledger takes longer than most steps
 
@@ -58,3 +58,13 @@ class SearchMeter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._settle()
+
+
+def act_paid(world: World, action: Action, meter: SearchMeter) -> Outcome:
+    """Act on a copy of a world. The most that the action may take is paid before; what was not needed is given back."""
+    primitive = world.spec.primitive(action.name)
+    most = primitive.max_steps if primitive is not None else 1
+    meter(most)
+    outcome = world.act(action)
+    meter.give_back(most - max(1, outcome.steps))
+    return outcome

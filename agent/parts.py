@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from habilis.agent.curriculum import Curriculum
+from habilis.agent.pacing import RunPace
 from habilis.agent.tape import TaskTape
 from habilis.core import (
     Action,
@@ -81,8 +82,8 @@ class Credited(Protocol):
 
 @dataclass
 class Parts:
-    """What the roof hands to the loop. ``stop``: whether someone asked to stop, which ends a user's task between two
-    programs (others are done to their end)."""
+    """What the roof hands to the loop. ``pace``: of the run's budget, None where its tasks are not paced. ``stop``:
+    whether someone asked to stop, which ends a user's task between two programs (others are done to their end)."""
 
     world: World
     book: ContractBook
@@ -95,6 +96,7 @@ class Parts:
     ledger: Ledger
     events: EventStream
     help: Help | None = None
+    pace: RunPace | None = None
     stop: Callable[[], bool] = lambda: False
 
     @property

@@ -14,7 +14,8 @@ twenty that have nothing to do with it:
 
 The arms differ in what they pick for a task; the search writer asks, of what was picked, the cheapest first that knows:
 
-``selected``   `habilis.agent.helping`: relevance, expected success, price; learning from what solved a task
+``selected``   `habilis.agent.helping`: relevance, expected success, price, the money paced over the tasks; learning
+               from what solved a task
 ``all``        every tool that can still be paid
 ``similar``    the three nearest by relevance, and no regard to price or record
 ``none``       no tool
@@ -31,6 +32,7 @@ from typing import Any
 from benchmarks._life import STATIONS, Setting, composed, placing, policy
 from habilis.agent.helping import Helping
 from habilis.agent.loop import LoopSettings
+from habilis.agent.pacing import RunPace
 from habilis.agent.words import goal_to_words
 from habilis.core import Augmentation, Budget, Cost, Embedder, Goal, Json, Kind, Ledger, Task
 from habilis.memory.index import MemoryIndex
@@ -172,7 +174,7 @@ async def _spell(arm: str, usd: float, seed: int, embedder: Embedder, tasks: int
         made = _HELP.get(arm)
         if made is not None:
             catalogue = Catalogue(MemoryIndex(embedder.dim), embedder)
-            parts.help = made(
+            parts.help = helping = made(
                 registry,
                 catalogue,
                 parts.journal,
@@ -180,6 +182,7 @@ async def _spell(arm: str, usd: float, seed: int, embedder: Embedder, tasks: int
                 lambda: loop.run_id,
                 fingerprint=parts.world.spec.fingerprint,
             )
+            parts.pace = helping.pace = RunPace(parts.ledger.limit, tasks, catalogue.selector)
         spec = parts.world.spec
         for i, goal in enumerate(goals(seed, tasks)):
             text = goal_to_words(goal, spec)

@@ -15,8 +15,9 @@ from habilis.core.world import Json
 class Task:
     """A goal in a world, with a seed and a text in plain language.
 
-    ``kind``: "achieve" (make the goal true), "try" (find out what an action does; ``action`` names it).
-    ``origin``: "curriculum" (what a chat model proposes is handed on by it), or "user". ``fingerprint``: of the world's
+    ``kind``: "achieve" (make the goal true), "try" (find out what an action does; ``action`` names it), "explore" (act
+    at random; the goal is empty). ``origin``: "curriculum" (what a chat model proposes is handed on by it), "user", or
+    "exploration" (which begins in a fresh world of ``seed``). ``fingerprint``: of the world's
     rules, "" where it is not known, as in old journals; worlds of one name may have different rules.
     """
 
@@ -45,9 +46,9 @@ class Attempt:
 class Episode:
     """One task from proposal to verdict, with every attempt and every cost.
 
-    ``status``: "solved", "failed", or "stopped" (a limit or the user ended it). ``skill`` names the skill that was
-    kept, if any, ``skills`` all of them (finding out what an action does may yield several); ``reason`` says why the
-    task failed or why no skill was kept.
+    ``status``: "solved", "failed", "stopped" (a limit or the user ended it), or "explored" (there was no goal).
+    ``skill`` names the skill that was kept, if any, ``skills`` all of them (finding out what an action does may yield
+    several); ``reason`` says why the task failed or why no skill was kept.
     """
 
     index: int

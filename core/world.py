@@ -128,7 +128,7 @@ class WorldSpec:
 
     ``capabilities`` is a subset of: "seed" (reset takes a seed and repeats itself), "clone", "simulator",
     "checkpoint", "portable" (programs may run beside a copy of it), "affordances", "goals", "reasons" (failures list
-    all unmet atoms), "contracts" (declares them),
+    all unmet atoms), "contracts" (declares them), "chores" (goals that people have a name for),
     "recipes" (a document per thing can be bought), "live" (real side effects: verified only by watching).
     """
 
@@ -233,6 +233,16 @@ class GoalGiving(World, Protocol):
     """``goals``: what may be wanted here, judged by what was observed alone."""
 
     def goals(self) -> Sequence[Goal]: ...
+
+
+@runtime_checkable
+class HavingChores(World, Protocol):
+    """``chores``: goals that people have a name for, "set the table", each in the words of a command.
+
+    They are the same in every world of this kind, and name only what is in each of them.
+    """
+
+    def chores(self) -> Mapping[str, Goal]: ...
 
 
 @runtime_checkable

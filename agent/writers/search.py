@@ -2,7 +2,8 @@
 
 Each draft is first rehearsed on the belief simulator, where the world has one. A rehearsal or a run that fails amends
 the contracts, and the next draft is generated from them. Where nothing is known, it finds out: it tries what the world
-affords on the simulator, and searches blindly (`habilis.agent.blind`) where the world gives no reasons.
+affords on the simulator, and searches blindly (`habilis.agent.blind`) where the world gives no reasons. By choice
+(``method="mcts"``) it plans by tree search on the belief alone (`habilis.agent.tree`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 
+from habilis.agent._names import marked, skill_name
 from habilis.agent.blind import BlindSearch, Prior
 from habilis.agent.calls import blamed_skill, called_tools, needed
 from habilis.agent.lifting import lift, lift_action
@@ -19,6 +21,7 @@ from habilis.agent.meter import SearchMeter
 from habilis.agent.regression import Regression, direction, skills_by_fact
 from habilis.agent.threads import in_thread
 from habilis.agent.tool_actions import ToolActions
+from habilis.agent.tree import TreeSearch
 from habilis.core import (
     Action,
     Affording,
@@ -44,6 +47,7 @@ from habilis.core import (
 from habilis.memory.contracts import ContractBook
 
 _SEARCH = "the writer search"
+SEARCHES = ("regression", "mcts")
 _BLOCKERS = 4  # facts in the way that are asked about before the next plan
 
 
@@ -54,6 +58,7 @@ class SearchSettings:
     ``repeats``: how often a draft that failed by chance, teaching nothing, is tried again.
     ``tries``: how often an action of unknown effect is tried in a world without a simulator, while others are learned.
     ``questions``: things that tools which tell contracts are asked about in a task.
+    ``method``: "regression" over contracts, or "mcts", tree search on the belief that needs to know no rules.
     ``discoveries``: how many unknown actions are tried on the simulator when no plan is found.
     """
 
@@ -65,6 +70,7 @@ class SearchSettings:
     questions: int = 24
     rehearse: bool = True
     blind_steps: int = 20_000
+    method: str = "regression"
 
 
 class SearchWriter:
@@ -104,6 +110,12 @@ class SearchWriter:
         self._afforded, self._avoided = set(context.affordances), set()
         self._tools = ToolActions(context) if context.tools is not None else None
         self._lost = {}
+        if self._settings.method == "mcts" and task.kind == "achieve" and task.goal.atoms:
+            for attempt in range(self._settings.repeats + 1):
+                draft = await in_thread(_SEARCH, self._tree, task, context, ledger, attempt)
+                if draft is not None:
+                    yield draft
+            return
         for attempt in range(self._settings.rounds):
             version = self._book.version
             draft = await in_thread(_SEARCH, self._plan, task, context, ledger)
@@ -333,6 +345,22 @@ class SearchWriter:
         tags = dict(context.spec.tags) | dict(context.snapshot.tags)
         names = [*(str(f.args[0]) for f in facts if f.args), *self._lost]
         return list(dict.fromkeys(m for n in names for m in (sorted(tags.get(n, ())) if n.startswith("#") else (n,))))
+
+    def _tree(self, task: Task, context: Context, ledger: Ledger, attempt: int) -> Draft | None:
+        """A straight program by tree search on the belief, another one at each attempt."""
+        if context.simulator is None:
+            self.why = "tree search needs a world with a simulator; plan by regression instead (--search regression)"
+            return None
+        seed = task.seed * 1019 + attempt
+        with SearchMeter(ledger) as meter:
+            plan = TreeSearch(book=self._book).plan(task.goal, context.simulator.imagine(seed), meter, seed)
+        if plan is None:
+            self.why = "tree search found no way there"
+            return None
+        fact = task.goal.atoms[0].fact
+        name = skill_name(context.spec, fact) if len(task.goal.atoms) == 1 else marked("reach_goal", str(task.goal))
+        source = f"def {name}():\n" + "".join(f"    world.{action}\n" for action in plan)
+        return Draft(Program(name, source, (), (), self.name), {}, str(task.goal))
 
     def _blind(self, task: Task, context: Context, ledger: Ledger) -> Draft | None:
         gives_reasons = "reasons" in context.spec.capabilities

@@ -17,6 +17,7 @@ from habilis.agent.calls import needed
 from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
 from habilis.agent.loop import Loop, LoopSettings, Parts, describe
+from habilis.agent.pacing import RunPace
 from habilis.agent.tape import TaskTape, calls_made, left_over
 from habilis.agent.threads import at_work, in_thread
 from habilis.agent.words import check_goal, goal_to_words, words_to_goal
@@ -87,6 +88,7 @@ class Assembly:
     proposer: Any = None
     current: Loop | None = None
     current_kind: str = ""
+    current_config: Mapping[str, Json] = field(default_factory=dict)
     ended: bool = False
     last_run: int | None = None
     closed: bool = False
@@ -109,6 +111,7 @@ class Assembly:
             "tools": list(self.registry.names()),
             "seed": self.settings.seed,
             "curriculum": self.settings.curriculum,
+            "search": self.settings.search,
             "keep_skills": self.settings.keep_skills,
             "keep_contracts": self.settings.keep_contracts,
             "distil_every": self.settings.distil_every,
@@ -116,30 +119,44 @@ class Assembly:
             "tier": self.runner.tier,
         }
 
-    def session(self, kind: str, tasks: int | None = None, *, goal: Goal | None = None, stay: bool = False) -> Loop:
+    def session(
+        self,
+        kind: str,
+        tasks: int | None = None,
+        *,
+        goal: Goal | None = None,
+        stay: bool = False,
+        how: Mapping[str, Json] | None = None,
+    ) -> Loop:
         """The loop of the run in hand; else of the latest run that agrees in its configuration; else of a new one.
 
         The goals that a user gives to one agent make a run of their own, in a world and on an account of its own; it
         goes on only where it was cut short at this ``goal``. ``stay``: in the world as it stands, if this agent has
-        lived in it.
+        lived in it. ``how``: what else a run must agree in to be continued, as the settings of an exploration.
         """
-        if self.current is not None and self.current_kind == kind:
+        config = self.config(kind) | dict(how or {})
+        if self.current is not None and self.current_kind == kind and _same(self.current_config, config):
             if self.ended:  # it was stopped, and goes on in the same agent
                 self.home.journal.update_run(self.current.run_id, status="running")
+            if self.loop_parts.pace is not None:
+                self.loop_parts.pace.expect(tasks)
             return self.current
         self.leave()
-        journal, config = self.home.journal, self.config(kind)
+        journal = self.home.journal
         past = journal.runs()
         for run in past:
             if run.status == "running":  # this process owns the home, so whoever ran it is gone
                 journal.update_run(run.id, status="stopped", note="its process ended without a word")
         agreeing = (r for r in reversed(past) if _same(r.config, config))
-        known = next((r for r in agreeing if kind == "run" or self._cut_short_at(goal, r)), None)
+        known = next((r for r in agreeing if kind != "solve" or self._cut_short_at(goal, r)), None)
         run_id = known.id if known is not None else journal.start_run(config)
         if known is not None:
             journal.update_run(run_id, status="running")
         self.registry.begin_run(calls_made(journal.events(run_id)))
         spec, book = self.world.spec, self.loop_parts.book
+        selector = self.helping.catalogue.selector
+        pace = RunPace(self.account.limit, tasks, selector) if kind == "run" else RunPace.none(selector)
+        self.helping.pace = pace
         self.loop_parts = replace(
             self.loop_parts,
             # What the run spent before counts against its limit again; the agent's own account is charged besides.
@@ -152,12 +169,13 @@ class Assembly:
             curriculum=Curriculum(
                 spec, book, CurriculumSettings(strategy=self.settings.curriculum), seed=self.settings.seed
             ),
+            pace=pace,
         )
         loop = Loop(self.loop_parts, run_id, self._loop_settings())
         lived = self.last_run is not None
         seed = self.settings.seed if self.fresh_life(run_id) else self.settings.seed + run_id
         resumed = loop.begin(None if stay and lived else seed)
-        self.current, self.current_kind, self.ended = loop, kind, False
+        self.current, self.current_kind, self.current_config, self.ended = loop, kind, config, False
         if not (stay and lived):
             self.last_run = run_id
         limit = dump(self.ledger.limit)

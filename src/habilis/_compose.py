@@ -21,7 +21,7 @@ from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
 from habilis.agent.loop import Parts
 from habilis.agent.writers import ChosenCascade
-from habilis.agent.writers.search import SearchWriter
+from habilis.agent.writers.search import SEARCHES, SearchSettings, SearchWriter
 from habilis.core import (
     Approve,
     Budget,
@@ -68,6 +68,8 @@ def compose(
     _check(world, home, writer, base_url, prices, approve, fresh)
     if isinstance(writer, str) and writer not in WRITERS:
         raise NotFoundError.of("writer", writer, WRITERS)
+    if settings.search not in SEARCHES:
+        raise NotFoundError.of("method of search", settings.search, SEARCHES)
     models = list(model) if isinstance(model, (list, tuple)) else [model] if model is not None else []
     if writer in ("chat", "cascade") and not models:
         raise InputError(f"the writer {writer!r} needs a model: model='openai:gpt-…' (--model), with base_url if local")
@@ -152,7 +154,7 @@ def compose(
         def cascade(writers: Sequence[Writer]) -> Writer:
             return ChosenCascade(writers, embedder, store=journal, world=world.spec.fingerprint, tell=chosen)
 
-        writing = _writer(writer, book, runner, chats, minds, cascade)
+        writing = _writer(writer, book, runner, chats, minds, cascade, settings.search)
         uses = used_by(writing)
         helping = Helping(
             registry,
@@ -269,10 +271,11 @@ def _writer(
     chats: Sequence[Any],
     minds: Minds,
     cascade: Callable[[Sequence[Writer]], Writer],
+    method: str,
 ) -> Writer:
     if not isinstance(writer, str):
         return writer
-    search = SearchWriter(book, runner, prior=minds.prior)
+    search = SearchWriter(book, runner, SearchSettings(method=method), prior=minds.prior)
     if writer == "search":
         return search
     from habilis.agent.writers.chat import ChatWriter

@@ -17,6 +17,7 @@ class AgentSettings:
     distillations, None: never. ``curriculum``: "demand", "reach" or "random". ``embedder``: "auto" takes what was
     fetched; "minilm", "wordllama", "hash", or a server's, "endpoint:MODEL@URL" (docs/embedding.md). ``index``: where
     vectors are kept, "chroma", "faiss", "exact", or a Chroma server, "http://HOST:PORT"; it may differ from run to run.
+    ``search``: how the search writer plans, by "regression" over contracts or by "mcts" (docs/household.md).
     ``isolation``: "auto" (the highest tier that holds here), "bubblewrap", "landlock", "seccomp", "docker:IMAGE",
     "gvisor:IMAGE". ``unsafe_no_isolation``: run programs unconfined; recorded with every result. ``numpy``: programs
     may import numpy. ``task_budget``: the most that one task may cost, verification included, within the agent's
@@ -32,6 +33,7 @@ class AgentSettings:
     curriculum: str = "demand"
     embedder: str = "auto"
     index: str = "chroma"
+    search: str = "regression"
     isolation: str = "auto"
     unsafe_no_isolation: bool = False
     numpy: bool = False

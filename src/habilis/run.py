@@ -152,6 +152,29 @@ class Agent:
         parts.stop.clear()
         return await autonomous(parts, tasks)
 
+    async def explore(
+        self, episodes: int = 100, *, steps: int = 30, policy: str = "random", practice: bool = False
+    ) -> Summary:
+        """Gather experience in fresh worlds, up to this many episodes of at most ``steps`` actions in all.
+
+        ``policy``: "random" (draw from what is worth trying), or "mcts" (tree search towards goals found there, on the
+        belief about the world; on clones of it where ``practice`` is true, which the episodes are labelled with). The
+        same seed gives the same experience; the latest exploration with the same settings goes on where it stopped.
+        Raises `InputError` where the world cannot be explored so, or for settings out of range.
+        """
+        from habilis._exploring import explore
+        from habilis.agent.exploring import ExploreSettings
+
+        parts = self._open()
+        parts.stop.clear()
+        return await explore(parts, episodes, ExploreSettings(steps, policy, practice, self.settings.seed))
+
+    def explore_now(
+        self, episodes: int = 100, *, steps: int = 30, policy: str = "random", practice: bool = False
+    ) -> Summary:
+        """`explore`, for code that is not async."""
+        return asyncio.run(self.explore(episodes, steps=steps, policy=policy, practice=practice))
+
     def run_now(self, tasks: int | None = None) -> Summary:
         """`run`, for code that is not async."""
         return asyncio.run(self.run(tasks))

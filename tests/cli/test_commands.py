@@ -390,3 +390,17 @@ def test_skills_are_searched_retired_and_restored_without_the_model(cli: Any, ho
         assert done.err == ""
     assert not Path(cli.env["HABILIS_CACHE"]).exists()
     assert {p: p.stat().st_mtime_ns for p in (home / "index").rglob("*")} == index
+
+
+def test_explore_gathers_experience_and_goes_on(cli: Any, tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    options = ("--world", "household", "-o", "size=0.1", "--home", home, "--steps", "6", "--index", "exact")
+    first = cli("explore", *options, "-n", "2", "--json")
+    assert first.code == 0, first.err
+    assert (first.json["tried"], first.json["status"]) == (2, "finished")
+    shown = cli("explore", *options, "-n", "3")
+    assert "[3/3] explored" in shown.out
+    assert "[2/3]" not in shown.out
+    wrong = cli("explore", *options, "--policy", "clever")
+    assert wrong.code == 1
+    assert "random, mcts" in wrong.err

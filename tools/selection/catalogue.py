@@ -27,9 +27,11 @@ from habilis.core import (
     VectorIndex,
 )
 from habilis.tools.selection._indexed import Indexed, agrees, index_id, split
+from habilis.tools.selection.learned import LearnedSuccess
+from habilis.tools.selection.pacing import Pacer
 from habilis.tools.selection.selector import BudgetSelector
 from habilis.tools.selection.space import Rocchio, Space
-from habilis.tools.selection.success import SuccessModel, TrackRecord
+from habilis.tools.selection.success import Doubting, SuccessModel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +54,7 @@ class Catalogue:
     The index is derived: `sync` brings it in line with what is here, whatever state it is in. It may be the skill
     library's: skills go by the same ids there, and of the kinds in ``shared`` nothing is deleted, since the library
     does that. ``per_kind``: how many of each kind the selector chooses among. ``space``: how places follow outcomes,
-    by default `Rocchio`. Safe under threads.
+    by default `Rocchio`; ``model``: what success is expected, by default `LearnedSuccess`. Safe under threads.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class Catalogue:
         self.embedder = embedder
         self.selector: Selector = selector if selector is not None else BudgetSelector()
         self.space: Space = space if space is not None else Rocchio()
-        self.model: SuccessModel = model if model is not None else TrackRecord(embedder)
+        self.model: SuccessModel = model if model is not None else LearnedSuccess(embedder)
         self.per_kind = per_kind
         self._things = Indexed(index, embedder, shared)
         self._credit: dict[str, tuple[int, int]] = {}
@@ -270,15 +272,33 @@ class Catalogue:
                 self._anew.discard(one)
 
     def pick(
-        self, task: Task, limit: Budget, *, kinds: Collection[Kind] = tuple(Kind), fingerprint: str | None = None
+        self,
+        task: Task,
+        limit: Budget,
+        *,
+        kinds: Collection[Kind] = tuple(Kind),
+        fingerprint: str | None = None,
+        pacer: Pacer | None = None,
     ) -> Selection:
-        """What to use for the task within the limit, out of the nearest of each kind. ``fingerprint``: see `near`."""
-        return self.selector.pick(task, self.candidates(task, kinds=kinds, fingerprint=fingerprint), limit)
+        """What to use for the task within the limit, out of the nearest of each kind. ``fingerprint``: see `near`.
+        ``pacer``: may try out what is uncertain, where the success model tells how uncertain that is (`Doubting`)."""
+        pool, vector = self._candidates(task, kinds, fingerprint)
+        picked = self.selector.pick(task, pool, limit)
+        if pacer is None or not isinstance(self.model, Doubting):
+            return picked
+        doubts = self.model.doubts(vector, [one.augmentation for one in pool])
+        return pacer.explore(self.selector, task, pool, doubts, limit, picked)
 
     def candidates(
         self, task: Task, *, kinds: Collection[Kind] = tuple(Kind), fingerprint: str | None = None
     ) -> list[Candidate]:
         """What may help with the task, nearest first, with relevance and chance, and all that this requires."""
+        return self._candidates(task, kinds, fingerprint)[0]
+
+    def _candidates(
+        self, task: Task, kinds: Collection[Kind], fingerprint: str | None
+    ) -> tuple[list[Candidate], NDArray[np.float32]]:
+        """`candidates`, and the task's embedding."""
         import numpy as np
 
         with self._lock:
@@ -287,10 +307,11 @@ class Catalogue:
         relevance = np.array([score for _, score in found], dtype=np.float32)
         chances = self.model.chances(vector, [thing for thing, _ in found], relevance)
         _refuse_no_chances(self.model, chances, [thing.id for thing, _ in found])
-        return [
+        pool = [
             Candidate(thing, score, round(float(chance), 6))
             for (thing, score), chance in zip(found, chances, strict=True)
         ]
+        return pool, vector
 
 
 def _refuse_no_chances(model: SuccessModel, chances: NDArray[np.float32], ids: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ MetaTool (Huang et al. 2023; 199 tools) that is 0.17 for MiniLM, which keeps the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from habilis.core import Augmentation, Embedder, Json
 
@@ -62,6 +62,15 @@ class SuccessModel(Protocol):
 
     def load(self, data: Mapping[str, Any]) -> None:
         """Take `save` back, in place of what was learned here."""
+        ...
+
+
+@runtime_checkable
+class Doubting(Protocol):
+    """A success model that knows how much it knows."""
+
+    def doubts(self, task: NDArray[np.float32], things: Sequence[Augmentation]) -> NDArray[np.float32]:
+        """The standard deviation of each chance, (n,)."""
         ...
 
 

@@ -114,9 +114,13 @@ def _fingerprint(kind: str) -> str:
     return hashlib.sha256(f"household:{EDITION}:{kind}".encode()).hexdigest()[:12]
 
 
-def spec(view: str, told: bool, people: str, source: str, tags: Mapping[str, frozenset[str]]) -> WorldSpec:
+def spec(
+    view: str, told: bool, reasons: bool, people: str, source: str, tags: Mapping[str, frozenset[str]]
+) -> WorldSpec:
     """``source``: what tells this kind of house from others: the size of generated ones, or a scene's hash."""
-    capabilities = {"seed", "clone", "simulator", "checkpoint", "affordances", "goals", "reasons"}
+    capabilities = {"seed", "clone", "simulator", "checkpoint", "affordances", "goals", "chores"}
+    if reasons:
+        capabilities.add("reasons")
     if told:
         capabilities.add("contracts")
     return WorldSpec(

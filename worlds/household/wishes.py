@@ -73,19 +73,30 @@ def _about_movable(house: House, memory: Memory, thing: int, name: str) -> Itera
         yield Atom(Fact("done", ("drink", name)))
 
 
-def afforded(house: House, memory: Memory) -> list[Action]:
-    """What suits the things close by and held, and going to what is in this room and to rooms."""
-    return sorted(set(_going(house, memory)) | set(_doing(house, memory)))
+def afforded(house: House, memory: Memory, told: bool) -> list[Action]:
+    """What suits the things close by and held, and going to what is in this room and to rooms. Where the rules are not
+    ``told``, also what suits the rest of the room: that one has to go there is found out by trying."""
+    found = set(_going(house, memory)) | set(_doing(house, memory))
+    if not told:
+        for thing in _in_the_room(house, memory):
+            found.update(Action(name, (house.plan.names[thing],)) for name in _suiting(house, thing))
+    return sorted(found)
+
+
+def _in_the_room(house: House, memory: Memory) -> Iterator[int]:
+    """The things that are known to lie or stand here, people apart."""
+    for thing in range(len(house.plan.things)):
+        record = memory.known(thing)
+        here = record is not None and record.room == memory.room and record.place.how not in ("held", "worn")
+        if here and thing not in house.plan.people:
+            yield thing
 
 
 def _going(house: House, memory: Memory) -> Iterator[Action]:
     plan = house.plan
     for room in plan.rooms:
         yield Action("walk", (plan.names[room],))
-    for thing in range(len(plan.things)):
-        record = memory.known(thing)
-        if record is None or record.room != memory.room or thing in plan.people or record.place.how in ("held", "worn"):
-            continue
+    for thing in _in_the_room(house, memory):
         yield Action("find" if thing in plan.grabbed else "walk", (plan.names[thing],))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from habilis.worlds.household._plan import Plan
 from habilis.worlds.household._rules import BY_NAME, Lack, Rule
 from habilis.worlds.household._search import Seeking
 from habilis.worlds.household._spec import spec
+from habilis.worlds.household.chores import chores
 from habilis.worlds.household.contracts import atom_of, declared, put_back_contracts, watch_contracts
 from habilis.worlds.household.generator import all_tags, build
 from habilis.worlds.household.graphs import graph_of, plan_of, read_graph
@@ -28,10 +30,12 @@ from habilis.worlds.household.wishes import afforded, wanted
 _OPTIONS: dict[str, tuple[str, ...]] = {
     "view": ("partial", "full"),
     "contracts": ("told", "hidden"),
+    "reasons": ("all", "none"),
     "people": ("none", "some", "always"),
 }
 _SEEKERS = {"walk": "close_to", "find": "in_reach"}
 _CLOSENESS = frozenset({"close_to", "in_reach"})
+_FAILED = Outcome(False, message="it did not work")
 
 
 class HouseholdWorld:
@@ -40,6 +44,7 @@ class HouseholdWorld:
     Args:
         view: "partial" (where things lie is known once they were seen) or "full".
         contracts: "told" (`contracts` gives the rules of every action) or "hidden" (they are to be found out).
+        reasons: "all" (a failed action answers its complete list of unmet atoms) or "none".
         people: who else lives there, who acts on aims of their own: "none", "some" (in every third house) or "always".
         size: 0 (only what every house has, about 95 things) to 1 (up to 250).
         scene: a file with a scene graph of VirtualHome's; every seed then begins in that house.
@@ -54,11 +59,13 @@ class HouseholdWorld:
         *,
         view: str = "partial",
         contracts: str = "told",
+        reasons: str = "all",
         people: str = "none",
         size: float = 1.0,
         scene: str | Path | None = None,
     ) -> None:
-        for option, value in (("view", view), ("contracts", contracts), ("people", people)):
+        given = {"view": view, "contracts": contracts, "reasons": reasons, "people": people}
+        for option, value in given.items():
             if value not in _OPTIONS[option]:
                 raise InputError(
                     f"household has no {option}={value!r}; use one of {', '.join(map(repr, _OPTIONS[option]))}"
@@ -66,6 +73,7 @@ class HouseholdWorld:
         if isinstance(size, bool) or not isinstance(size, (int, float)) or not 0 <= size <= 1:
             raise InputError(f"household takes size=0 to 1, not {size!r}")
         self._view, self._told, self._people, self._size = view, contracts == "told", people, float(size)
+        self._reasons = reasons == "all"
         self._scene: Plan | None = None
         source, tags = f"generated:{people}:{self._size}:{view}", all_tags()
         if scene is not None:
@@ -73,7 +81,7 @@ class HouseholdWorld:
             self._scene = plan_of(graph)
             digest = hashlib.sha256(json.dumps(graph, sort_keys=True).encode()).hexdigest()
             source, tags = f"scene:{digest}:{view}", self._scene.tags  # type: ignore[assignment]
-        self.spec = spec(view, self._told, people, source, tags)
+        self.spec = spec(view, self._told, self._reasons, people, source, tags)
         self.reset(0)
 
     # -- the protocol ------------------------------------------------------------------------------------------------
@@ -95,6 +103,12 @@ class HouseholdWorld:
 
     def act(self, action: Action) -> Outcome:
         """Do one thing. Raises `InputError` for an action that this world does not have."""
+        outcome = self._act(action)
+        if outcome.ok or self._reasons:
+            return outcome
+        return replace(_FAILED, changes=outcome.changes, steps=outcome.steps)
+
+    def _act(self, action: Action) -> Outcome:
         name, args = action
         if name in _SEEKERS:
             return self._seek(name, args)
@@ -148,12 +162,17 @@ class HouseholdWorld:
         load(self, state)
 
     def affordances(self) -> Sequence[Action]:
-        """What suits the things close by and held, and going to what is in this room and to other rooms."""
-        return afforded(self.house, self.memory)
+        """What suits the things close by and held (where the rules are hidden, all things here), and going to what is
+        in this room and to other rooms."""
+        return afforded(self.house, self.memory, self._told)
 
     def goals(self) -> Sequence[Goal]:
         """What is not so and may be wanted: opened, switched on, put where it is usually kept, sat on, read, …"""
         return [Goal((atom,)) for atom in wanted(self.house, self.memory, self._scene is None)]
+
+    def chores(self) -> Mapping[str, Goal]:
+        """What people have a name for; none in a scene graph of one's own, which need not hold the things."""
+        return chores() if self._scene is None else {}
 
     def contracts(self) -> Sequence[Contract]:
         """One per action, for all things; and what putting back takes for each thing held."""

@@ -57,6 +57,9 @@ TaskBudgetOption = Annotated[
 EmbedderOption = Annotated[
     str, typer.Option("--embedder", help="of a new home: auto, minilm, wordllama, hash or endpoint:MODEL@URL")
 ]
+SearchMethodOption = Annotated[
+    str, typer.Option("--search", help="how the search writer plans: regression, or mcts (tree search on the belief)")
+]
 NumpyOption = Annotated[bool, typer.Option("--numpy", help="programs may import numpy")]
 
 
@@ -69,6 +72,7 @@ def run(
         int, typer.Option("--iterations", "-n", min=1, help="tasks in all; more than before: goes on")
     ] = 160,
     writer: WriterOption = "search",
+    search: SearchMethodOption = "regression",
     model: ModelOption = None,
     base_url: BaseUrlOption = None,
     price_in: PriceInOption = None,
@@ -103,6 +107,7 @@ def run(
     budget = _budget(max_usd, max_seconds, max_world_steps, max_search_steps, max_tokens, max_calls)
     settings = AgentSettings(
         seed=seed,
+        search=search,
         distil_every=distil_every or None,
         distil_seconds=distil_seconds,
         isolation=isolation,
@@ -141,12 +146,48 @@ def run(
 
 
 @app.command()
+def explore(
+    world: WorldOption = "craft",
+    option: OptOption = None,
+    home: HomeOption = None,
+    episodes: Annotated[int, typer.Option("--episodes", "-n", min=1, help="in all; more than before: goes on")] = 100,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="actions in one, at most")] = 30,
+    policy: Annotated[str, typer.Option("--policy", help="random, or mcts (tree search towards goals)")] = "random",
+    practice: Annotated[bool, typer.Option("--practice", help="tree search on true clones; labelled so")] = False,
+    max_world_steps: StepsOption = None,
+    max_search_steps: SearchOption = None,
+    seed: SeedOption = 0,
+    index: IndexOption = "chroma",
+    as_json: JsonOption = False,
+) -> None:
+    """Gather experience: act in fresh worlds, at random or towards goals found there, and keep what was seen.
+
+    The same command again continues an interrupted exploration, and with a larger -n a finished one.
+    """
+    from habilis.cli._output import say_json
+    from habilis.core import dump
+    from habilis.live import LiveView
+    from habilis.run import Agent, AgentSettings
+
+    budget = _budget(0.0, None, max_world_steps, max_search_steps, None, None)
+    settings = AgentSettings(seed=seed, index=index)
+    with Agent(world, home=home, budget=budget, settings=settings, world_options=_options(option)) as agent:
+        if as_json:
+            say_json(dump(agent.explore_now(episodes, steps=steps, policy=policy, practice=practice)))
+            return
+        with LiveView().watch(agent.events) as view:
+            summary = agent.explore_now(episodes, steps=steps, policy=policy, practice=practice)
+        view.final_table(summary)
+
+
+@app.command()
 def solve(
     goal: Annotated[str, typer.Argument(help='in words, or as a goal expression: count("stick") >= 4')],
     world: WorldOption = "craft",
     option: OptOption = None,
     home: HomeOption = None,
     writer: WriterOption = "search",
+    search: SearchMethodOption = "regression",
     model: ModelOption = None,
     base_url: BaseUrlOption = None,
     price_in: PriceInOption = None,
@@ -185,6 +226,7 @@ def solve(
         budget=_budget(max_usd, max_seconds, max_world_steps, max_search_steps, max_tokens, max_calls),
         settings=AgentSettings(
             seed=seed,
+            search=search,
             isolation=isolation,
             unsafe_no_isolation=unsafe_no_isolation,
             numpy=numpy,

@@ -29,6 +29,7 @@ from habilis.core import (
     Fact,
     Goal,
     GoalGiving,
+    HavingChores,
     Imaginable,
     InputError,
     Outcome,
@@ -50,6 +51,7 @@ _CAPABILITIES: dict[str, type | None] = {
     "portable": Portable,
     "affordances": Affording,
     "goals": GoalGiving,
+    "chores": HavingChores,
     "reasons": None,
     "contracts": Declaring,
     "recipes": None,
@@ -220,6 +222,10 @@ def _check_telling(world: World) -> None:
                 _check_atom(world, atom, "goals()")
             _require(Goal.parse(str(goal)) == goal, world, f"the goal {goal} does not read back as itself")
         _require(goals == list(world.goals()), world, "goals() differs when asked twice")
+    if isinstance(world, HavingChores) and "chores" in world.spec.capabilities:
+        for words, goal in world.chores().items():
+            for atom in goal.atoms:
+                _check_atom(world, atom, f"the chore {words!r}")
     if isinstance(world, Declaring) and "contracts" in world.spec.capabilities:
         for contract in world.contracts():
             _check_action(world, contract.action, "contracts()")

@@ -43,8 +43,8 @@ def _wander(world: HouseholdWorld, choices: list[int]) -> list[Outcome]:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"view": "full"}, {"contracts": "hidden"}, {"people": "always"}],
-    ids=["default", "full view", "hidden contracts", "with another person"],
+    [{}, {"view": "full"}, {"contracts": "hidden"}, {"contracts": "hidden", "reasons": "none"}, {"people": "always"}],
+    ids=["default", "full view", "hidden contracts", "no reasons", "with another person"],
 )
 def test_conforms(options: dict[str, str]) -> None:
     check_world(lambda: HouseholdWorld(**options, size=0.2), seeds=(0, 1), steps=25)

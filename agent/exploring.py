@@ -1,0 +1,235 @@
+"""Experience that nobody asked for: episodes in fresh worlds, at random or towards goals found there.
+
+Each begins in a world of its own, whose seed follows from the exploration's seed and the episode's number: the same
+seed gives the same experience. They are journaled as any episode is, in one transaction with what was spent and
+learned, and marked as exploration (``task.origin``); an episode that a limit or a kill cuts short is made again.
+
+- *random*: an action is drawn from what is worth trying, first its name and then what it is done to, so that what can
+  be done to few things is done as often as what can be done to many.
+- *mcts*: a goal of the world's, or a chore, drawn by chance, reached by tree search (`habilis.agent.tree`) on the
+  belief about the world; on clones of the world itself where ``practice`` allows it, and then labelled so.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from habilis.agent.loop import Loop
+from habilis.agent.meter import SearchMeter
+from habilis.agent.tree import TreeSearch
+from habilis.agent.words import goal_to_words
+from habilis.core import (
+    Action,
+    Affording,
+    Attempt,
+    Cloneable,
+    Cost,
+    Episode,
+    Goal,
+    GoalGiving,
+    HavingChores,
+    Imaginable,
+    InputError,
+    Ledger,
+    Program,
+    Snapshot,
+    Step,
+    Task,
+    Trajectory,
+    World,
+    dump,
+)
+
+__all__ = ["POLICIES", "ExploreSettings", "Explorer", "world_seed"]
+
+POLICIES = ("random", "mcts")
+_PLANS = 4  # plans towards one goal: the belief may be wrong about where things are
+_CHORES = 0.5  # share of goals that are chores, where the world has some
+
+
+@dataclass(frozen=True)
+class ExploreSettings:
+    """``steps``: actions in one episode, at most (thirty are enough for things to be moved about). ``policy``:
+    "random" or "mcts". ``practice``: tree search on true clones. ``seed``: of everything random."""
+
+    steps: int = 30
+    policy: str = "random"
+    practice: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises `InputError`."""
+        if self.policy not in POLICIES:
+            raise InputError(f"there is no policy {self.policy!r}; explore by one of {', '.join(POLICIES)}")
+        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= 10_000:
+            raise InputError(f"an episode takes 1 to 10,000 steps, not {self.steps!r}; change steps (--steps)")
+
+
+def world_seed(seed: int, index: int) -> int:
+    """The seed of the world that this episode of an exploration begins in."""
+    return random.Random(f"explore:{seed}:{index}").getrandbits(31)
+
+
+class Explorer:
+    """Explores within the run of a loop, which gives it the journal, the account and the contracts.
+
+    ``fresh`` makes a world of the same rules. Raises `InputError` where the world lacks what the policy takes.
+    """
+
+    def __init__(self, loop: Loop, fresh: Callable[[], World] | None, settings: ExploreSettings) -> None:
+        self.loop, self.settings = loop, settings
+        spec = loop.parts.world.spec
+        if fresh is None:
+            raise InputError(
+                f"{spec.name!r} cannot be made afresh, so nothing can be explored in it; give the agent fresh="
+            )
+        self._fresh = fresh
+        wanted = {"random": ("affordances",), "mcts": ("affordances", "clone" if settings.practice else "simulator")}
+        lacking = [c for c in wanted[settings.policy] if c not in spec.capabilities]
+        if settings.policy == "mcts" and not {"goals", "chores"} & spec.capabilities:
+            lacking.append("goals")
+        if lacking:
+            raise InputError(
+                f"the policy {settings.policy!r} needs a world with {', '.join(lacking)}, which {spec.name!r} has not; "
+                "announce it in spec.capabilities, or use another policy"
+            )
+
+    def episode(self) -> Episode:
+        """One more, recorded. Raises `BudgetExceeded` before the step that cannot be paid; nothing is recorded then but
+        what was spent."""
+        p, index = self.loop.parts, self.loop.iteration
+        seed = world_seed(self.settings.seed, index)
+        rng = random.Random(f"exploring:{seed}")
+        world = self._fresh()
+        world.reset(seed)
+        ledger = p.ledger.child()
+        task = self._task(world, seed, rng)
+        p.events.emit(
+            "task_proposed",
+            index,
+            text=task.text,
+            goal=str(task.goal),
+            kind=task.kind,
+            why="exploration of a new world",
+        )
+        life = _Life(world, ledger, self.settings.steps)
+        if task.goal.atoms:
+            self._towards(task.goal, life, ledger, rng)
+        else:
+            self._at_random(life, rng)
+        episode = self._told(index, task, life, ledger.spent)
+        with p.journal.transaction():
+            p.book.learn(episode.attempts[-1].trajectory)
+            p.journal.append_episode(self.loop.run_id, episode)
+            self.loop.iteration += 1
+            self.loop.store()
+        p.events.emit(
+            "task_ended",
+            index,
+            text=task.text,
+            status=episode.status,
+            reason=episode.reason,
+            skill=None,
+            cost=episode.cost.nonzero(),
+        )
+        p.events.emit("budget", index, spent=dump(p.ledger.spent), limit=dump(p.ledger.limit))
+        return episode
+
+    # ------------------------------------------------------------------ inside
+
+    def _task(self, world: World, seed: int, rng: random.Random) -> Task:
+        spec = world.spec
+        told = {"origin": "exploration", "fingerprint": spec.fingerprint}
+        if self.settings.policy == "random":
+            return Task(
+                Goal(), spec.name, seed, f"explore at random for {self.settings.steps} steps", "explore", **told
+            )
+        now = world.observe()
+        chores = world.chores() if isinstance(world, HavingChores) and "chores" in spec.capabilities else {}
+        named = [(words, goal) for words, goal in sorted(chores.items()) if goal.unmet(now)]
+        goals = world.goals() if isinstance(world, GoalGiving) and "goals" in spec.capabilities else ()
+        plain = [goal for goal in goals if goal.atoms and goal.unmet(now)]
+        if named and (not plain or rng.random() < _CHORES):
+            words, goal = rng.choice(named)
+        elif plain:
+            goal = rng.choice(plain)
+            words = goal_to_words(goal, spec)
+        else:
+            raise InputError(f"the world {spec.name!r} of seed {seed} has no goal that is not met; use --policy random")
+        return Task(goal, spec.name, seed, words, **told)
+
+    def _at_random(self, life: _Life, rng: random.Random) -> None:
+        assert isinstance(life.world, Affording)
+        while life.left:
+            by_name: dict[str, list[Action]] = {}
+            for action in sorted(life.world.affordances(), key=str):
+                by_name.setdefault(action.name, []).append(action)
+            if not by_name:
+                return
+            life.act(rng.choice(by_name[rng.choice(sorted(by_name))]))
+
+    def _towards(self, goal: Goal, life: _Life, ledger: Ledger, rng: random.Random) -> None:
+        """Plan, act, and plan anew from what was seen, where the belief was wrong."""
+        search = TreeSearch(book=self.loop.parts.book if not self.settings.practice else None)
+        for _ in range(_PLANS):
+            if not life.left or not goal.unmet(life.world.observe()):
+                return
+            with SearchMeter(ledger) as meter:
+                plan = search.plan(goal, self._imagined(life.world, rng), meter, rng.getrandbits(31))
+            for action in plan or ():
+                if not life.left or not life.act(action):
+                    break
+
+    def _imagined(self, world: World, rng: random.Random) -> Cloneable:
+        if self.settings.practice:
+            assert isinstance(world, Cloneable)
+            return world.clone()
+        assert isinstance(world, Imaginable)
+        return world.simulator().imagine(rng.getrandbits(31))
+
+    def _told(self, index: int, task: Task, life: _Life, cost: Cost) -> Episode:
+        s = self.settings
+        writer = s.policy + (" (practice: planned on true clones)" if s.practice and s.policy == "mcts" else "")
+        trajectory = life.trajectory()
+        ok = bool(task.goal.atoms) and not task.goal.unmet(trajectory.after)
+        status = "explored" if not task.goal.atoms else "solved" if ok else "failed"
+        reason = "" if ok or not task.goal.atoms else "tree search found no way there in time"
+        program = Program("explored", _straight(trajectory.steps), writer=writer)
+        return Episode(index, task, status, (Attempt(program, trajectory, ok),), cost, None, reason, writer)
+
+
+class _Life:
+    """One world, acted on and paid for."""
+
+    def __init__(self, world: World, ledger: Ledger, steps: int) -> None:
+        self.world, self.left = world, steps
+        self._ledger, self._began = ledger, time.monotonic()
+        self._before = world.observe()
+        self._steps: list[Step] = []
+
+    def act(self, action: Action) -> bool:
+        """Whether it worked. Paid before; raises `BudgetExceeded`."""
+        primitive = self.world.spec.primitive(action.name)
+        most = primitive.max_steps if primitive is not None else 1
+        with self._ledger.reserve(Cost(world_steps=most)) as held:
+            outcome = self.world.act(action)
+            held.commit(Cost(world_steps=outcome.steps))
+        self.left -= 1
+        self._steps.append(Step(action, outcome))
+        return outcome.ok
+
+    def trajectory(self) -> Trajectory:
+        taken = sum(s.outcome.steps for s in self._steps)
+        after = self.world.observe()
+        before, after = (Snapshot(dict(s.facts), s.tags, s.text, s.images) for s in (self._before, after))
+        seconds = time.monotonic() - self._began
+        return Trajectory(tuple(self._steps), before=before, after=after, world_steps=taken, seconds=seconds)
+
+
+def _straight(steps: Sequence[Step]) -> str:
+    """What was done and worked, as a program: nobody wrote one."""
+    lines = [f"    world.{s.action}" for s in steps if s.outcome.ok] or ["    pass"]
+    return "def explored():\n" + "\n".join(lines) + "\n"
