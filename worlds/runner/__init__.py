@@ -7,6 +7,16 @@ by path in a process of its own. What is covered and what is not: docs/security.
 
 from habilis.worlds.runner._world import asked, look_at, reset
 from habilis.worlds.runner.confined import ConfinedRunner
-from habilis.worlds.runner.isolation import TIERS, Isolation, UnconfinedWarning, probe
+from habilis.worlds.runner.isolation import TIERS, Isolation, UnconfinedWarning, WeakerWarning, probe
 
-__all__ = ["TIERS", "ConfinedRunner", "Isolation", "UnconfinedWarning", "asked", "look_at", "probe", "reset"]
+__all__ = [
+    "TIERS",
+    "ConfinedRunner",
+    "Isolation",
+    "UnconfinedWarning",
+    "WeakerWarning",
+    "asked",
+    "look_at",
+    "probe",
+    "reset",
+]
