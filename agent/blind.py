@@ -16,6 +16,7 @@ from itertools import combinations
 
 from habilis.agent._names import skill_name
 from habilis.agent.calls import called_tools, needed
+from habilis.agent.hunches import Guesser
 from habilis.agent.meter import SearchMeter, act_paid
 from habilis.agent.regression import skills_by_fact
 from habilis.core import (
@@ -46,6 +47,8 @@ _AMOUNTS = (8, 3, 1)  # of what a skill makes, tried as one step; plenty first, 
 _MACRO_STEPS = 300  # world steps that one skill may take as a step of a plan
 _FEW = 8  # afforded actions of one primitive that are few enough to try them all
 _NARROW = 0.5  # share of the steps for actions about the goal or about what is at hand
+_MANY = 48  # facts of which all pairs are still looked at: a thousand pairs a state
+_RANKED = 48  # actions that a prior is asked to order: each takes a local model some ten milliseconds
 _VALUES = 8  # numbers above this count as no more novel
 
 
@@ -68,10 +71,19 @@ class _Move:
 
 
 class BlindSearch:
-    """One blind search. ``max_steps``: simulator steps it may take. ``prior``: says what to try first."""
+    """One blind search. ``max_steps``: simulator steps it may take. ``guesser``: has a plan that is tried before
+    anything is searched for. ``prior``: says what to try first."""
 
-    def __init__(self, book: ContractBook, runner: Runner, *, max_steps: int, prior: Prior | None = None) -> None:
-        self._book, self._runner, self._max, self._prior = book, runner, max_steps, prior
+    def __init__(
+        self,
+        book: ContractBook,
+        runner: Runner,
+        *,
+        max_steps: int,
+        prior: Prior | None = None,
+        guesser: Guesser | None = None,
+    ) -> None:
+        self._book, self._runner, self._max, self._prior, self._guesser = book, runner, max_steps, prior, guesser
 
     def draft(self, task: Task, context: Context, ledger: Ledger) -> Draft | None:
         """A straight program for the goal, or None. The contracts learned on the way stay in the book."""
@@ -80,7 +92,7 @@ class BlindSearch:
         root = context.simulator.imagine(task.seed)
         self._left = self._max
         with SearchMeter(ledger) as meter:
-            plan = self._search(task, root, context, meter)
+            plan = self._guessed(task, root, context, meter) or self._search(task, root, context, meter)
             if plan is None:
                 return None
             plan = self._minimise(task, root, plan, context, meter)
@@ -89,6 +101,22 @@ class BlindSearch:
         body = "\n".join(f"    {move.text()}" for move in plan)
         calls = tuple(sorted({m.skill.name for m in plan if m.skill is not None}))
         return Draft(Program(f"{name}_once", f"def {name}_once():\n{body}\n", (), calls, "search"), {}, "")
+
+    def _guessed(self, task: Task, root: Cloneable, context: Context, meter: SearchMeter) -> list[_Move] | None:
+        """The guesser's plan, where the goal comes true on the belief."""
+        if self._guesser is None:
+            return None
+        state = root.observe()
+        actions = root.affordances() if isinstance(root, Affording) else context.affordances
+        said = [*(f.args for f in state.facts), *(a.args for a in actions), *(a.fact.args for a in task.goal.atoms)]
+        known = {str(name) for args in said for name in args} | set(context.spec.tags)
+        plan = self._guesser.plan(task.goal, state, known)
+        if not plan:
+            return None
+        moves = [_Move(action=action) for action in plan]
+        came_true = self._reaches(task, root, moves, context, meter)
+        self._guesser.tried(plan, came_true)
+        return moves if came_true else None
 
     def _search(self, task: Task, root: Cloneable, context: Context, meter: SearchMeter) -> list[_Move] | None:
         """First among what is close at hand, with a share of the steps; then among all that is afforded."""
@@ -106,12 +134,13 @@ class BlindSearch:
     ) -> list[_Move] | None:
         rng = random.Random(task.seed)
         paired = {fact for fact, _ in skills_by_fact(context.skills.values())}
-        seen = _atoms(root.observe(), paired)
+        start = root.observe()
+        seen = _atoms(start, paired, start)
         first: dict[Action, int] = {}
-        if self._prior is not None:
-            ordered = self._prior(task.goal, root.observe(), context.affordances)
-            first = {action: i for i, action in enumerate(ordered)}
         wanted = {a for atom in task.goal.atoms for a in atom.fact.args}
+        if self._prior is not None:  # about the goal's things, which are tried first anyway: in which order
+            about = [a for a in context.affordances if set(a.args) & wanted]
+            first = {action: i for i, action in enumerate(self._prior(task.goal, start, about[:_RANKED]))}
         queue: deque[tuple[Cloneable, tuple[_Move, ...]]] = deque([(root, ())])
         imaginable = [s for s in context.skills.values() if not called_tools(s.program, context.skills)]
         macros = [m for s in sorted(imaginable, key=lambda s: s.name) for m in _macros(s)]
@@ -139,7 +168,7 @@ class BlindSearch:
                 after = child.observe()
                 if not task.goal.unmet(after):
                     return [*path, move]
-                atoms = _atoms(after, paired)
+                atoms = _atoms(after, paired, start)
                 if not atoms <= seen:
                     seen |= atoms
                     queue.append((child, (*path, move)))
@@ -232,11 +261,14 @@ def _gained(before: Snapshot, after: Snapshot) -> dict[Fact, Change]:
     return found
 
 
-def _atoms(snapshot: Snapshot, paired: Set[Fact]) -> set[object]:
-    """What can be new about a state: the value of a fact, and the values of two facts that skills bring about."""
+def _atoms(snapshot: Snapshot, paired: Set[Fact], start: Snapshot) -> set[object]:
+    """What can be new about a state: the value of a fact, and the values of two facts that skills bring about; where
+    these are many, of two that are not so at the start."""
     single = {(fact, min(int(value), _VALUES)) for fact, value in snapshot.facts.items() if value}
-    made = sorted((a for a in single if a[0] in paired or snapshot.facts[a[0]] is True), key=str)
-    return {*single, *combinations(made, 2)}
+    made = [a for a in single if a[0] in paired or snapshot.facts[a[0]] is True]
+    if len(made) > _MANY:
+        made = [a for a in made if start.facts.get(a[0]) != snapshot.facts[a[0]]]
+    return {*single, *combinations(sorted(made, key=str), 2)}
 
 
 def _useful(move: _Move, world: World) -> bool:

@@ -33,7 +33,7 @@ from habilis.core import (
     load,
     span,
 )
-from habilis.worlds.runner import reset
+from habilis.worlds.runner import asked, reset
 
 __all__ = ["Help", "Loop", "LoopSettings", "Parts", "describe"]
 
@@ -111,7 +111,7 @@ class Loop:
         choosing = p.ledger.child()  # bounded by the run alone: a large library must not use up the task's own limit
         context = p.context(self.settings)
         await in_thread("the choice of a task", probe, p.book, context, self.iteration, choosing)
-        goals = p.world.goals() if isinstance(p.world, GoalGiving) else ()
+        goals = asked(p.world, "when asked for its goals", p.world.goals) if isinstance(p.world, GoalGiving) else ()
         proposal = await in_thread(
             "the choice of a task",
             p.curriculum.propose,

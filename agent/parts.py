@@ -35,7 +35,7 @@ from habilis.core import (
 from habilis.memory.contracts import ContractBook
 from habilis.memory.journal import Journal
 from habilis.memory.library import SkillLibrary
-from habilis.worlds.runner import look_at
+from habilis.worlds.runner import asked, look_at
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Parts:
         """Take in the contracts that the world declares now."""
         world = self.world
         if isinstance(world, Declaring) and "contracts" in world.spec.capabilities:
-            self.book.declare(world.contracts())
+            self.book.declare(asked(world, "when asked for its contracts", world.contracts))
 
     def context(
         self, settings: LoopSettings, picked: tuple[Augmentation, ...] = (), caller: ToolCaller | None = None
@@ -124,6 +124,8 @@ class Parts:
         capabilities = world.spec.capabilities
         affordances: tuple[Action, ...] = ()
         if isinstance(world, Affording) and "affordances" in capabilities:
-            affordances = tuple(world.affordances())
-        simulator = world.simulator() if isinstance(world, Imaginable) and "simulator" in capabilities else None
+            affordances = asked(world, "when asked for its affordances", lambda: tuple(world.affordances()))
+        simulator = None
+        if isinstance(world, Imaginable) and "simulator" in capabilities:
+            simulator = asked(world, "when asked for its simulator", world.simulator)
         return Context(world.spec, look_at(world), self.skills(settings), picked, simulator, affordances, caller)

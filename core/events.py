@@ -25,6 +25,7 @@ EVENTS: Mapping[str, str] = {
     "task_proposed": "text, goal, kind, why",
     "augmentations_picked": "names, cost",
     "writer_chosen": "writer, why, options",
+    "hunch": "goal, plan, why, came_true, seconds",
     "attempt_ended": "writer, ok, feedback, world_steps, round",
     "task_taken": "task",
     "tool_began": "tool, args, safe_to_retry",

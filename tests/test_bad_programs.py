@@ -4,8 +4,10 @@ then is kept, and the next task is done as if nothing had been. What the runner 
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +185,29 @@ def test_a_world_that_cannot_be_looked_at_is_named(tmp_path: Path, how: str, loo
             when = "reset" if look == 1 else "observed"
             assert told.startswith(f"WorldError: the world lamp raised when {when}: ")
         world.on = False
+        assert agent.solve_now(LIT).status == "solved"
+
+
+@pytest.mark.parametrize("ability", ["affordances", "contracts", "simulator"])
+def test_a_world_whose_abilities_raise_is_named(tmp_path: Path, ability: str) -> None:
+    class Able(Lamp):
+        spec = replace(Lamp.spec, capabilities=frozenset({ability}))
+        broken = False
+
+    def able(self: Able) -> Any:
+        if self.broken:
+            raise KeyError("a fuse")
+        return None if ability == "simulator" else ()
+
+    setattr(Able, ability, able)
+    world = Able()
+    with Agent(world, home=tmp_path / "home", writer=Scripted(GOOD)) as agent:
+        world.broken = True
+        said = f"the world lamp raised when asked for its {ability}: KeyError('a fuse')"
+        assert agent.solve_now(LIT).reason == f"WorldError: {said}"
+        with pytest.raises(WorldError, match=re.escape(said)):  # nothing can be proposed without
+            agent.run_now(1)
+        world.broken = False
         assert agent.solve_now(LIT).status == "solved"
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
+from habilis.agent.parts import Credited
 from habilis.agent.writers.cascade import Cascade
 from habilis.core import (
     Augmentation,
@@ -94,6 +95,9 @@ class ChosenCascade(Cascade):
 
     def credit(self, episode: Episode, conclusive: bool) -> None:
         """Learn from what became of a task. ``conclusive``: its end says something about the writer asked last."""
+        for writer in self._writers:
+            if isinstance(writer, Credited):
+                writer.credit(episode, conclusive)
         names = [name for task, name in self._asked if task == episode.task]
         self._asked.clear()
         if not names:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from habilis.agent._names import marked, skill_name
 from habilis.agent.blind import BlindSearch, Prior
 from habilis.agent.calls import blamed_skill, called_tools, needed
+from habilis.agent.hunches import Guesser
 from habilis.agent.lifting import lift, lift_action
 from habilis.agent.meter import SearchMeter
 from habilis.agent.regression import Regression, direction, skills_by_fact
@@ -31,6 +32,7 @@ from habilis.core import (
     Cost,
     Declaring,
     Draft,
+    Episode,
     Fact,
     Feedback,
     Goal,
@@ -77,7 +79,7 @@ class SearchWriter:
     """Writes by search. Satisfies `habilis.core.Writer`.
 
     ``prior`` gives what orders the actions of unknown effect (the adopted local model), or None; it is asked only when
-    no contract leads to the goal.
+    no contract leads to the goal. ``guesser`` has a plan, which is tried where search would be blind.
     """
 
     name = "search"
@@ -90,10 +92,12 @@ class SearchWriter:
         settings: SearchSettings | None = None,
         *,
         prior: Callable[[], Prior | None] | None = None,
+        guesser: Guesser | None = None,
     ) -> None:
         self._book, self._runner = book, runner
         self._settings = settings or SearchSettings()
         self._prior = prior or (lambda: None)
+        self._guesser = guesser
         self.why = ""
         self._afforded: set[Action] = set()
         self._avoided: set[str] = set()
@@ -165,6 +169,11 @@ class SearchWriter:
                 repeats += 1
                 if repeats > self._settings.repeats:
                     return
+
+    def credit(self, episode: Episode, conclusive: bool) -> None:
+        """A task has ended: the guesser hears of it."""
+        if self._guesser is not None:
+            self._guesser.credit(episode)
 
     def _plan(self, task: Task, context: Context, ledger: Ledger) -> Draft | None:
         with SearchMeter(ledger) as meter:
@@ -366,7 +375,13 @@ class SearchWriter:
         gives_reasons = "reasons" in context.spec.capabilities
         if context.simulator is None or not task.goal.atoms or gives_reasons:
             return None
-        search = BlindSearch(self._book, self._runner, max_steps=self._settings.blind_steps, prior=self._prior())
+        search = BlindSearch(
+            self._book,
+            self._runner,
+            max_steps=self._settings.blind_steps,
+            prior=self._prior(),
+            guesser=self._guesser,
+        )
         return search.draft(task, context, ledger)
 
 

@@ -19,6 +19,7 @@ from habilis._settings import WRITERS, AgentSettings
 from habilis._worlds import open_world, world_tools
 from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
+from habilis.agent.hunches import Hunches
 from habilis.agent.loop import Parts
 from habilis.agent.writers import ChosenCascade
 from habilis.agent.writers.search import SEARCHES, SearchSettings, SearchWriter
@@ -147,16 +148,24 @@ def compose(
         stop = threading.Event()
         minds = Minds(opened, events, world.spec)
 
-        def chosen(told: Mapping[str, Json]) -> None:
-            loop = holder[0].current
-            if loop is not None:
-                journal.append_event(loop.run_id, Event("writer_chosen", told, loop.iteration))
-                events.emit("writer_chosen", loop.iteration, **told)
+        def telling(kind: str) -> Callable[[Mapping[str, Json]], None]:
+            def tell(told: Mapping[str, Json]) -> None:
+                loop = holder[0].current
+                if loop is not None:
+                    journal.append_event(loop.run_id, Event(kind, told, loop.iteration))
+                    events.emit(kind, loop.iteration, **told)
+
+            return tell
 
         def cascade(writers: Sequence[Writer]) -> Writer:
-            return ChosenCascade(writers, embedder, store=journal, world=world.spec.fingerprint, tell=chosen)
+            tell = telling("writer_chosen")
+            return ChosenCascade(writers, embedder, store=journal, world=world.spec.fingerprint, tell=tell)
 
-        writing = _writer(writer, book, runner, chats, minds, cascade, settings.search)
+        hunches = Hunches(minds.adopted, world.spec, store=journal, tell=telling("hunch"))
+        searching = SearchWriter(
+            book, runner, SearchSettings(method=settings.search), prior=minds.prior, guesser=hunches
+        )
+        writing = _writer(writer, searching, chats, cascade)
         uses = used_by(writing)
         helping = Helping(
             registry,
@@ -268,16 +277,12 @@ def _fresh(world: World, given: Callable[[], World] | None, approve: Approve | N
 
 def _writer(
     writer: str | Writer,
-    book: ContractBook,
-    runner: ConfinedRunner,
+    search: SearchWriter,
     chats: Sequence[Any],
-    minds: Minds,
     cascade: Callable[[Sequence[Writer]], Writer],
-    method: str,
 ) -> Writer:
     if not isinstance(writer, str):
         return writer
-    search = SearchWriter(book, runner, SearchSettings(method=method), prior=minds.prior)
     if writer == "search":
         return search
     from habilis.agent.writers.chat import ChatWriter

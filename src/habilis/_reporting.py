@@ -7,6 +7,7 @@ from pathlib import Path
 
 from habilis.core import Budget, Cost, NotFoundError
 from habilis.memory.home import Home
+from habilis.memory.journal import Journal
 from habilis.report import ReportData, Use, write_report
 
 
@@ -40,6 +41,7 @@ def write(
         Use(name.partition(":")[2], name.partition(":")[0], n, ok, costs[name])
         for name, (n, ok) in sorted(totals.items())
     ]
+    uses += _hunches(journal, run.id)
     world = run.config.get("fingerprint")
     data = ReportData(
         run={**dict(run.config), "status": run.status, "run": run.id},
@@ -55,3 +57,13 @@ def write(
         uses=uses,
     )
     return write_report(data, path if path is not None else home.reports_path / f"run-{run.id}.html")
+
+
+def _hunches(journal: Journal, run_id: int) -> list[Use]:
+    """The lines that the local model was asked for in this run, how many came true, and what they took."""
+    told = [event.data for event in journal.events(run_id) if event.kind == "hunch"]
+    if not told:
+        return []
+    seconds = sum(float(one.get("seconds") or 0.0) for one in told)
+    came_true = sum(one.get("came_true") is True for one in told)
+    return [Use("plans of the local model", "model", len(told), came_true, Cost(seconds=seconds))]

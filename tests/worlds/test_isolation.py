@@ -19,7 +19,7 @@ from habilis import Agent, World
 from habilis.core import InputError, IsolationError, Program, RunLimits
 from habilis.memory import Home
 from habilis.run import AgentSettings
-from habilis.worlds.runner import ConfinedRunner, Isolation, UnconfinedWarning, probe
+from habilis.worlds.runner import ConfinedRunner, Isolation, UnconfinedWarning, WeakerWarning, probe
 from habilis.worlds.runner import _local as local
 from habilis.worlds.runner import isolation as isolations
 
@@ -111,6 +111,37 @@ def test_the_highest_tier_has_nothing_missing() -> None:
     found = probe()
     assert (found.tier == 3) == (not found.missing) == (found.fix is None)
     assert Isolation(0).fix
+
+
+def test_less_than_before_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: Any) -> None:
+    """A worker is started again, and finds less to hold."""
+    server = sabotaged(tmp_path, monkeypatch)
+    with ConfinedRunner() as runner:
+        before = runner.run(ONE, world).tier
+        if before < 2:
+            pytest.skip("there is no less than tier 1")
+        landlock = server.with_name("landlock.py")
+        landlock.write_text(landlock.read_text() + "\n\ndef version():\n    raise OSError(38, 'gone')\n")
+        runner.close()
+        with pytest.warns(WeakerWarning, match=f"at tier 1 now, and were at tier {before} before .*landlock: gone"):
+            assert runner.run(ONE, world).tier == 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # it is said once
+            assert runner.run(ONE, world).tier == 1
+
+
+def test_a_worker_that_dies_everywhere_says_nothing_of_bubblewrap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: Any
+) -> None:
+    server = sabotaged(tmp_path, monkeypatch)
+    good = server.read_text()
+    with ConfinedRunner() as runner:
+        server.write_text("raise SystemExit('no worker today')\n")
+        with pytest.raises(IsolationError, match="no worker today"):
+            runner.run(ONE, world)
+        server.write_text(good)
+        assert runner.run(ONE, world).tier == probe().tier
+        assert "no worker today" not in " ".join(runner.isolation.missing)
 
 
 # ---- going around it

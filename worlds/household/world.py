@@ -183,8 +183,9 @@ class HouseholdWorld:
         return (*declared(mark), *watch_contracts(plan, mark), *put_back_contracts(self.house, mark))
 
     def names(self) -> tuple[str, ...]:
-        """Every thing, room and set that a goal may name."""
-        return tuple(sorted({*self.house.plan.names, *self.spec.tags}))
+        """Every thing, room, set and deed that a goal may name."""
+        deeds = (rule.name for rule in BY_NAME.values() if rule.deed)
+        return tuple(sorted({*self.house.plan.names, *self.spec.tags, *deeds}))
 
     # -- for whoever holds the world ---------------------------------------------------------------------------------
 

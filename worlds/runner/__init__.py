@@ -5,8 +5,18 @@ May import `habilis.core` only, and no world. What runs in the worker is in ``wo
 by path in a process of its own. What is covered and what is not: docs/security.md.
 """
 
-from habilis.worlds.runner._world import look_at, reset
+from habilis.worlds.runner._world import asked, look_at, reset
 from habilis.worlds.runner.confined import ConfinedRunner
-from habilis.worlds.runner.isolation import TIERS, Isolation, UnconfinedWarning, probe
+from habilis.worlds.runner.isolation import TIERS, Isolation, UnconfinedWarning, WeakerWarning, probe
 
-__all__ = ["TIERS", "ConfinedRunner", "Isolation", "UnconfinedWarning", "look_at", "probe", "reset"]
+__all__ = [
+    "TIERS",
+    "ConfinedRunner",
+    "Isolation",
+    "UnconfinedWarning",
+    "WeakerWarning",
+    "asked",
+    "look_at",
+    "probe",
+    "reset",
+]

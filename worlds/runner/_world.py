@@ -17,9 +17,17 @@ RAISED = (Exception, SystemExit)
 _T = TypeVar("_T")
 
 
+def asked(world: World, when: str, what: Callable[[], _T]) -> _T:
+    """What the world's own code gives to ``what``. Raises `WorldError` if that raises, or would end the process."""
+    try:
+        return what()
+    except RAISED as error:
+        raise WorldError(f"the world {world.spec.name} raised {when}: {error!r}") from error
+
+
 def look_at(world: World) -> Snapshot:
     """What the world shows now. Raises `WorldError` if it raises, or shows something else."""
-    shown: Any = _of(world, "when observed", world.observe)
+    shown: Any = asked(world, "when observed", world.observe)
     if not isinstance(shown, Snapshot):
         raise WorldError(f"the world {world.spec.name} shows {type(shown).__name__} when observed, not Snapshot")
     return shown
@@ -27,7 +35,7 @@ def look_at(world: World) -> Snapshot:
 
 def reset(world: World, seed: int) -> None:
     """Set it back to its beginning. Raises `WorldError` if it raises."""
-    _of(world, "when reset", lambda: world.reset(seed))
+    asked(world, "when reset", lambda: world.reset(seed))
 
 
 def facts_of(snapshot: Snapshot) -> list[tuple[str, tuple[Any, ...], Any]]:
@@ -43,7 +51,7 @@ def maker_of(world: World) -> tuple[str, Mapping[str, Json]] | None:
     """How a worker makes such a world; None where the host alone may have it. Raises `WorldError`."""
     if "portable" not in world.spec.capabilities or not isinstance(world, Portable):
         return None
-    made: Any = _of(world, "when asked for its maker", world.maker)
+    made: Any = asked(world, "when asked for its maker", world.maker)
     try:
         name, options = made
         json.dumps(dict(options))
@@ -59,17 +67,10 @@ def maker_of(world: World) -> tuple[str, Mapping[str, Json]] | None:
 
 def state_of(world: World) -> Json:
     """All of a portable world's state. Raises `WorldError` if it raises."""
-    state: Json = _of(world, "when saved", world.save)  # type: ignore[attr-defined]  # a portable world has it
+    state: Json = asked(world, "when saved", world.save)  # type: ignore[attr-defined]  # a portable world has it
     return state
 
 
 def hash_of(world: World) -> str:
     """A hash of all of a portable world's state. Raises `WorldError` if it raises, or the state has no JSON form."""
-    return _of(world, "when saved", lambda: digest(world))
-
-
-def _of(world: World, when: str, what: Callable[[], _T]) -> _T:
-    try:
-        return what()
-    except RAISED as error:
-        raise WorldError(f"the world {world.spec.name} raised {when}: {error!r}") from error
+    return asked(world, "when saved", lambda: digest(world))

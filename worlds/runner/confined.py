@@ -23,7 +23,7 @@ from habilis.worlds.runner._local import LocalWorker
 from habilis.worlds.runner._session import Session
 from habilis.worlds.runner._worker import NotBegun, Order, Setup, Worker
 from habilis.worlds.runner._world import facts_of, look_at, maker_of, state_of, tags_of
-from habilis.worlds.runner.isolation import Isolation, UnconfinedWarning
+from habilis.worlds.runner.isolation import Isolation, UnconfinedWarning, WeakerWarning
 
 _SOURCE = 1_000_000  # bytes
 _TRIES = 3
@@ -76,6 +76,7 @@ class ConfinedRunner:
         self._busy: set[_Key] = set()
         # How many programs the caller is in: a tool of one may run another, in a thread that its context is copied to.
         self._depth: ContextVar[int] = ContextVar("depth", default=0)
+        self._last_tier: int | None = None  # tier of the worker started last
         self._unlock()
         _RUNNERS.add(self)
         self._spec: tuple[WorldSpec, dict[str, Any]] | None = None
@@ -257,6 +258,14 @@ class ConfinedRunner:
                     f"this system cannot confine programs ({'; '.join(found.missing)}). {found.fix}; or accept that "
                     "programs may do anything you may: --unsafe-no-isolation"
                 )
+        if self._last_tier is not None and found.tier < self._last_tier:
+            warnings.warn(
+                f"programs are confined at tier {found.tier} now, and were at tier {self._last_tier} before "
+                f"({'; '.join(found.missing)}); see `habilis doctor`",
+                WeakerWarning,
+                stacklevel=4,
+            )
+        self._last_tier = found.tier
         self._workers[key] = worker, found
         return worker, found
 

@@ -32,6 +32,10 @@ class UnconfinedWarning(RuntimeWarning):
     """Programs run unconfined, as was asked for."""
 
 
+class WeakerWarning(RuntimeWarning):
+    """Programs are confined by less than before: a new worker found less to hold."""
+
+
 @dataclass(frozen=True, slots=True)
 class Isolation:
     """What was found to hold, by attacking it.
@@ -106,9 +110,11 @@ def _highest(setup: Setup) -> tuple[Worker, Isolation]:
             if why is None:
                 return worker, _found(worker, "bubblewrap")
             worker.close()
-        if setup == Setup():  # else it may be what this setup has to show that does not work
-            _NO_BUBBLEWRAP["why"] = time.monotonic(), why
+        found_at = 0.0
     worker = LocalWorker(setup, bubblewrap=False)
+    # If that fails too, or it may be what this setup has to show that does not work, it says nothing of bubblewrap.
+    if not found_at and setup == Setup():
+        _NO_BUBBLEWRAP["why"] = time.monotonic(), why
     found = _found(worker, "")
     return worker, Isolation(found.tier, "", (*found.missing, why))
 
