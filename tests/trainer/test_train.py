@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,35 +9,59 @@ from typing import Any
 import pytest
 
 from habilis.core import InputError
-from habilis.trainer import BaseModel, State, Trained, TrainSettings, build_corpus, open_regulariser, train, with_lora
+from habilis.trainer import (
+    BaseModel,
+    Remembered,
+    Trained,
+    TrainSettings,
+    build_corpus,
+    diagonal_fisher,
+    train,
+)
 
 torch = pytest.importorskip("torch")
 
-SETTINGS = TrainSettings(batch=4, save_every=2, dtype="float32")
+SETTINGS = TrainSettings(batch=4, save_every=2, dtype="float32", regulariser="none", device="cpu")
 
 
-def run(tiny: BaseModel, workshop: SimpleNamespace, folder: Path, *, reg: str = "none", **options: Any) -> Trained:
+def texts() -> Any:
+    return torch.randint(1, 257, (4, 16), generator=torch.Generator().manual_seed(0))
+
+
+def remembered(tiny: BaseModel, **more: Any) -> Remembered:
+    from habilis.trainer.base import load_model
+
+    def base() -> Any:
+        return load_model(tiny.path)[0]
+
+    return Remembered(base, texts(), lambda: diagonal_fisher(base, texts()), **more)
+
+
+def run(
+    tiny: BaseModel,
+    workshop: SimpleNamespace,
+    folder: Path,
+    *,
+    reg: str = "none",
+    settings: TrainSettings = SETTINGS,
+    breaker: Any = None,
+    past: Any = (),
+    **options: Any,
+) -> Trained:
     from habilis.trainer.base import load_model
 
     corpus = build_corpus(workshop.make_episodes(60), [], workshop.contracts, workshop.spec)
     model, tokenizer = load_model(tiny.path)
-    regulariser = open_regulariser(reg)
-    ids = torch.randint(1, 257, (4, 16), generator=torch.Generator().manual_seed(0))
-    state = State({}, length=16) if reg == "none" else regulariser.prepare(model, ids)
-    settings = options.pop("settings", SETTINGS)
-    model = with_lora(model, settings)
-    breaker = options.pop("breaker", None)
     if breaker is not None:
-        model.get_base_model().model.register_forward_hook(breaker)
+        model.model.register_forward_hook(breaker)
     return train(
         model,
         tokenizer,
         corpus.train,
         folder,
-        settings=settings,
-        regulariser=regulariser,
-        state=state,
-        heldout=options.pop("heldout", ids),
+        settings=replace(settings, regulariser=reg),
+        remembered=remembered(tiny, past=past),
+        heldout=options.pop("heldout", texts()),
         **options,
     )
 
@@ -119,9 +144,9 @@ def test_what_drifted_too_far_is_taken_back(tiny: BaseModel, workshop: SimpleNam
     base, _ = load_model(tiny.path)
     ids = self_generated(base, 4, 16, 0, start=0, dtype="float32")
     before = mean_loss(base, ids, "float32")
-    wild = TrainSettings(batch=4, learning_rate=5e-2, dtype="float32", drift=5e-4)
-    trained = run(tiny, workshop, tmp_path / "wild", reg="l2", steps=8, settings=wild, heldout=ids)
+    wild = replace(SETTINGS, learning_rate=5e-2, drift=5e-4)
+    trained = run(tiny, workshop, tmp_path / "wild", reg="ewc", steps=8, settings=wild, heldout=ids)
     drift = math.exp(mean_loss(trained.model.eval(), ids, "float32") - before) - 1
     assert trained.figures["drift"]["update_kept"] < 1
     assert drift == pytest.approx(trained.figures["drift"]["probed"], abs=1e-5)
-    assert drift < 1e-3
+    assert drift < 2e-3
