@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from habilis.core import ModelError, need
-from habilis.trainer._lm import linear_layers
+from habilis.trainer._lm import inner_model, linear_layers
 from habilis.trainer.regularisers._distance import has_lora, lora_layers
 from habilis.trainer.training.settings import TrainSettings
 
@@ -64,6 +64,15 @@ def _read(start: Path, settings: TrainSettings) -> Mapping[str, Tensor]:
     # peft leaves the adapter's name out of a file and wants it in a model.
     return {n.replace(".lora_A.weight", ".lora_A.default.weight").replace(".lora_B.weight", ".lora_B.default.weight"): t
             for n, t in found.items()}  # fmt: skip
+
+
+def checkpoint_activations(model: Any) -> None:
+    """Compute activations again in the backward pass instead of keeping them."""
+    inner = inner_model(model)
+    if hasattr(inner, "activation_checkpointing_enable"):
+        inner.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    else:  # the older name of it
+        inner.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
 
 def trained_tensors(model: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from habilis.trainer.drift import DriftControl
 from habilis.trainer.fisher import Progress
 from habilis.trainer.regularisers import Regulariser, Remembered, State, open_regulariser
 from habilis.trainer.regularisers._distance import has_lora
-from habilis.trainer.training.adapting import made_trainable, trained_tensors
+from habilis.trainer.training.adapting import checkpoint_activations, made_trainable, trained_tensors
 from habilis.trainer.training.checkpoints import check_room, last_good, writing
 from habilis.trainer.training.logs import Log
 from habilis.trainer.training.loop import Course, Diverged, make_callback, make_loop
@@ -83,7 +83,7 @@ def train(
 
     model = made_trainable(model, settings, start).to(device)
     if settings.checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        checkpoint_activations(model)
     if first:
         check_room(folder, _bytes_written(model))
     state = regulariser.prepare(model, remembered)
