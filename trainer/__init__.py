@@ -10,6 +10,7 @@ from habilis.trainer.corpus import CORPUS_VERSION, FAMILIES, Corpus, Example, Pl
 from habilis.trainer.distil import DistilOptions, DistilResult, distil, distil_corpus
 from habilis.trainer.drift import DriftControl
 from habilis.trainer.evaluate import Evaluation, PlanRunner, calibration_error, evaluate, heldout_text, perplexity
+from habilis.trainer.export import export_model
 from habilis.trainer.fisher import Fisher, diagonal_fisher
 from habilis.trainer.forgetting import ForgettingMatrix
 from habilis.trainer.gate import Decision, Gate
@@ -22,6 +23,7 @@ from habilis.trainer.regularisers import (
     State,
     open_regulariser,
 )
+from habilis.trainer.stages import goes_on_from
 from habilis.trainer.training import Trained, TrainSettings, choose_device, train, with_lora
 
 __all__ = [
@@ -55,8 +57,10 @@ __all__ = [
     "distil",
     "distil_corpus",
     "evaluate",
+    "export_model",
     "fingerprint",
     "get_base",
+    "goes_on_from",
     "heldout_text",
     "open_regulariser",
     "perplexity",

@@ -25,7 +25,7 @@ from habilis.trainer.regularisers import Consolidating, Remembered, Row, open_re
 from habilis.trainer.stages import Earlier, read_earlier, stage_of, write_stages
 from habilis.trainer.training.adapting import merged, save_update
 from habilis.trainer.training.checkpoints import check_room, writing
-from habilis.trainer.training.launching import launch
+from habilis.trainer.training.launching import job_folder, launch
 from habilis.trainer.training.settings import TrainSettings, arithmetic, choose_device
 from habilis.trainer.training.train import Trained, train
 
@@ -229,7 +229,8 @@ def distil_corpus(
                 file.unlink()
         note_file = {"adopted": decision.adopted, "reasons": list(reasons), "figures": figures}
         (out / "distil.json").write_text(json.dumps(note_file, indent=1))
-    shutil.rmtree(work, ignore_errors=True)
+    for folder in (work, job_folder(work)):
+        shutil.rmtree(folder, ignore_errors=True)
     if progress is not None:
         progress("gate", 1, 1, 0.0)
     return DistilResult(out, decision.adopted, reasons, figures)

@@ -14,8 +14,9 @@ from habilis.core import ModelError
 from habilis.trainer.corpus import Corpus, Example
 from habilis.trainer.fisher import Fisher
 from habilis.trainer.forgetting import ForgettingMatrix
+from habilis.trainer.training.settings import TrainSettings
 
-_EXAMPLES, _RUNNING = "examples.jsonl", "running.safetensors"
+_EXAMPLES, _RUNNING = "examples.jsonl", "running.fisher"
 _MOST_KEPT = 1_000  # examples of one distillation kept for replay: they come in order of importance
 _MOST_ASKED = 160  # questions of one distillation kept for later, of validation and of test each
 
@@ -97,6 +98,25 @@ def read_earlier(folder: Path) -> Earlier:
         ForgettingMatrix.load(figures.get("forgetting")),
         Fisher.load(running, model=fingerprint) if running.exists() else None,
     )
+
+
+def goes_on_from(folder: Path, base: str, its_base: str, settings: TrainSettings | None = None) -> str | None:
+    """Why a distillation cannot go on from the model in a folder; None where it can. By looking at files alone."""
+    settings = settings or TrainSettings()
+    if base != its_base:
+        return f"that came from the base model {its_base}, this is {base}"
+    if not (folder / _EXAMPLES).is_file() or not (folder / "adapter").is_dir():
+        return "it was made by an older version, or its adapter was removed"
+    try:
+        note = json.loads((folder / "distil.json").read_text())["figures"]["settings"]
+        was = (note["method"], note["rank"], note["alpha"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"its distil.json cannot be read ({error!r})"
+    if was[0] != settings.method:
+        return f"that was trained with --method {was[0]}"
+    if settings.method == "lora" and was[1:] != (settings.rank, settings.alpha):
+        return f"that has rank {was[1]} and alpha {was[2]}, this {settings.rank} and {settings.alpha}"
+    return None
 
 
 def _in_turn(parts: Sequence[Sequence[Example]]) -> Iterator[Example]:

@@ -8,6 +8,7 @@ them leaves the update in the folder. A file ``stop`` there ends them at the nex
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from habilis.core import InputError, ModelError, need
+from habilis.core import HabilisError, InputError, ModelError, need
 from habilis.trainer.base import BaseModel, load_model
 from habilis.trainer.corpus import Example
 from habilis.trainer.fisher import Fisher, Progress
@@ -53,7 +54,7 @@ def launch(
 
     Raises `InputError` where the command is not there, `ModelError` where it ends without a result.
     """
-    job = work.with_name(f"{work.name}.job")
+    job = job_folder(work)
     with writing(job):
         _write(job, base, examples, work, settings, remembered, heldout, start, steps, seconds, log)
     command = [*launcher, "-m", "habilis.trainer.training.launching", str(job)]
@@ -81,13 +82,20 @@ def launch(
             process.kill()
             process.communicate()
     result = job / "result.json"
+    failed = job / "failed"
+    if failed.exists():
+        raise ModelError(failed.read_text())
     if process.returncode != 0 or not result.exists():
         last = (errors or "\n".join(said) or "it said nothing").strip().splitlines()[-8:]
-        told = next((t.split(": ", 1)[-1] for t in reversed(last) if "Error: " in t), " ".join(last)[-600:])
-        raise ModelError(f"{' '.join(launcher)} ended with {process.returncode}: {told}")
+        raise ModelError(f"{' '.join(launcher)} ended with {process.returncode}: {' '.join(last)[-600:]}")
     note = json.loads(result.read_text())
     model = made_trainable(model, settings, job / "adapter")
     return Trained(model, note["steps"], note["stopped"], note["figures"])
+
+
+def job_folder(work: Path) -> Path:
+    """Where the job lies that the processes are given, beside their checkpoints."""
+    return work.with_name(f"{work.name}.job")
 
 
 def _write(
@@ -105,7 +113,7 @@ def _write(
 ) -> None:
     safetensors = need("safetensors.torch")
     job.mkdir(parents=True, exist_ok=True)
-    for name in ("stop", "result.json"):
+    for name in ("stop", "failed", "result.json"):
         (job / name).unlink(missing_ok=True)
     safetensors.save_file(
         {"texts": remembered.texts.contiguous(), "heldout": heldout.contiguous()}, str(job / "texts.safetensors")
@@ -137,32 +145,35 @@ def main(argv: Sequence[str] | None = None) -> None:
     texts = need("safetensors.torch").load_file(str(job / "texts.safetensors"))
     model, tokenizer = load_model(Path(about["base"]))
     running = job / "running.safetensors"
-    from accelerate import PartialState
-
     settings = TrainSettings(**about["settings"])
-    first = PartialState(cpu=settings.device == "cpu").is_main_process
-    trained = train(
-        model,
-        tokenizer,
-        [Example(**e) for e in about["examples"]],
-        Path(about["work"]),
-        settings=settings,
-        remembered=Remembered(
-            base=lambda: load_model(Path(about["base"]))[0],
-            texts=texts["texts"],
-            fisher=lambda: Fisher.load(job / "fisher.safetensors"),
-            running=Fisher.load(running) if running.exists() else None,
-            past=[(p, a) for p, a in about["past"]],
-            dtype=about["dtype"],
-        ),
-        start=None if about["start"] is None else Path(about["start"]),
-        heldout=texts["heldout"],
-        steps=about["steps"],
-        seconds=about["seconds"],
-        log=None if about["log"] is None else Path(about["log"]),
-        progress=_say if first else None,
-        stop=(job / "stop").exists,
-    )
+    first = int(os.environ.get("RANK", "0")) == 0
+    try:
+        trained = train(
+            model,
+            tokenizer,
+            [Example(**e) for e in about["examples"]],
+            Path(about["work"]),
+            settings=settings,
+            remembered=Remembered(
+                base=lambda: load_model(Path(about["base"]))[0],
+                texts=texts["texts"],
+                fisher=lambda: Fisher.load(job / "fisher.safetensors"),
+                running=Fisher.load(running) if running.exists() else None,
+                past=[(p, a) for p, a in about["past"]],
+                dtype=about["dtype"],
+            ),
+            start=None if about["start"] is None else Path(about["start"]),
+            heldout=texts["heldout"],
+            steps=about["steps"],
+            seconds=about["seconds"],
+            log=None if about["log"] is None else Path(about["log"]),
+            progress=_say if first else None,
+            stop=(job / "stop").exists,
+        )
+    except HabilisError as error:
+        if first:
+            (job / "failed").write_text(str(error))
+        raise SystemExit(1) from error
     if first:
         save_update(trained.model, job / "adapter")
         note = {"steps": trained.steps, "stopped": trained.stopped, "figures": dict(trained.figures)}
