@@ -46,8 +46,8 @@ _SINGLE = ("l2", "ewc", "kl", "replay")
 _ALL_SEEDS = ("none", "ewc")
 _TARGET_CELLS = tuple(f"target-{100 * t:g}%" for t in TARGETS)
 CELLS = ("base", *(a for a in ARMS if a != "online_ewc"), *_TARGET_CELLS, *(f"chain-{a}" for a in CHAINS))
-QUICK_CELLS = ("base", "none", "ewc", "target-1%")
-QUICK = Scale(steps=12, questions=96, chain=6, probe=12)
+QUICK_CELLS = ("base", "none", "ewc")
+QUICK = Scale(steps=12, questions=48, chain=6, probe=12, text=16 * 1024)
 _ITERATIONS, _QUICK_ITERATIONS = 160, 60
 
 Cell = Mapping[str, Any]

@@ -51,6 +51,52 @@ def test_two_processes_reach_the_loss_of_one(base: BaseModel, tmp_path: Path, la
     assert sorted(p.name for p in tmp_path.iterdir()) == ["alone", "both", "cache"]
 
 
+# accelerate shards on GPUs alone; told that the CPU processes are some, it shards on gloo.
+SHARDED = """
+import os, sys
+import habilis.trainer
+from accelerate.state import DistributedType, PartialState
+
+for name, value in {
+    "ACCELERATE_USE_FSDP": "true",
+    "FSDP_VERSION": "2",
+    "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
+    "FSDP_TRANSFORMER_CLS_TO_WRAP": "LlamaDecoderLayer",
+    "FSDP_RESHARD_AFTER_FORWARD": "true",
+    "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
+}.items():
+    os.environ[name] = value
+training = sys.modules["habilis.trainer.training.train"]
+arguments = training._arguments
+
+def on_gpus(*given):
+    made = arguments(*given)
+    PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+    return made
+
+training._arguments = on_gpus
+from habilis.trainer.training.launching import main
+main([sys.argv[-1]])
+"""
+
+
+@pytest.mark.parametrize(("method", "name"), [("lora", "ewc"), ("full", "ewc"), ("lora", "kl")])
+def test_sharded_weights_and_fisher_give_the_same_training(
+    base: BaseModel, tmp_path: Path, method: str, name: str
+) -> None:
+    settings = replace(SETTINGS, regulariser=name, method=method, save_every=1, drift=5e-4)
+    alone = go(sums(), tmp_path / "alone", base, settings, steps=3).figures["training"]
+    script = tmp_path / "sharded.py"
+    script.write_text(SHARDED)
+    launcher = (*LAUNCHERS[0].split(), str(script))
+    shared = go(sums(), tmp_path / "shared", base, settings, steps=3, options={"launcher": launcher})
+    found = shared.figures["training"]
+    assert (found["processes"], found["sharded"]) == (2, True)
+    assert found["loss_last"] == pytest.approx(alone["loss_last"], rel=1e-4)
+    assert found["drift"]["lambda"] == pytest.approx(alone["drift"]["lambda"], rel=0.05)
+    assert found["drift"]["probed"] == pytest.approx(alone["drift"]["probed"], abs=1e-4)
+
+
 def test_what_goes_wrong_in_a_process_is_told(base: BaseModel, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot start 'no-such-launcher'"):
         go(sums(), tmp_path / "x", base, options={"launcher": ("no-such-launcher",)})

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from habilis.core import need
 from habilis.core.errors import ModelError
 from habilis.trainer._lm import linear_layers
+from habilis.trainer._sharding import placed_like, sharded_like, whole
 from habilis.trainer.regularisers._protocol import State
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ class Importance(State):
     """``weights``: layer name -> importance (out, in), or one number for all. ``anchor``: layer name -> where it is
     held; a LoRA layer without one is held at the base weights."""
 
-    weights: Mapping[str, Tensor] | float = 0.0
-    anchor: Mapping[str, Anchor] | None = None
+    weights: dict[str, Tensor] | float = 0.0
+    anchor: dict[str, Any] | None = None
 
 
 def lora_layers(model: Any) -> Iterator[tuple[str, Tensor, Tensor, float]]:
@@ -75,19 +76,22 @@ def distance(model: Any, state: Importance) -> Tensor:
         for name, a, b, scale in lora_layers(model):
             held = anchor.get(name)
             offset = None if held is None else (held[1] @ held[0]) * scale
-            total = total + weighted_square(a, b, _importance(state, name), scale, offset)
+            total = total + whole(weighted_square(a, b, _importance(state, name, b), scale, offset))
     else:
         for name, layer in linear_layers(model).items():
-            total = total + _dense().apply(layer.weight, anchor[name], _importance(state, name))
+            held = anchor[name] = sharded_like(anchor[name], layer.weight)
+            total = total + whole(_dense().apply(layer.weight, held, _importance(state, name, layer.weight)))
     result: Tensor = total
     return result
 
 
-def _importance(state: Importance, name: str) -> Tensor | float:
+def _importance(state: Importance, name: str, like: Any) -> Tensor | float:
+    """Of a layer; where its weights are sharded (by rows, as B is), from the first use on sharded like them."""
     if isinstance(state.weights, float):
         return state.weights
     if name not in state.weights:
         raise ModelError(f"the Fisher information has no layer {name!r}; it was made from another model")
+    state.weights[name] = sharded_like(state.weights[name], like)
     return state.weights[name]
 
 
@@ -114,7 +118,7 @@ def _low_rank() -> Any:
         ) -> Tensor:
             delta = (b @ a) * scale  # (out, in)
             if offset is not None:
-                delta = delta - offset
+                delta = delta - sharded_like(offset, delta)
             weighted = delta * importance
             ctx.save_for_backward(a, b, weighted)
             ctx.scale = scale
@@ -124,7 +128,7 @@ def _low_rank() -> Any:
         def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
             a, b, weighted = ctx.saved_tensors
             weighted = weighted * (2 * ctx.scale * gradient)
-            return b.t() @ weighted, weighted @ a.t(), None, None, None
+            return placed_like(b.t() @ weighted, a), placed_like(weighted @ a.t(), b), None, None, None
 
     return WeightedSquare
 

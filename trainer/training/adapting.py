@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from habilis.core import ModelError, need
 from habilis.trainer._lm import inner_model, linear_layers
+from habilis.trainer._sharding import sharded_like, whole
 from habilis.trainer.regularisers._distance import has_lora, lora_layers
 from habilis.trainer.training.settings import TrainSettings
 
@@ -94,7 +95,7 @@ def put_trained(model: Any, tensors: Mapping[str, Tensor]) -> None:
                     f"weights of another training: {name!r} is {tuple(tensors[name].shape)} there and "
                     f"{tuple(parameter.shape)} here; use the same rank, or start from the base (--after none)"
                 )
-            parameter.copy_(tensors[name])
+            parameter.copy_(sharded_like(tensors[name], parameter))
 
 
 def shrink(model: Any, factor: float, base: Mapping[str, Tensor]) -> None:
@@ -106,17 +107,21 @@ def shrink(model: Any, factor: float, base: Mapping[str, Tensor]) -> None:
                 b.mul_(factor)
             return
         for name, layer in linear_layers(model).items():
-            layer.weight.lerp_(base[name].to(layer.weight), 1 - factor)
+            before = sharded_like(base[name].to(layer.weight.device), layer.weight)
+            layer.weight.copy_(before + factor * (layer.weight - before))
 
 
-def save_update(model: Any, folder: Path) -> None:
-    """What was trained: a peft adapter, or the weights of the linear layers."""
+def save_update(model: Any, folder: Path, *, write: bool = True) -> None:
+    """What was trained: a peft adapter, or the weights of the linear layers. Where weights are sharded all processes
+    call it, and one of them with ``write``."""
+    tensors = {n: whole(p.detach()).to("cpu").contiguous() for n, p in trained_tensors(model).items()}
+    if not write:
+        return
     if has_lora(model):
-        model.save_pretrained(str(folder))
+        model.save_pretrained(str(folder), state_dict=tensors)
         return
     safetensors = need("safetensors.torch")
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {n: p.detach().to("cpu").contiguous() for n, p in trained_tensors(model).items()}
     safetensors.save_file(tensors, str(folder / WEIGHTS))
 
 

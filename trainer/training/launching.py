@@ -58,36 +58,32 @@ def launch(
     with writing(job):
         _write(job, base, examples, work, settings, remembered, heldout, start, steps, seconds, log)
     command = [*launcher, "-m", "habilis.trainer.training.launching", str(job)]
+    log_file = job / "log"  # what the processes say beside their progress; a pipe could fill up
     try:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        with log_file.open("w", encoding="utf-8") as said:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True)
     except OSError as error:
-        raise InputError(
-            f"cannot start {launcher[0]!r}: {error.strerror}; pip install accelerate, or name its path"
-        ) from error
-    said: list[str] = []
+        told = f"cannot start {launcher[0]!r}: {error.strerror}; pip install accelerate, or name its path"
+        raise InputError(told) from error
     try:
         assert process.stdout is not None
         for line in process.stdout:
-            if line.startswith(_SAID):
-                if progress is not None:
-                    phase, step, planned, loss = json.loads(line.removeprefix(_SAID))
-                    progress(phase, step, planned, loss)
-            elif line.strip():
-                said.append(line.strip())
+            if progress is not None and line.startswith(_SAID):
+                phase, step, planned, loss = json.loads(line.removeprefix(_SAID))
+                progress(phase, step, planned, loss)
             if stop is not None and stop():
                 (job / "stop").touch()
-        _, errors = process.communicate()
+        process.wait()
     finally:
         if process.poll() is None:
             process.kill()
-            process.communicate()
-    result = job / "result.json"
-    failed = job / "failed"
+            process.wait()
+    result, failed = job / "result.json", job / "failed"
     if failed.exists():
-        raise ModelError(failed.read_text())
+        raise ModelError(f"{failed.read_text('utf-8')[:1000]} (what the processes said: {log_file})")
     if process.returncode != 0 or not result.exists():
-        last = (errors or "\n".join(said) or "it said nothing").strip().splitlines()[-8:]
-        raise ModelError(f"{' '.join(launcher)} ended with {process.returncode}: {' '.join(last)[-600:]}")
+        last = log_file.read_text("utf-8", "replace").strip()[-600:] or "they said nothing"
+        raise ModelError(f"{' '.join(launcher)} ended with {process.returncode}: {last} ({log_file})")
     note = json.loads(result.read_text())
     model = made_trainable(model, settings, job / "adapter")
     return Trained(model, note["steps"], note["stopped"], note["figures"])
@@ -170,16 +166,27 @@ def main(argv: Sequence[str] | None = None) -> None:
             progress=_say if first else None,
             stop=(job / "stop").exists,
         )
-    except HabilisError as error:
-        if first:
-            (job / "failed").write_text(str(error))
-        raise SystemExit(1) from error
+    except Exception as error:
+        ours = isinstance(error, HabilisError)
+        _tell(job / "failed", str(error) if ours else f"{type(error).__name__}: {error}")
+        if ours:
+            raise SystemExit(1) from error
+        raise
+    save_update(trained.model, job / "adapter", write=first)
     if first:
-        save_update(trained.model, job / "adapter")
         note = {"steps": trained.steps, "stopped": trained.stopped, "figures": dict(trained.figures)}
         scratch = job / ".result.json"
         scratch.write_text(json.dumps(note))
         scratch.replace(job / "result.json")
+
+
+def _tell(file: Path, text: str) -> None:
+    """What ended the first process that ended so; the others only follow it."""
+    try:
+        with file.open("x", encoding="utf-8") as out:
+            out.write(text)
+    except OSError:
+        return
 
 
 def _say(phase: str, step: int, steps: int, loss: float) -> None:

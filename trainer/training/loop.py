@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from habilis.core import need
-from habilis.trainer._lm import mean_loss
 from habilis.trainer.drift import DriftControl
 from habilis.trainer.fisher import Progress
 from habilis.trainer.training.adapting import put_trained, shrink, trained_tensors
@@ -34,7 +33,8 @@ class Course:
 
     def __init__(self, model: Any, control: DriftControl, dtype: str, heldout: Tensor | None, seed: int) -> None:
         self.model, self.control, self.dtype, self.heldout, self.seed = model, control, dtype, heldout, seed
-        self.good: dict[str, Any] = {n: p.detach().clone() for n, p in trained_tensors(model).items()}
+        self.good: dict[str, Any] = {}
+        self.wrapped: Any = None  # the objective, as DDP or FSDP wrapped it
         self.base_loss: float | None = None
         self.first_loss: float | None = None
         self.last_loss: float | None = None
@@ -55,21 +55,25 @@ class Course:
             return
         with torch.no_grad():
             for name, parameter in trained_tensors(self.model).items():
-                self.good[name].copy_(parameter)
+                if name in self.good:
+                    self.good[name].copy_(parameter)
+                else:
+                    self.good[name] = parameter.detach().clone()
         self.last_loss, self._sum = self._sum, 0.0
         self.first_loss = self.last_loss if self.first_loss is None else self.first_loss
         self.control.seen(out["penalty"].item())
 
     def back_to_good(self) -> None:
-        put_trained(self.model, self.good)
+        if self.good:
+            put_trained(self.model, self.good)
 
     def probe(self) -> None:
         """Measure the true drift on the held-out self-written text."""
         if self.heldout is None or self.base_loss is None:
             return
-        self.model.eval()
-        self.control.probed(self.base_loss, mean_loss(self.model, self.heldout, self.dtype))
-        self.model.train()
+        self.wrapped.eval()
+        self.control.probed(self.base_loss, self.wrapped(text=self.heldout))
+        self.wrapped.train()
 
     def take_back(self, base: Callable[[], Mapping[str, Tensor]]) -> float:
         """Shrink the update until the measured drift is within a tenth of the target; the factor that was kept."""
@@ -122,6 +126,7 @@ def _trainer() -> Any:
         def compute_loss(
             self, model: Any, inputs: Mapping[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
+            self.course.wrapped = model
             out = model(**inputs)
             self.course.seen(out, bool(inputs["last"]))
             return (out["loss"], {}) if return_outputs else out["loss"]
@@ -138,7 +143,10 @@ def _trainer() -> Any:
                 return
             folder = str(output_dir or self.args.output_dir)
             os.makedirs(folder, exist_ok=True)
-            tensors = {n: p.detach().to("cpu").contiguous() for n, p in trained_tensors(self.course.model).items()}
+            own = trained_tensors(self.course.model)
+            # Of sharded weights the whole is handed in, gathered by all processes.
+            whole = own if state_dict is None else {n: state_dict[f"model.{n}"] for n in own}
+            tensors = {n: p.detach().to("cpu").contiguous() for n, p in whole.items()}
             safetensors.save_file(tensors, os.path.join(folder, _WEIGHTS))
 
         def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:

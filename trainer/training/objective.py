@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from habilis.core import need
-from habilis.trainer._lm import answer_logits, autocast, device_of
+from habilis.trainer._lm import answer_logits, autocast, device_of, mean_loss
 from habilis.trainer.drift import DriftControl
 from habilis.trainer.regularisers import Regulariser, State
 
@@ -36,7 +36,11 @@ def _module() -> Any:
             self.model, self.regulariser, self.state = model, regulariser, state
             self.control, self.dtype = control, dtype
 
-        def forward(
+        def forward(self, text: Tensor | None = None, **part: Any) -> Any:
+            """A part of a step (see `step`); or the mean loss per token of ``text`` (n, length), a number."""
+            return self.step(**part) if text is None else mean_loss(self.model, text, self.dtype)
+
+        def step(
             self,
             input_ids: Tensor,
             attention_mask: Tensor,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from habilis.core import InputError, Json, need
 from habilis.trainer._lm import encode, linear_layers, mean_loss
+from habilis.trainer._sharding import is_sharded
 from habilis.trainer.corpus import Example
 from habilis.trainer.drift import DriftControl
 from habilis.trainer.fisher import Progress
@@ -161,6 +162,7 @@ def train(
         "device": str(device),
         "dtype": dtype,
         "processes": arguments.world_size,
+        "sharded": any(is_sharded(p) for p in model.parameters()),
         "stopped": course.stopped,
         "drift": _drift(course, state, kept),
     }
