@@ -78,6 +78,30 @@ def test_value_and_gradients_are_those_of_the_dense_formula(
     assert torch.autograd.gradcheck(lambda x, y: weighted_square(x, y, f, s, offset), (a, b))
 
 
+def test_in_bfloat16_it_is_the_same_to_a_few_thousandths() -> None:
+    g = torch.Generator().manual_seed(0)
+    a = torch.randn(8, 96, generator=g, requires_grad=True)
+    b = (torch.randn(64, 8, generator=g) * 1e-3).requires_grad_()
+    f = torch.rand(64, 96, generator=g) * 1e-6
+    exact, rough = weighted_square(a, b, f, 4.0), weighted_square(a, b, f.bfloat16(), 4.0)
+    assert rough.item() == pytest.approx(exact.item(), rel=5e-3)
+    for one, other in zip(torch.autograd.grad(exact, (a, b)), torch.autograd.grad(rough, (a, b)), strict=True):
+        assert float((one - other).norm() / one.norm()) < 5e-3
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 3), st.floats(0.1, 8), st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_one_importance_for_all_needs_no_layer(n: int, m: int, r: int, s: float, seed: int) -> None:
+    g = torch.Generator().manual_seed(seed)
+    a = torch.randn(r, m, generator=g, dtype=torch.float64, requires_grad=True)
+    b = torch.randn(n, r, generator=g, dtype=torch.float64, requires_grad=True)
+    dense = (0.25 * (s * b @ a) ** 2).sum()
+    torch.testing.assert_close(weighted_square(a, b, 0.25, s), dense)
+    expected = torch.autograd.grad(dense, (a, b))
+    for found, wanted in zip(torch.autograd.grad(weighted_square(a, b, 0.25, s), (a, b)), expected, strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
 def load(tiny: BaseModel) -> Any:
     from habilis.trainer.base import load_model
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from habilis.trainer.regularisers._distance import Importance, at_base, distance, on_device
+from habilis.trainer.regularisers._distance import Importance, at_base, distance, importances
 from habilis.trainer.regularisers._protocol import Remembered
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class EWC:
         fisher = remembered.fisher()
         return Importance(
             rise=fisher.length / 2,
-            weights=on_device(fisher.diagonal, model),
+            weights=importances(fisher.diagonal, model, remembered.dtype),
             anchor=at_base(model, remembered.base),
         )
 

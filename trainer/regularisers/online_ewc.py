@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from habilis.trainer.regularisers._distance import Importance, distance, here, on_device
+from habilis.trainer.regularisers._distance import Importance, distance, here, importances
 from habilis.trainer.regularisers._protocol import Remembered
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class OnlineEWC:
         return Importance(
             rise=fisher.length / 2,
             from_start=True,
-            weights=on_device(fisher.diagonal, model),
+            weights=importances(fisher.diagonal, model, remembered.dtype),
             anchor=here(model),
         )
 
