@@ -53,7 +53,7 @@ def measure(options: Options) -> dict[str, Figure]:
 
 def _naive(torch: Any, model: Any, ids: Any) -> dict[str, Any]:
     """The definition: a backward pass for each sample, every gradient squared."""
-    from habilis.trainer.fisher import linear_layers
+    from habilis.trainer._lm import linear_layers
 
     weights = {n: m.weight for n, m in linear_layers(model).items()}
     model.requires_grad_(False)

@@ -1,47 +1,71 @@
 """Turns experience into the weights of a small model, without making it forget what it knew.
 
-Corpus from episodes, Fisher information, regularisers, training, evaluation and the gate. May import `habilis.core`,
-`habilis.worlds` and `habilis.memory`, never `habilis.agent`. Needs the extra ``train``, and loads it when first used.
+Corpus from episodes, Fisher information, regularisers, training, evaluation, forgetting and the gate. May import
+`habilis.core`, `habilis.worlds` and `habilis.memory`, never `habilis.agent`. Needs the extra ``train``, and loads it
+when first used.
 """
 
 from habilis.trainer.base import BaseModel, fingerprint, get_base, tiny_random_model
 from habilis.trainer.corpus import CORPUS_VERSION, FAMILIES, Corpus, Example, PlanTask, build_corpus
-from habilis.trainer.distil import DistilResult, distil, prepare_base
+from habilis.trainer.distil import DistilOptions, DistilResult, distil, distil_corpus
 from habilis.trainer.drift import DriftControl
-from habilis.trainer.evaluate import Evaluation, PlanRunner, evaluate, heldout_text, perplexity
+from habilis.trainer.evaluate import Evaluation, PlanRunner, calibration_error, evaluate, heldout_text, perplexity
+from habilis.trainer.export import export_model
 from habilis.trainer.fisher import Fisher, diagonal_fisher
+from habilis.trainer.forgetting import ForgettingMatrix
 from habilis.trainer.gate import Decision, Gate
-from habilis.trainer.regularisers import Regulariser, State, open_regulariser
-from habilis.trainer.train import Trained, TrainSettings, train, with_lora
+from habilis.trainer.memory import BaseMemory, prepare_base, remember
+from habilis.trainer.regularisers import (
+    REGULARISERS,
+    Consolidating,
+    Regulariser,
+    Remembered,
+    State,
+    open_regulariser,
+)
+from habilis.trainer.stages import goes_on_from
+from habilis.trainer.training import Trained, TrainSettings, choose_device, train, with_lora
 
 __all__ = [
     "CORPUS_VERSION",
     "FAMILIES",
+    "REGULARISERS",
+    "BaseMemory",
     "BaseModel",
+    "Consolidating",
     "Corpus",
     "Decision",
+    "DistilOptions",
     "DistilResult",
     "DriftControl",
     "Evaluation",
     "Example",
     "Fisher",
+    "ForgettingMatrix",
     "Gate",
     "PlanRunner",
     "PlanTask",
     "Regulariser",
+    "Remembered",
     "State",
     "TrainSettings",
     "Trained",
     "build_corpus",
+    "calibration_error",
+    "choose_device",
     "diagonal_fisher",
     "distil",
+    "distil_corpus",
     "evaluate",
+    "export_model",
     "fingerprint",
     "get_base",
+    "goes_on_from",
     "heldout_text",
     "open_regulariser",
     "perplexity",
     "prepare_base",
+    "remember",
     "tiny_random_model",
     "train",
     "with_lora",

@@ -21,11 +21,39 @@ Batch = dict[str, "Tensor"]
 Encoded = tuple[list[int], list[int]]  # prompt tokens, answer tokens (end mark included)
 
 
-def autocast(dtype: str = "bfloat16") -> AbstractContextManager[Any]:
-    """bfloat16 arithmetic on float32 weights; ``"float32"`` switches it off."""
+def autocast(dtype: str = "bfloat16", device: str = "cpu") -> AbstractContextManager[Any]:
+    """bfloat16 arithmetic on float32 weights; ``"float32"`` switches it off. ``device``: its kind ("cpu", "cuda")."""
     torch = need("torch")
-    context: AbstractContextManager[Any] = torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16")
+    context: AbstractContextManager[Any] = torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16")
     return context
+
+
+def device_of(model: Any) -> Any:
+    """The `torch.device` that a model's weights are on."""
+    return next(model.parameters()).device
+
+
+def inner_model(model: Any) -> Any:
+    """The transformers model inside of what LoRA wraps around it."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def output_layer(model: Any) -> Any:
+    """From hidden states to logits. It is never trained."""
+    return inner_model(model).get_output_embeddings()
+
+
+def linear_layers(model: Any) -> dict[str, Any]:
+    """The linear layers that are trained: all but the output layer, by name."""
+    torch = need("torch")
+    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    return {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and m is not head}
+
+
+def hidden_states(model: Any, ids: Tensor) -> Tensor:
+    """(batch, length, width): what the output layer is given, for sequences without padding (batch, length)."""
+    found: Tensor = inner_model(model).base_model(input_ids=ids, use_cache=False).last_hidden_state
+    return found
 
 
 def encode(tokenizer: Any, example: Example) -> Encoded:
@@ -68,20 +96,24 @@ def answer_logits(model: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
 
     The output layer runs on answer positions alone: over 49,152 words it would else take most of memory and time.
     """
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    hidden = inner.model(
-        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False
-    ).last_hidden_state[:, :-1]
+    device = device_of(model)
+    batch = {key: tensor.to(device) for key, tensor in batch.items()}
+    hidden = (
+        inner_model(model)
+        .base_model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False)
+        .last_hidden_state[:, :-1]
+    )
     labels = batch["labels"][:, 1:]
     where = labels != IGNORED
-    logits: Tensor = inner.lm_head(hidden[where]).float()
+    logits: Tensor = output_layer(model)(hidden[where]).float()
     return logits, labels[where], where
 
 
 def sequence_loss(model: Any, ids: Tensor, dtype: str = "bfloat16") -> Tensor:
     """Mean loss per token (nats) of each sequence: (batch, length) -> (batch,)."""
     torch = need("torch")
-    with autocast(dtype):
+    ids = ids.to(device_of(model))
+    with autocast(dtype, ids.device.type):
         logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
     loss: Tensor = torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none").mean(1)
     return loss
@@ -111,13 +143,14 @@ def self_generated(model: Any, n: int, length: int, seed: int, *, start: int, dt
     """
     torch = need("torch")
     generator = torch.Generator().manual_seed(seed)
+    device = device_of(model)
     ids: Tensor = torch.full((n, 1), start, dtype=torch.long)
     cache, last = None, ids
-    with torch.no_grad(), autocast(dtype):
+    with torch.no_grad(), autocast(dtype, device.type):
         for _ in range(length - 1):
-            out = model(input_ids=last, past_key_values=cache, use_cache=True)
+            out = model(input_ids=last.to(device), past_key_values=cache, use_cache=True)
             cache = out.past_key_values
-            odds = out.logits[:, -1].float().softmax(-1)
+            odds = out.logits[:, -1].float().softmax(-1).cpu()
             last = torch.multinomial(odds, 1, generator=generator)
             ids = torch.cat([ids, last], 1)
     return ids

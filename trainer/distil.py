@@ -1,4 +1,4 @@
-"""From episodes to an adopted model, or to a list of reasons why not."""
+"""From episodes to a model that the gate accepts, or to a list of reasons why not."""
 
 from __future__ import annotations
 
@@ -9,33 +9,35 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from habilis.core import Contract, Episode, InputError, Json, ModelError, Skill, WorldSpec, need
-from habilis.memory.wheels import cache_dir
-from habilis.trainer._lm import self_generated, start_token
+from habilis.trainer._asking import ask, questions_of
+from habilis.trainer._lm import encode
 from habilis.trainer.base import BaseModel, get_base, load_model, save_model
 from habilis.trainer.corpus import Corpus, build_corpus
-from habilis.trainer.evaluate import Evaluation, PlanRunner, evaluate
-from habilis.trainer.fisher import Progress, diagonal_fisher
+from habilis.trainer.evaluate import PlanRunner
+from habilis.trainer.fisher import Fisher, Progress, diagonal_fisher
+from habilis.trainer.forgetting import ForgettingMatrix
 from habilis.trainer.gate import Gate
-from habilis.trainer.regularisers import open_regulariser
-from habilis.trainer.train import TrainSettings, train, with_lora
+from habilis.trainer.memory import BaseMemory, remember, text_rows
+from habilis.trainer.regularisers import Consolidating, Remembered, Row, open_regulariser
+from habilis.trainer.stages import Earlier, read_earlier, stage_of, write_stages
+from habilis.trainer.training.adapting import merged, save_update
+from habilis.trainer.training.checkpoints import check_room, writing
+from habilis.trainer.training.launching import job_folder, launch
+from habilis.trainer.training.settings import TrainSettings, arithmetic, choose_device
+from habilis.trainer.training.train import Trained, train
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-_HELD_OUT_TEXTS = 4  # sequences of self-written text kept from the Fisher, to measure the drift on
-_MOST_QUESTIONS = 160  # held-out questions asked of a model: 160 tell .05 from .15, and are asked in seconds
-_MOST_PLANS = 24
-_EVALUATION = 0.15  # share of the time for asking the base model; the new one is asked the same
+_EVALUATION = 0.15  # share of the time for asking the model in use; the new one is asked the same
 
 
 @dataclass(frozen=True)
 class DistilResult:
     """``path``: the folder of the new model if ``adopted``, else of its adapter alone. ``reasons``: of the gate.
 
-    ``figures`` (JSON): what was measured, by part: corpus, base, tuned, training, seconds.
+    ``figures`` (JSON): what was measured, by part: corpus, base, tuned (validation), test, forgetting, training,
+    seconds.
     """
 
     path: Path
@@ -45,26 +47,22 @@ class DistilResult:
 
 
 @dataclass(frozen=True)
-class _Memory:
-    texts: Tensor  # (n, length), for the Fisher
-    held_out: Tensor  # (_HELD_OUT_TEXTS, length), for the drift
-    fisher: Path
+class DistilOptions:
+    """What may be said beside corpus and settings.
 
-
-def prepare_base(
-    base: BaseModel,
-    settings: TrainSettings | None = None,
-    *,
-    cache: Path | None = None,
-    progress: Progress | None = None,
-) -> Path:
-    """Compute once what training needs to know of a base model: self-written text and its Fisher information.
-
-    Kept in the cache under the model's fingerprint (as large as the model); `distil` then finds it there. Returns the
-    Fisher's file.
+    ``after``: the folder of an earlier result of the same base model, to go on from (None: begin at the base model).
+    ``text``: a text whose knowledge should be kept, for ``TrainSettings.fisher`` "corpus" and "both". ``fisher``: a
+    file of Fisher information to use in place of a computed one. ``log``: a folder for TensorBoard. ``launcher``: the
+    command that starts the training in processes of its own, such as ("accelerate", "launch", "--num_processes", "2").
+    ``cache``: instead of `habilis.memory.wheels.cache_dir`.
     """
-    settings = settings or TrainSettings()
-    return _memory(base, settings, cache, progress).fisher
+
+    after: Path | None = None
+    text: str | None = None
+    fisher: Path | None = None
+    log: Path | None = None
+    launcher: tuple[str, ...] = ()
+    cache: Path | None = None
 
 
 def distil(
@@ -77,26 +75,64 @@ def distil(
     base: BaseModel | str | Path = "smollm2",
     settings: TrainSettings | None = None,
     gate: Gate | None = None,
+    options: DistilOptions | None = None,
     seconds: float | None = 240.0,
     steps: int | None = None,
     runner: PlanRunner | None = None,
     progress: Progress | None = None,
     stop: Callable[[], bool] | None = None,
-    cache: Path | None = None,
 ) -> DistilResult:
-    """Corpus, Fisher, training, evaluation, gate. What is judged is the model as written to disk.
+    """`build_corpus`, then `distil_corpus`. Raises what they raise."""
+    corpus = build_corpus(episodes, skills, contracts, spec, (settings or TrainSettings()).seed)
+    if progress is not None:
+        progress("corpus", len(corpus.train), len(corpus.train), 0.0)
+    _unless(stop, "corpus")
+    return distil_corpus(
+        corpus,
+        out=out,
+        about=spec.fingerprint,
+        base=base,
+        settings=settings,
+        gate=gate,
+        options=options,
+        seconds=seconds,
+        steps=steps,
+        runner=runner,
+        progress=progress,
+        stop=stop,
+    )
+
+
+def distil_corpus(
+    corpus: Corpus,
+    *,
+    out: Path,
+    about: str = "",
+    base: BaseModel | str | Path = "smollm2",
+    settings: TrainSettings | None = None,
+    gate: Gate | None = None,
+    options: DistilOptions | None = None,
+    seconds: float | None = 240.0,
+    steps: int | None = None,
+    runner: PlanRunner | None = None,
+    progress: Progress | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> DistilResult:
+    """Fisher, training, evaluation, gate. What is judged is the model as written to disk.
 
     ``out``: the folder that the result appears in; interrupted work lies beside it (``<out>.….work``) and goes on when
-    called again for the same world. ``stop`` is asked at every step; where it says True the work ends there, with a
-    `ModelError`.
-    ``seconds``: for everything together (None: no limit); what evaluation and writing will take is measured on the base
-    model and kept aside. ``runner`` executes plans for held-out goals; without one, plans are compared with the known
-    ones. ``progress`` is called with (phase, step, steps, loss); phases: corpus, fisher, evaluate, train, gate.
+    called again for the same world (``about``: its fingerprint). ``stop`` is asked at every step; where it says True
+    the work ends there, with a `ModelError`.
+    ``seconds``: for everything together (None: no limit); what evaluation and writing will take is measured on the
+    model in use and kept aside. ``steps``: of training, at most. ``runner`` executes plans for held-out goals; without
+    one, plans are compared with the known ones. ``progress`` is called with (phase, step, steps, loss); phases: fisher,
+    evaluate, train, gate.
 
-    Raises `InputError` (too few episodes, too little time), `ModelError`, `MissingExtraError`.
+    Raises `InputError` (no examples, too little time, no such device), `ModelError` (full disk, another base model's
+    Fisher or adapter), `MissingExtraError`.
     """
     began = time.monotonic()
-    settings, gate = settings or TrainSettings(), gate or Gate()
+    settings, gate, options = settings or TrainSettings(), gate or Gate(), options or DistilOptions()
     clock = _Clock(began)
 
     def tell(phase: str, step: int, steps: int, loss: float) -> None:
@@ -104,79 +140,97 @@ def distil(
             progress(phase, step, steps, loss)
         _unless(stop, phase)
 
-    corpus = build_corpus(episodes, skills, contracts, spec, settings.seed)
-    tell("corpus", len(corpus.train), len(corpus.train), 0.0)
-    clock.lap("corpus")
-
-    base = base if isinstance(base, BaseModel) else get_base(base, cache)
-    memory = _memory(base, settings, cache, tell)
+    choose_device(settings.device)  # what is not there is said before anything is fetched
+    regulariser = open_regulariser(settings.regulariser)
+    base = base if isinstance(base, BaseModel) else get_base(base, options.cache)
+    earlier = None if options.after is None else _earlier(options.after, base)
+    _check_room(out, base)
+    memory = remember(base, settings, options.cache, tell)
+    model, tokenizer = load_model(base.path)
+    known = _remembered(memory, corpus, tokenizer, earlier, options, tell)
+    if regulariser.name in ("ewc", "l2", "online_ewc", "ewc_replay"):
+        known.fisher()
     clock.lap("fisher")
 
     tell("evaluate", 0, 2, 0.0)
-    before = _evaluate(base.path, corpus, runner, None if seconds is None else _EVALUATION * seconds, stop=stop)
+    questions = questions_of(corpus, runner, earlier, settings)
+    in_use = base.path if earlier is None else earlier.model
+    limit = None if seconds is None else _EVALUATION * seconds
+    before = ask(in_use, questions, limit, base=base.path, check=lambda: _unless(stop, "evaluate"))
     tell("evaluate", 1, 2, 0.0)
     reserve = clock.lap("evaluate_base") * 1.25 + 5.0
 
-    model, tokenizer = load_model(base.path)
-    regulariser = open_regulariser(settings.regulariser)
-    state = regulariser.prepare(model, memory.texts, fingerprint=base.fingerprint, cache=memory.fisher)
-    adapted = with_lora(model, settings)
     left = None if seconds is None else seconds - reserve - (time.monotonic() - began)
-    if left is not None and left <= 0:
+    if seconds is not None and left is not None and left <= 0:
         raise InputError(
             f"of {seconds:.0f} s, {time.monotonic() - began:.0f} s went into corpus, Fisher and evaluating the base "
             f"model and {reserve:.0f} s are kept for judging the new one: nothing is left for training. Give it more "
             "time (--seconds, or --distil-seconds of a run), or prepare the base model beforehand: habilis models get"
         )
     # Tied to the world: what was interrupted in one must not go on in another that shares the home.
-    work = out.with_name(f"{out.name}.{hashlib.sha256(spec.fingerprint.encode()).hexdigest()[:8]}.work")
-    trained = train(
-        adapted,
-        tokenizer,
-        corpus.train,
-        work,
-        settings=settings,
-        regulariser=regulariser,
-        state=state,
-        heldout=memory.held_out,
-        steps=steps,
-        seconds=left,
-        progress=progress,
-        stop=stop,
-    )
+    work = out.with_name(f"{out.name}.{hashlib.sha256(about.encode()).hexdigest()[:8]}.work")
+    start = None if earlier is None else earlier.adapter
+    if options.launcher:
+        trained = launch(
+            options.launcher, model, base, corpus.train, work, settings, known, memory.held_out, start=start,
+            steps=steps, seconds=left, log=options.log, progress=progress, stop=stop,
+        )  # fmt: skip
+    else:
+        trained = train(
+            model, tokenizer, corpus.train, work, settings=settings, remembered=known, regulariser=regulariser,
+            start=start, heldout=memory.held_out, steps=steps, seconds=left, log=options.log, progress=progress,
+            stop=stop,
+        )  # fmt: skip
     clock.lap("train")
     if trained.stopped == "asked":
         raise ModelError(f"stopped after step {trained.steps}; the work is kept and goes on when it is called again")
 
-    _save(trained.model, tokenizer, out)
+    running = _consolidated(regulariser, trained, known, base, corpus, tokenizer, settings)
+    with writing(out):
+        _save(trained.model, tokenizer, out)
     clock.lap("save")
-    after = _evaluate(out, corpus, runner, None, like=before, stop=stop)
+    after = ask(out, questions, None, base=None, like=before, check=lambda: _unless(stop, "evaluate"))
     if progress is not None:
         progress("evaluate", 2, 2, 0.0)
     clock.lap("evaluate_tuned")
-    decision = gate.judge(before, after)
+    decision = gate.judge(
+        before.validation,
+        after.validation,
+        base_perplexity=before.base_perplexity,
+        earlier=None if earlier is None else (before.earlier_validation, after.earlier_validation),
+    )
     reasons = decision.reasons
     if trained.stopped == "diverged":
         note = f"the loss was no number after step {trained.steps}; the last good weights were judged"
         reasons = (note, *reasons)
-    if not decision.adopted:
-        for file in sorted(out.glob("*.safetensors")):
-            file.unlink()
+    matrix = (ForgettingMatrix() if earlier is None else earlier.matrix).after(out.name, after.accuracy(out.name))
     figures: dict[str, Json] = {
-        "model": {"base": base.name, "base_fingerprint": base.fingerprint},
+        "model": {
+            "base": base.name,
+            "base_fingerprint": base.fingerprint,
+            "after": None if earlier is None else earlier.model.name,
+        },
         "corpus": {**corpus.figures, "fingerprint": corpus.fingerprint},
         "training": dict(trained.figures),
-        "base": before.figures(),
-        "tuned": after.figures(),
-        "drift": round(after.perplexity / before.perplexity - 1, 5),
-        "plans": [{"goal": g, "plan": p, "solved": s} for g, p, s in after.answers],
+        "base": before.validation.figures(),
+        "tuned": after.validation.figures(),
+        "test": {"base": before.test.figures(), "tuned": after.test.figures()},
+        "forgetting": matrix.dump(),
+        "drift": round(after.validation.perplexity / before.base_perplexity - 1, 5),
+        "plans": [{"goal": g, "plan": p, "solved": s} for g, p, s in after.test.answers],
         "settings": asdict(settings),
         "gate": asdict(gate),
         "seconds": {**clock.laps, "total": round(time.monotonic() - began, 2)},
     }
-    note_file = {"adopted": decision.adopted, "reasons": list(reasons), "figures": figures}
-    (out / "distil.json").write_text(json.dumps(note_file, indent=1))
-    shutil.rmtree(work, ignore_errors=True)
+    with writing(out):
+        write_stages(out, (*(() if earlier is None else earlier.stages), stage_of(out.name, corpus)), running)
+        if not decision.adopted:
+            for file in sorted(out.glob("*.safetensors")):
+                file.unlink()
+        note_file = {"adopted": decision.adopted, "reasons": list(reasons), "figures": figures}
+        (out / "distil.json").write_text(json.dumps(note_file, indent=1))
+    for folder in (work, job_folder(work)):
+        shutil.rmtree(folder, ignore_errors=True)
     if progress is not None:
         progress("gate", 1, 1, 0.0)
     return DistilResult(out, decision.adopted, reasons, figures)
@@ -193,75 +247,95 @@ class _Clock:
         return spent
 
 
-def _memory(base: BaseModel, settings: TrainSettings, cache: Path | None, progress: Progress | None) -> _Memory:
-    """Self-written text and Fisher of a base model, from the cache or into it."""
-    torch, safetensors = need("torch"), need("safetensors.torch")
-    n, length = settings.memory, settings.memory_length
-    folder = (cache or cache_dir()) / "fisher" / base.fingerprint[:16]
-    name = f"{n}x{length}-{settings.seed}"
-    texts_file, fisher_file = folder / f"{name}.texts", folder / f"{name}.safetensors"
-    if texts_file.exists():
-        texts = safetensors.load_file(str(texts_file))["ids"]
-    else:
-        if progress is not None:
-            progress("fisher", 0, n, 0.0)
-        writer, tokenizer = load_model(base.path, settings.dtype)
-        start = start_token(tokenizer)
-        texts = self_generated(writer, n + _HELD_OUT_TEXTS, length, settings.seed, start=start, dtype="float32")
-        folder.mkdir(parents=True, exist_ok=True)
-        scratch = folder / f".{name}.texts"
-        safetensors.save_file({"ids": texts.to(torch.int64)}, str(scratch))
-        scratch.replace(texts_file)
-    if not fisher_file.exists():
-        model, _ = load_model(base.path)
-        diagonal_fisher(
-            model,
-            texts[:n],
-            model_fingerprint=base.fingerprint,
-            dtype=settings.dtype,
-            cache=fisher_file,
-            progress=progress,
-        )
-    return _Memory(texts[:n], texts[n:], fisher_file)
-
-
 def _unless(stop: Callable[[], bool] | None, phase: str) -> None:
     if stop is not None and stop():
         raise ModelError(f"stopped in the phase {phase}; the work is kept and goes on when it is called again")
 
 
-def _evaluate(
-    folder: Path,
+def _earlier(folder: Path, base: BaseModel) -> Earlier:
+    found = read_earlier(folder)
+    if found.base_fingerprint != base.fingerprint:
+        raise ModelError(
+            f"the model {folder.name} was distilled from the base model {found.base_fingerprint[:12]}…, this one is "
+            f"{base.name}, {base.fingerprint[:12]}…; name the same base model (--base), or begin anew (--after none)"
+        )
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(f"the model {folder.name} was not adopted, and the weights of such a model are not kept")
+    return found
+
+
+def _check_room(out: Path, base: BaseModel) -> None:
+    check_room(out, 2 * sum(f.stat().st_size for f in base.path.glob("*.safetensors")))
+
+
+def _remembered(
+    memory: BaseMemory,
     corpus: Corpus,
-    runner: PlanRunner | None,
-    seconds: float | None,
-    like: Evaluation | None = None,
-    stop: Callable[[], bool] | None = None,
-) -> Evaluation:
-    """Ask the model in a folder; ``like``: just what another was asked."""
-    model, tokenizer = load_model(folder, "bfloat16")
-    plans = corpus.plans[: _MOST_PLANS if like is None else like.plans] if runner is not None else ()
-    # With a runner, plans are judged by what they do; that another plan was found once says nothing against them.
-    questions = [e for e in corpus.test if runner is None or e.family != "plan"]
-    questions = questions[: _MOST_QUESTIONS if like is None else like.examples]
-    # The weights are bfloat16 already, as they are when the model is used.
-    return evaluate(
-        model,
-        tokenizer,
-        questions,
-        plans,
-        runner,
-        dtype="float32",
-        seconds=seconds,
-        before_each=lambda: _unless(stop, "evaluate"),
+    tokenizer: Any,
+    earlier: Earlier | None,
+    options: DistilOptions,
+    progress: Progress,
+) -> Remembered:
+    settings, made = memory.settings, list[Fisher]()
+
+    def fisher() -> Fisher:
+        if not made:
+            on: Sequence[Row] = ()
+            if settings.fisher != "self":
+                on = (
+                    [encode(tokenizer, e) for e in corpus.train]
+                    if options.text is None
+                    else text_rows(tokenizer, options.text, settings.memory_length)
+                )
+                if not on:
+                    raise InputError(f"fisher={settings.fisher!r} needs a text of at least 2 tokens, or examples")
+            made.append(memory.fisher(on, options.fisher, progress))
+        return made[0]
+
+    return Remembered(
+        base=memory.model,
+        texts=memory.texts,
+        fisher=fisher,
+        running=None if earlier is None else earlier.running,
+        past=() if earlier is None else [encode(tokenizer, e) for e in earlier.train()],
+        dtype=arithmetic(settings.dtype, choose_device(settings.device)),
     )
 
 
+def _consolidated(
+    regulariser: Any,
+    trained: Trained,
+    known: Remembered,
+    base: BaseModel,
+    corpus: Corpus,
+    tokenizer: Any,
+    settings: TrainSettings,
+) -> Fisher | None:
+    """The running Fisher for the next distillation, of methods that keep one."""
+    if not isinstance(regulariser, Consolidating):
+        return None
+    rows = [encode(tokenizer, e) for e in corpus.train[: settings.memory]]
+    new = diagonal_fisher(
+        merged_copy(trained.model, base, settings), rows, model_fingerprint=base.fingerprint, dtype=known.dtype
+    )
+    return regulariser.consolidate(known.running or known.fisher(), new)
+
+
+def merged_copy(model: Any, base: BaseModel, settings: TrainSettings) -> Any:
+    """The trained model with its update merged, the model itself left as it is."""
+    import copy
+
+    return merged(copy.deepcopy(model)).eval()
+
+
 def _save(model: Any, tokenizer: Any, out: Path) -> None:
-    """Adapter (in ``adapter/``) and merged weights (bfloat16)."""
+    """Update (in ``adapter/``) and merged weights (bfloat16)."""
     torch = need("torch")
     adapter = out.with_name(f".{out.name}.adapter")
     shutil.rmtree(adapter, ignore_errors=True)
-    model.save_pretrained(str(adapter))
-    save_model(model.merge_and_unload().to(torch.bfloat16), tokenizer, out)
-    adapter.replace(out / "adapter")
+    try:
+        save_update(model, adapter)
+        save_model(merged(model).to(torch.bfloat16), tokenizer, out)
+        adapter.replace(out / "adapter")
+    finally:
+        shutil.rmtree(adapter, ignore_errors=True)

@@ -3,14 +3,16 @@
 *Drift* is the relative rise of perplexity on text that the base model wrote itself and that the Fisher information was
 not computed from. On such text the base model is at a minimum, so to second order
 
-    log(1 + drift)  ≈  1/2 · length · c · Q,        Q = Σ F (s BA)², F of the mean loss over ``length`` tokens.
+    log(1 + drift)  ≈  rise · c · Q
 
-The factor ``length`` turns the Fisher of a mean over tokens into that of one token: on its own text a model's gradients
-at different tokens are uncorrelated. ``c`` (1 if the Fisher were diagonal and the curvature constant) is measured: the
-true drift is probed a few times while training runs. A target drift is so a target Q*, and λ is the multiplier of the
-constraint Q <= Q*, found by dual ascent (Boyd & Vandenberghe 2004, section 5.4): λ = w / Q*, with w in nats at the
-target; w rises while Q is above Q* and falls while it is below. A fixed λ carries over neither between models nor
-between lengths of text.
+For Q = Σ F (θ - θ*)², with F of the mean loss over ``length`` tokens, rise = 1/2 · length: the factor ``length`` turns
+the Fisher of a mean over tokens into that of one token, for on its own text a model's gradients at different tokens are
+uncorrelated. For Q = KL(base ‖ model) per token, rise = 1. ``c`` (1 if the Fisher were diagonal and the curvature
+constant) is measured: the true drift is probed a few times while training runs. A target drift is so a target Q*, and λ
+is the multiplier of the constraint Q <= Q*, found by dual ascent (Boyd & Vandenberghe 2004, section 5.4): λ = w / Q*,
+with w in nats at the target; w rises while Q is above Q* and falls while it is below. A fixed λ carries over neither
+between models nor between lengths of text; who wants one all the same gives it (`TrainSettings.strength`), and nothing
+is adjusted.
 
 What training moves together is not diagonal: on SmolLM2-135M c is 30 to 170, so it has to be measured, and what is
 still above the target at the end is taken back by shrinking the whole update (`shrink`), which by the same model lowers
@@ -26,50 +28,60 @@ from habilis.core import InputError, Json
 
 _RATE = 0.15  # how fast w follows, per step and per unit of relative excess
 _LOWEST, _HIGHEST = 0.1, 30.0  # beyond, the penalty drowns the examples and Adam swings
+_SMOOTH = 0.3  # of a step's Q in the running mean that c is measured against: some methods only sample Q
 
 
 @dataclass
 class DriftControl:
-    """Keeps the drift near ``target`` (0.03: perplexity 3 % up). ``length``: tokens per sequence of the Fisher."""
+    """Keeps the drift near ``target`` (0.03: perplexity 3 % up). ``rise``: see above. ``fixed``: λ, where it is
+    given."""
 
     target: float
-    length: int
+    rise: float
+    fixed: float | None = None
     w: float = 1.0
     c: float = 1.0
     q: float = 0.0
+    q_mean: float | None = None
     measured: float | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.target) and self.target > 0):
             raise InputError(f"the target drift is a number > 0 such as 0.03 (3 % perplexity), got {self.target!r}")
+        if self.fixed is not None and not (math.isfinite(self.fixed) and self.fixed >= 0):
+            raise InputError(f"the strength λ is a finite number >= 0, got {self.fixed!r}")
 
     @property
     def q_target(self) -> float:
         """The Q at which the quadratic model predicts the target drift."""
-        return 2 * math.log1p(self.target) / (self.length * self.c)
+        return math.log1p(self.target) / (self.rise * self.c)
 
     @property
     def strength(self) -> float:
         """λ, the factor of Q in the loss (nats)."""
-        return self.w / self.q_target
+        if self.fixed is not None:
+            return self.fixed
+        return self.w / self.q_target if self.rise > 0 else 0.0
 
     @property
     def predicted(self) -> float:
         """The drift that the quadratic model predicts for the last Q."""
-        return math.expm1(min(50.0, 0.5 * self.length * self.c * self.q))
+        return math.expm1(min(50.0, self.rise * self.c * self.q))
 
     def seen(self, q: float) -> None:
         """Tell the Q of a training step; moves λ."""
         self.q = q
-        excess = max(-1.0, min(1.0, q / self.q_target - 1.0))
-        self.w = max(_LOWEST, min(_HIGHEST, self.w * math.exp(_RATE * excess)))
+        self.q_mean = q if self.q_mean is None else (1 - _SMOOTH) * self.q_mean + _SMOOTH * q
+        if self.rise > 0:
+            excess = max(-1.0, min(1.0, q / self.q_target - 1.0))
+            self.w = max(_LOWEST, min(_HIGHEST, self.w * math.exp(_RATE * excess)))
 
     def probed(self, base_loss: float, loss: float) -> None:
         """Tell the mean loss per token (nats) of base and present model on the held-out self-written text."""
         self.measured = math.expm1(min(50.0, loss - base_loss))
         # Near the base model the rise drowns in rounding; there the theoretical c is the better guess.
-        if self.q > 0 and loss - base_loss > 0.1 * math.log1p(self.target):
-            self.c = max(1e-3, min(1e3, (loss - base_loss) / (0.5 * self.length * self.q)))
+        if self.rise > 0 and self.q_mean and loss - base_loss > 0.1 * math.log1p(self.target):
+            self.c = max(1e-3, min(1e3, (loss - base_loss) / (self.rise * self.q_mean)))
 
     @property
     def shrink(self) -> float:

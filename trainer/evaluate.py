@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Protocol
 
-from habilis.core import Action, Json, Task, need
+from habilis.core import Action, InputError, Json, Task, need
 from habilis.memory.prompts import parse_plan
-from habilis.trainer._lm import answer_logits, autocast, batches, chunks, collate, encode, mean_loss
+from habilis.trainer._lm import answer_logits, autocast, batches, chunks, collate, device_of, encode, mean_loss
 from habilis.trainer.corpus import Example, PlanTask
 
 RUN_PLANS = "plan_run"  # the family of plans that were executed
@@ -30,7 +30,8 @@ class PlanRunner(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``families``: family -> (right, asked). ``perplexity``: on the held-out English text.
+    """``families``: family -> (right, asked). ``perplexity``: on the held-out English text (nan: not asked for).
+    ``calibration_error``: how far the confidence in answers is from being right, 0 to 1 (see `calibration_error`).
 
     ``answers``: (goal, plan line, solved) of the plans that were run. ``examples``, ``plans``: how many were asked.
     """
@@ -40,6 +41,7 @@ class Evaluation:
     answers: tuple[tuple[str, str, bool], ...] = ()
     examples: int = 0
     plans: int = 0
+    calibration_error: float | None = None
 
     @property
     def asked(self) -> int:
@@ -55,7 +57,8 @@ class Evaluation:
         return {
             "success": round(self.success, 4),
             "asked": self.asked,
-            "perplexity": round(self.perplexity, 4),
+            "perplexity": round(self.perplexity, 4) if math.isfinite(self.perplexity) else None,
+            "calibration_error": None if self.calibration_error is None else round(self.calibration_error, 4),
             "families": {k: {"right": r, "asked": n} for k, (r, n) in sorted(self.families.items())},
         }
 
@@ -76,16 +79,17 @@ def evaluate(
     """Exact match per family; plans by running them, where there is a ``runner``; perplexity on ``text``.
 
     An answer is right if all its tokens, the end mark too, are the likeliest ones: the same as being written greedily,
-    at the price of one pass. ``text`` defaults to `heldout_text`. After about ``seconds`` no further question is asked
-    (one batch always is); ``Evaluation.examples`` and ``.plans`` say how many were, so that another model can be asked
-    the same. ``before_each`` is called before each batch, and may raise. The examples' order should mix the families,
-    as that of `build_corpus` does.
+    at the price of one pass. ``text`` defaults to `heldout_text`; of "" no perplexity is taken. After about ``seconds``
+    no further question is asked (one batch always is); ``Evaluation.examples`` and ``.plans`` say how many were, so
+    that another model can be asked the same. ``before_each`` is called before each batch, and may raise. The examples'
+    order should mix the families, as that of `build_corpus` does.
     """
     torch = need("torch")
     began = time.monotonic()
     right: dict[str, int] = defaultdict(int)
     asked: dict[str, int] = defaultdict(int)
-    surprise = perplexity(model, tokenizer, text, dtype=dtype)
+    surprise = perplexity(model, tokenizer, text, dtype=dtype) if text != "" else math.nan
+    certain: list[tuple[float, bool]] = []
     done = planned = 0
     shown: list[tuple[str, str, bool]] = []
     if plans and runner is not None:
@@ -113,16 +117,40 @@ def evaluate(
         rows = [encode(tokenizer, e) for e in window]
         for indices in batches(rows, batch):
             made = collate([rows[i] for i in indices], tokenizer.pad_token_id)
-            with torch.no_grad(), autocast(dtype):
+            with torch.no_grad(), autocast(dtype, device_of(model).type):
                 logits, targets, where = answer_logits(model, made)
-            hit = logits.argmax(-1) == targets
+            best = logits.log_softmax(-1).max(-1)
+            hit = best.indices == targets
             row_of = where.nonzero()[:, 0]
             for j, i in enumerate(indices):
+                hits = hit[row_of == j]
+                ok = bool(hits.all())
                 asked[window[i].family] += 1
-                right[window[i].family] += bool(hit[row_of == j].all())
+                right[window[i].family] += ok
+                # Up to the first word that the model would write otherwise; what it would write after that is not
+                # known.
+                told = len(hits) if ok else int(hits.int().argmin()) + 1
+                certain.append((best.values[row_of == j][:told].sum().exp().item(), ok))
         done += len(window)
     families = {name: (right[name], asked[name]) for name in sorted(asked)}
-    return Evaluation(families, surprise, tuple(shown), done, planned)
+    error = calibration_error(certain) if certain else None
+    return Evaluation(families, surprise, tuple(shown), done, planned, error)
+
+
+def calibration_error(answers: Sequence[tuple[float, bool]], bins: int = 10) -> float:
+    """Expected calibration error (Guo et al. 2017, arXiv:1706.04599, section 2): mean of |confidence - share right|.
+
+    ``answers``: (confidence 0 to 1, right). Over bins of equal width, weighted by how many answers fall into each. The
+    confidence that `evaluate` takes is the product of the likeliest words' probabilities; of a wrong answer up to its
+    first wrong word, which is an upper bound.
+    """
+    if not answers:
+        raise InputError("a calibration error needs at least 1 answer, got 0")
+    held: dict[int, list[tuple[float, bool]]] = defaultdict(list)
+    for confidence, ok in answers:
+        held[min(bins - 1, int(confidence * bins))].append((confidence, ok))
+    gaps = [abs(math.fsum(c for c, _ in part) - sum(ok for _, ok in part)) for _, part in sorted(held.items())]
+    return math.fsum(gaps) / len(answers)
 
 
 def _late(began: float, seconds: float | None, share: float) -> bool:
@@ -138,13 +166,14 @@ def write(
     ids = [tokenizer(p, add_special_tokens=False).input_ids for p in prompts]
     for start in range(0, len(ids), batch):
         part = ids[start : start + batch]
+        device = device_of(model)
         longest = max(map(len, part))
         padded = torch.tensor([[tokenizer.pad_token_id] * (longest - len(p)) + p for p in part])
         mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in part])
-        with torch.no_grad(), autocast(dtype):
+        with torch.no_grad(), autocast(dtype, device.type):
             out = model.generate(
-                input_ids=padded,
-                attention_mask=mask,
+                input_ids=padded.to(device),
+                attention_mask=mask.to(device),
                 do_sample=False,
                 max_new_tokens=tokens,
                 pad_token_id=tokenizer.pad_token_id,

@@ -23,6 +23,7 @@ from habilis.core import (
     InputError,
     Json,
     MissingExtraError,
+    NotFoundError,
     Task,
     World,
     span,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from habilis._assembly import Assembly
     from habilis.agent.loop import Loop
+    from habilis.trainer import Gate, TrainSettings
 
 _LEAST_SECONDS = 30.0
 
@@ -82,20 +84,36 @@ async def distil_if_due(parts: Assembly, loop: Loop) -> None:
         parts.events.emit("warning", loop.iteration, message="not distilled: pip install 'habilis[train]'")
         return
     try:
-        await distil_now(parts, run_id=loop.run_id, iteration=loop.iteration, seconds=settings.distil_seconds)
+        how = Distilling(seconds=settings.distil_seconds)
+        await distil_now(parts, how, run_id=loop.run_id, iteration=loop.iteration)
     except HabilisError as error:
         parts.events.emit("warning", loop.iteration, message=f"not distilled: {error}")
     if not parts.stop.is_set():  # what was interrupted goes on when the run does
         journal.put_versioned_state("distil", counted)
 
 
+@dataclass(frozen=True)
+class Distilling:
+    """How to distil. ``seconds``: for everything together; ``steps``: of training, at most. ``base``: see
+    `habilis.trainer.get_base`. ``settings``, ``gate``: of the trainer. ``after``: the name of a model to go on from,
+    "none", or "auto": the one adopted in this world, where it came from the same base model by the same method.
+    ``text``, ``fisher``, ``log``, ``launcher``: see `habilis.trainer.DistilOptions`; ``text`` is a file.
+    """
+
+    seconds: float = 420.0
+    steps: int | None = None
+    base: str = "smollm2"
+    settings: TrainSettings | None = None
+    gate: Gate | None = None
+    after: str = "auto"
+    text: Path | None = None
+    fisher: Path | None = None
+    log: Path | None = None
+    launcher: tuple[str, ...] = ()
+
+
 async def distil_now(
-    parts: Assembly,
-    *,
-    run_id: int | None = None,
-    iteration: int | None = None,
-    seconds: float = 420.0,
-    base: str = "smollm2",
+    parts: Assembly, how: Distilling | None = None, *, run_id: int | None = None, iteration: int | None = None
 ) -> Mapping[str, Json]:
     """Turn the world's episodes into a model, judge it and record it. Raises `HabilisError`.
 
@@ -104,15 +122,24 @@ async def distil_now(
     """
     from habilis.trainer.base import check_base
 
+    how = how or Distilling()
+    seconds, base = how.seconds, how.base
     check_base(base)
     if not (math.isfinite(seconds) and seconds >= _LEAST_SECONDS):
         least = f"{_LEAST_SECONDS:g} seconds"
         raise InputError(f"distilling takes {least} or more, not {seconds:g}; give more (--seconds)")
     if not can_train():
         raise MissingExtraError("distilling needs torch and friends: pip install 'habilis[train]'")
-    from habilis.trainer import distil
+    from habilis.trainer import DistilOptions, distil
 
     journal = parts.home.journal
+    options = DistilOptions(
+        after=_after(parts, how),
+        text=None if how.text is None else _read(how.text),
+        fisher=how.fisher,
+        log=how.log,
+        launcher=how.launcher,
+    )
     episodes = list(journal.episodes())
     # A name of its own for every result: nothing is ever written over a model that is in use. Until a result is
     # recorded the name stays, so that interrupted work is found again.
@@ -148,7 +175,11 @@ async def distil_now(
                 parts.world.spec,
                 out=out,
                 base=base,
+                settings=how.settings,
+                gate=how.gate,
+                options=options,
                 seconds=seconds,
+                steps=how.steps,
                 runner=PlansInWorld(parts.fresh) if parts.fresh is not None else None,
                 progress=progress,
                 stop=parts.stop.is_set,
@@ -184,4 +215,34 @@ async def distil_now(
     return told
 
 
-__all__ = ["PlansInWorld", "can_train", "distil_if_due", "distil_now"]
+def _after(parts: Assembly, how: Distilling) -> Path | None:
+    """The folder of the model to go on from. Raises `NotFoundError`, or `ModelError` where it was not adopted."""
+    journal, home = parts.home.journal, parts.home.path
+    if how.after == "none":
+        return None
+    if how.after != "auto":
+        found = {m.name: m for m in journal.models()}
+        if how.after not in found:
+            raise NotFoundError.of("model", how.after, [*found, "auto", "none"])
+        return home / found[how.after].path
+    adopted = journal.adopted_model(parts.world.spec.fingerprint)
+    if adopted is None:
+        return None
+    from habilis.trainer import goes_on_from
+
+    folder = home / adopted.path
+    why = goes_on_from(folder, how.base, adopted.base, how.settings)
+    if why is None:
+        return folder
+    parts.events.emit("warning", None, message=f"distilling begins at the base model, not at {adopted.name}: {why}")
+    return None
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.expanduser().read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the text {file}: {error}; name a file of plain text (--text)") from error
+
+
+__all__ = ["Distilling", "PlansInWorld", "can_train", "distil_if_due", "distil_now"]

@@ -73,6 +73,7 @@ WRONG: list[tuple[list[str], list[str]]] = [
     (["tools", "pick", "dig", "--world", "crft", "--home", "{home}"], ["no world 'crft'"]),
     (["models", "show", "x", "--home", "{home}"], ["no model 'x'"]),
     (["models", "use", "x", "--home", "{home}"], ["no model 'x'", "none"]),
+    (["models", "export", "x", "--to", "{home}/y", "--home", "{home}"], ["no model 'x'"]),
     (["models", "get", "nosuchmodel"], ["nosuchmodel", "smollm2"]),
     (["report", "--run", "99", "--home", "{home}"], ["no run '99'", "1"]),
     (["runs", "--home", "nowhere"], ["no home at", "nowhere", "habilis run"]),
@@ -110,6 +111,11 @@ def test_wrong_input_is_one_clear_message(
         (["--seconds", "-1"], ["not -1"]),
         (["--seconds", "nan"], ["not nan"]),
         (["--seconds", "inf"], ["not inf"]),
+        (["--method", "qlora"], ["method='qlora'", "lora, full"]),
+        (["--strength", "-1"], ["strength", "-1"]),
+        (["--max-drift", "nan"], ["max_drift", "nan"]),
+        (["--after", "x"], ["no model 'x'", "none"]),
+        (["--text", "/nothing"], ["cannot read the text /nothing", "--text"]),
     ],
 )
 def test_what_distilling_cannot_begin_with_is_named(cli: Any, home: Path, args: list[str], named: list[str]) -> None:

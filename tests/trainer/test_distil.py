@@ -5,12 +5,23 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from habilis.agent.mind import open_mind
 from habilis.core import InputError, ModelError
-from habilis.trainer import BaseModel, Decision, Evaluation, Gate, TrainSettings, distil, fingerprint, get_base
+from habilis.trainer import (
+    BaseModel,
+    Decision,
+    DistilOptions,
+    Evaluation,
+    Gate,
+    TrainSettings,
+    distil,
+    fingerprint,
+    get_base,
+)
 
 pytest.importorskip("torch")
 
@@ -20,7 +31,7 @@ SETTINGS = TrainSettings(batch=8, memory=4, memory_length=32, dtype="float32", l
 class AlwaysGate(Gate):
     """Lets every model pass, to see what becomes of an adopted one."""
 
-    def judge(self, base: Evaluation, tuned: Evaluation) -> Decision:
+    def judge(self, present: Evaluation, tuned: Evaluation, **more: Any) -> Decision:
         return Decision(True, ("for the test",))
 
 
@@ -94,7 +105,7 @@ def test_asked_to_stop_it_stops_at_the_next_step_and_goes_on_later(
             settings=SETTINGS,
             seconds=None,
             steps=4,
-            cache=tmp_path / "cache",
+            options=DistilOptions(cache=tmp_path / "cache"),
             progress=lambda phase, step, steps, loss: told.append((phase, step)),
             stop=lambda: bool(told) and told[-1][0] == where,
         )
@@ -112,7 +123,7 @@ def test_asked_to_stop_it_stops_at_the_next_step_and_goes_on_later(
 
 def test_too_little_is_said_before_anything_is_loaded(workshop: SimpleNamespace, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least 8 on 6"):
-        distil([], [], [], workshop.spec, out=tmp_path / "m", base="smollm2", cache=tmp_path)
+        distil([], [], [], workshop.spec, out=tmp_path / "m", base="smollm2", options=DistilOptions(cache=tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,42 +1,69 @@
 from __future__ import annotations
 
 import math
+import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from habilis.core import InputError
-from habilis.trainer import BaseModel, State, Trained, TrainSettings, build_corpus, open_regulariser, train, with_lora
+from habilis.core import InputError, MissingExtraError
+from habilis.trainer import (
+    BaseModel,
+    Remembered,
+    Trained,
+    TrainSettings,
+    build_corpus,
+    choose_device,
+    diagonal_fisher,
+    train,
+)
 
 torch = pytest.importorskip("torch")
 
-SETTINGS = TrainSettings(batch=4, save_every=2, dtype="float32")
+SETTINGS = TrainSettings(batch=4, save_every=2, dtype="float32", regulariser="none", device="cpu")
 
 
-def run(tiny: BaseModel, workshop: SimpleNamespace, folder: Path, *, reg: str = "none", **options: Any) -> Trained:
+def texts() -> Any:
+    return torch.randint(1, 257, (4, 16), generator=torch.Generator().manual_seed(0))
+
+
+def remembered(tiny: BaseModel, **more: Any) -> Remembered:
+    from habilis.trainer.base import load_model
+
+    def base() -> Any:
+        return load_model(tiny.path)[0]
+
+    return Remembered(base, texts(), lambda: diagonal_fisher(base, texts()), **more)
+
+
+def run(
+    tiny: BaseModel,
+    workshop: SimpleNamespace,
+    folder: Path,
+    *,
+    reg: str = "none",
+    settings: TrainSettings = SETTINGS,
+    breaker: Any = None,
+    past: Any = (),
+    **options: Any,
+) -> Trained:
     from habilis.trainer.base import load_model
 
     corpus = build_corpus(workshop.make_episodes(60), [], workshop.contracts, workshop.spec)
     model, tokenizer = load_model(tiny.path)
-    regulariser = open_regulariser(reg)
-    ids = torch.randint(1, 257, (4, 16), generator=torch.Generator().manual_seed(0))
-    state = State({}, length=16) if reg == "none" else regulariser.prepare(model, ids)
-    settings = options.pop("settings", SETTINGS)
-    model = with_lora(model, settings)
-    breaker = options.pop("breaker", None)
     if breaker is not None:
-        model.get_base_model().model.register_forward_hook(breaker)
+        model.model.register_forward_hook(breaker)
     return train(
         model,
         tokenizer,
         corpus.train,
         folder,
-        settings=settings,
-        regulariser=regulariser,
-        state=state,
-        heldout=options.pop("heldout", ids),
+        settings=replace(settings, regulariser=reg),
+        remembered=remembered(tiny, past=past),
+        heldout=options.pop("heldout", texts()),
         **options,
     )
 
@@ -119,9 +146,111 @@ def test_what_drifted_too_far_is_taken_back(tiny: BaseModel, workshop: SimpleNam
     base, _ = load_model(tiny.path)
     ids = self_generated(base, 4, 16, 0, start=0, dtype="float32")
     before = mean_loss(base, ids, "float32")
-    wild = TrainSettings(batch=4, learning_rate=5e-2, dtype="float32", drift=5e-4)
-    trained = run(tiny, workshop, tmp_path / "wild", reg="l2", steps=8, settings=wild, heldout=ids)
+    wild = replace(SETTINGS, learning_rate=5e-2, drift=5e-4)
+    trained = run(tiny, workshop, tmp_path / "wild", reg="ewc", steps=8, settings=wild, heldout=ids)
     drift = math.exp(mean_loss(trained.model.eval(), ids, "float32") - before) - 1
     assert trained.figures["drift"]["update_kept"] < 1
     assert drift == pytest.approx(trained.figures["drift"]["probed"], abs=1e-5)
-    assert drift < 1e-3
+    assert drift < 2e-3
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_in_parts_it_is_the_same_training(
+    tiny: BaseModel, workshop: SimpleNamespace, tmp_path: Path, method: str
+) -> None:
+    whole = run(tiny, workshop, tmp_path / "whole", reg="ewc", steps=3, settings=replace(SETTINGS, method=method))
+    parts = replace(SETTINGS, method=method, micro_batch=3, checkpointing=True)
+    found = run(tiny, workshop, tmp_path / "parts", reg="ewc", steps=3, settings=parts)
+    assert found.figures["loss_first"] == pytest.approx(whole.figures["loss_first"], rel=1e-6)
+    assert found.figures["loss_last"] == pytest.approx(whole.figures["loss_last"], rel=1e-6)
+    for name, tensor in adapter(whole).items():
+        torch.testing.assert_close(adapter(found)[name], tensor, rtol=0, atol=1e-5)
+
+
+def test_full_training_changes_what_the_fisher_covers_and_nothing_else(
+    tiny: BaseModel, workshop: SimpleNamespace, tmp_path: Path
+) -> None:
+    from habilis.trainer.base import load_model
+
+    trained = run(tiny, workshop, tmp_path / "full", steps=3, settings=replace(SETTINGS, method="full"))
+    before = dict(load_model(tiny.path)[0].named_parameters())
+    changed = {n for n, p in trained.model.named_parameters() if not torch.equal(p, before[n])}
+    assert changed == {f"{n}.weight" for n in diagonal_fisher(load_model(tiny.path)[0], texts()).diagonal}
+    assert trained.figures["trained_parameters"] == sum(before[n].numel() for n in changed)
+
+
+def test_replayed_examples_are_a_part_of_every_batch(
+    tiny: BaseModel, workshop: SimpleNamespace, tmp_path: Path
+) -> None:
+    """What is only replayed is learned: a sentence that is in no example."""
+    past = [(list(b"Q:"), [*b"zz", 0])]
+    fast = replace(SETTINGS, learning_rate=2e-2)
+    from habilis.trainer._lm import answer_logits, collate
+
+    def surprise(trained: Trained) -> float:
+        with torch.no_grad():
+            logits, targets, _ = answer_logits(trained.model.eval(), collate(past, 0))
+        return float(torch.nn.functional.cross_entropy(logits, targets))
+
+    found = {
+        reg: surprise(run(tiny, workshop, tmp_path / reg, reg=reg, past=past, steps=12, settings=fast))
+        for reg in ("none", "replay")
+    }
+    assert found["replay"] < found["none"] - 0.1
+
+
+def test_a_given_strength_is_kept_and_nothing_is_taken_back(
+    tiny: BaseModel, workshop: SimpleNamespace, tmp_path: Path
+) -> None:
+    wild = replace(SETTINGS, learning_rate=5e-2, drift=5e-4, strength=1e-9)
+    trained = run(tiny, workshop, tmp_path / "wild", reg="ewc", steps=8, settings=wild)
+    drift = trained.figures["drift"]
+    assert (drift["lambda"], drift["update_kept"], drift["target"]) == (1e-9, 1.0, None)
+    assert drift["probed"] != 0
+
+
+def test_what_cannot_be_is_said_with_the_way_out(
+    tiny: BaseModel, workshop: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match=r"'cuda' is not there: this torch .* sees 0 .* --device auto or cpu"):
+        run(tiny, workshop, tmp_path / "x", steps=1, settings=replace(SETTINGS, device="cuda"))
+    for wrong, said in (
+        ({"device": "gpu"}, "no device 'gpu'"),
+        ({"method": "qlora"}, "choose one of lora, full"),
+        ({"dtype": "float16"}, "auto, bfloat16, float32"),
+        ({"batch": 0}, "batch=0: a whole number >= 1"),
+        ({"micro_batch": -1}, "micro_batch=-1"),
+        ({"learning_rate": math.nan}, "learning_rate=nan"),
+        ({"strength": -1.0}, "strength λ"),
+        ({"drift": 0.0}, "target drift"),
+    ):
+        with pytest.raises(InputError, match=said):
+            choose_device(replace(SETTINGS, **wrong).device)
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_log_for_tensorboard_needs_tensorboard_and_tells_every_step(
+    tiny: BaseModel, workshop: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(MissingExtraError, match="pip install tensorboard"):
+        run(tiny, workshop, tmp_path / "x", steps=1, log=tmp_path / "log")
+    told: list[tuple[str, int]] = []
+
+    class Writer:
+        def __init__(self, folder: str) -> None:
+            assert folder == str(tmp_path / "log")
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            assert math.isfinite(value)
+            told.append((name, step))
+
+        def close(self) -> None:
+            told.append(("closed", 0))
+
+    monkeypatch.setitem(sys.modules, "tensorboard", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
+    run(tiny, workshop, tmp_path / "y", steps=2, log=tmp_path / "log", reg="ewc")
+    names = ("train/loss", "train/penalty", "train/lambda", "train/drift")
+    assert told == [(n, step) for step in (1, 2) for n in names] + [("closed", 0)]

@@ -1,47 +1,46 @@
-"""What keeps a model from forgetting while it is trained further. One file per method.
+"""What keeps a model from forgetting while it is trained further. One file per method, readable beside its paper.
 
-A regulariser measures how far the adapted weights W + s BA stand from the base weights W, as one number Q: `penalty`.
-Training minimises CE + λ Q. λ is not part of the method: it follows from the drift that the user allows (see
-`habilis.trainer.drift`). Own methods register under the entry-point group ``habilis.regularisers``.
+| name | Q, or what is mixed in |
+|---|---|
+| ``none`` | nothing: the baseline |
+| ``l2`` | mean(F) Σ (θ - θ*)² |
+| ``ewc`` | Σ F (θ - θ*)² |
+| ``online_ewc`` | the same with a running F, from the last adopted weights |
+| ``kl`` | KL(base ‖ model) on text that the base model wrote |
+| ``replay`` | examples of earlier distillations, and text that the base model wrote |
+| ``ewc_replay`` | both of ``ewc`` and ``replay`` |
+
+λ is not part of a method: it follows from the drift that the user allows (`habilis.trainer.drift`), or is given. Own
+methods register under the entry-point group ``habilis.regularisers``; `habilis.testing.regularisers` checks them.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from habilis.core.errors import NotFoundError
-from habilis.trainer.regularisers._state import State
+from habilis.trainer.regularisers._protocol import Consolidating, Regulariser, Remembered, Row, State
 
-if TYPE_CHECKING:
-    from torch import Tensor
+__all__ = ["REGULARISERS", "Consolidating", "Regulariser", "Remembered", "Row", "State", "open_regulariser"]
 
-__all__ = ["Regulariser", "State", "open_regulariser"]
-
-
-class Regulariser(Protocol):
-    """``prepare`` looks at the base model once; ``penalty`` is a differentiable scalar >= 0, zero at the base model."""
-
-    name: str
-
-    def prepare(self, model: Any, ids: Tensor, *, fingerprint: str = "", cache: Path | None = None) -> State:
-        """``ids``: (n, length) token ids of text the model should not forget. ``cache``: a file to keep the result."""
-        ...
-
-    def penalty(self, model: Any, state: State) -> Tensor:
-        """Q of a model with LoRA layers (scalar tensor)."""
-        ...
+REGULARISERS = ("none", "l2", "ewc", "online_ewc", "kl", "replay", "ewc_replay")
 
 
 def open_regulariser(name: str) -> Regulariser:
-    """A method by name: "ewc", "l2", "none", or one that a package registers. Raises `NotFoundError`."""
+    """A method by name: one of `REGULARISERS`, or one that a package registers. Raises `NotFoundError`."""
     from importlib.metadata import entry_points
 
     from habilis.trainer.regularisers.ewc import EWC
+    from habilis.trainer.regularisers.ewc_replay import EWCReplay
+    from habilis.trainer.regularisers.kl import KLReplay
     from habilis.trainer.regularisers.l2 import L2
     from habilis.trainer.regularisers.none import NoRegulariser
+    from habilis.trainer.regularisers.online_ewc import OnlineEWC
+    from habilis.trainer.regularisers.replay import Replay
 
-    own: dict[str, type[Any]] = {"ewc": EWC, "l2": L2, "none": NoRegulariser}
+    own: dict[str, type[Any]] = {
+        kind.name: kind for kind in (NoRegulariser, L2, EWC, OnlineEWC, KLReplay, Replay, EWCReplay)
+    }
     if name in own:
         found: Regulariser = own[name]()
         return found

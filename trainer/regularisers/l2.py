@@ -5,30 +5,25 @@ The one weight is the mean of the Fisher information, so that EWC and L2 differ 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from habilis.core import need
-from habilis.trainer.fisher import diagonal_fisher
-from habilis.trainer.regularisers._lora import lora_layers, weighted_square
-from habilis.trainer.regularisers._state import State
+from habilis.trainer.regularisers._distance import Importance, at_base, distance
+from habilis.trainer.regularisers._protocol import Remembered
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class L2:
-    """Q = mean(F) Σ (s BA)²."""
+    """Q = mean(F) Σ (θ - θ*)²."""
 
     name = "l2"
 
-    def prepare(self, model: Any, ids: Tensor, *, fingerprint: str = "", cache: Path | None = None) -> State:
-        fisher = diagonal_fisher(model, ids, model_fingerprint=fingerprint, cache=cache)
+    def prepare(self, model: Any, remembered: Remembered) -> Importance:
+        fisher = remembered.fisher()
         total = sum(float(f.float().sum()) for f in fisher.diagonal.values())
-        return State({}, total / sum(f.numel() for f in fisher.diagonal.values()), fisher.length)
+        mean = total / sum(f.numel() for f in fisher.diagonal.values())
+        return Importance(rise=fisher.length / 2, weights=mean, anchor=at_base(model, remembered.base))
 
-    def penalty(self, model: Any, state: State) -> Tensor:
-        total: Tensor = need("torch").zeros(())
-        for _, a, b, scale in lora_layers(model):
-            total = total + weighted_square(a, b, 1.0 if state.uniform is None else state.uniform, scale)
-        return total
+    def penalty(self, model: Any, state: Importance, step: int) -> Tensor:
+        return distance(model, state)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from habilis.core import need
-from habilis.trainer.regularisers._state import State
+from habilis.trainer.regularisers._protocol import Remembered, State
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,9 +16,9 @@ class NoRegulariser:
 
     name = "none"
 
-    def prepare(self, model: Any, ids: Tensor, *, fingerprint: str = "", cache: Path | None = None) -> State:
-        return State({}, length=int(ids.shape[1]))
+    def prepare(self, model: Any, remembered: Remembered) -> State:
+        return State()
 
-    def penalty(self, model: Any, state: State) -> Tensor:
+    def penalty(self, model: Any, state: State, step: int) -> Tensor:
         zero: Tensor = need("torch").zeros(())
         return zero

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from habilis.cli import _exchange, _index, _knowledge, _memory, _models, _pick, _tools, _upkeep
+from habilis.cli import _distilling, _exchange, _index, _knowledge, _memory, _models, _pick, _tools, _upkeep
 from habilis.cli._home import HomeOption, IndexOption
 
 app = typer.Typer(
@@ -268,34 +268,7 @@ def solve(
     raise typer.Exit(0 if episode.solved else 1)
 
 
-@app.command()
-def distil(
-    home: HomeOption = None,
-    world: WorldOption = "craft",
-    option: OptOption = None,
-    seconds: Annotated[float, typer.Option("--seconds", help="for everything together")] = 420.0,
-    base: Annotated[str, typer.Option("--base", help="smollm2, a folder, or a Hugging Face id")] = "smollm2",
-    index: IndexOption = "chroma",
-    as_json: JsonOption = False,
-) -> None:
-    """Turn the home's experience into the weights of a small model; the gate decides whether it is adopted."""
-    import asyncio
-
-    from habilis._distil import distil_now
-    from habilis.cli._output import say_json
-    from habilis.live import LiveView
-    from habilis.run import Agent, AgentSettings
-
-    with Agent(world, home=home, world_options=_options(option), settings=AgentSettings(index=index)) as agent:
-        if as_json:
-            result = asyncio.run(distil_now(agent._parts, seconds=seconds, base=base))
-            say_json(result)
-            return
-        with LiveView().watch(agent.events):
-            result = asyncio.run(distil_now(agent._parts, seconds=seconds, base=base))
-    print(f"{result['model']}: {'adopted' if result['adopted'] else 'not adopted'}")
-    for reason in result["reasons"]:
-        print(f"  {reason}")
+app.command()(_distilling.distil)
 
 
 @app.command()

@@ -1,7 +1,8 @@
-"""``habilis models``: fetch, list, show, adopt."""
+"""``habilis models``: fetch, list, show, adopt, export."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -53,12 +54,18 @@ def list_(home: HomeOption = None, as_json: JsonOption = False) -> None:
                 "base": m.base,
                 "world": m.fingerprint or "any",
                 "adopted": m.adopted,
+                "after": _after(m.figures),
                 "reasons": list(m.reasons),
                 "path": m.path,
             }
             for m in opened.journal.models()
         ]
-    show(rows, ("name", "base", "world", "adopted", "reasons"), as_json=as_json, empty="no model was distilled yet")
+    show(
+        rows,
+        ("name", "base", "after", "world", "adopted", "reasons"),
+        as_json=as_json,
+        empty="no model was distilled yet",
+    )
 
 
 @models.command()
@@ -89,3 +96,31 @@ def use(name: Annotated[str, typer.Argument(help="a model's name, or none")], ho
             raise InputError(f"{name} was not adopted by the gate, and a rejected model's weights are not kept")
         opened.journal.adopt_model(None if name == "none" else name)
     print(f"adopted: {name}")
+
+
+@models.command()
+def export(
+    name: Annotated[str, typer.Argument(help="a distilled model's name")],
+    to: Annotated[Path, typer.Option("--to", help="the folder (or the .gguf file) to write")],
+    form: Annotated[str, typer.Option("--as", help="merged (safetensors), adapter, or gguf")] = "merged",
+    converter: Annotated[
+        Path | None, typer.Option("--converter", help="for gguf: llama.cpp's convert_hf_to_gguf.py [the installed one]")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Write a distilled model for use elsewhere: merged weights, the adapter alone, or a GGUF file."""
+    from habilis.core import NotFoundError
+    from habilis.memory.home import Home, default_home
+    from habilis.trainer import export_model
+
+    with Home.open(home or default_home(), create=False, read_only=True) as opened:
+        found = {m.name: opened.path / m.path for m in opened.journal.models()}
+    if name not in found:
+        raise NotFoundError.of("model", name, found)
+    print(export_model(found[name], to.expanduser(), form, converter=converter))
+
+
+def _after(figures: object) -> str:
+    """The model that one went on from, or nothing."""
+    model = figures.get("model") if isinstance(figures, dict) else None
+    return str(model.get("after") or "") if isinstance(model, dict) else ""

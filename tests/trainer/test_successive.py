@@ -1,0 +1,202 @@
+"""Distillation after distillation: what is handed on, what is measured, and what the gate makes of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from habilis.core import InputError, ModelError
+from habilis.trainer import (
+    BaseModel,
+    Corpus,
+    Decision,
+    DistilOptions,
+    DistilResult,
+    Evaluation,
+    Example,
+    Fisher,
+    ForgettingMatrix,
+    Gate,
+    TrainSettings,
+    build_corpus,
+    calibration_error,
+    diagonal_fisher,
+    distil_corpus,
+    goes_on_from,
+    tiny_random_model,
+)
+
+torch = pytest.importorskip("torch")
+
+SETTINGS = TrainSettings(
+    batch=4, memory=4, memory_length=32, dtype="float32", device="cpu", learning_rate=3e-3, regulariser="online_ewc"
+)
+
+
+class AlwaysGate(Gate):
+    def judge(self, present: Evaluation, tuned: Evaluation, **more: Any) -> Decision:
+        return Decision(True, ("for the test",))
+
+
+def sums(n: int = 40) -> Corpus:
+    """Another little world: questions in two families."""
+    found = [
+        Example(f"{i} plus {j}?\n", f"{i + j}", "plus" if i % 2 else "sum", f"{i} {j}")
+        for i in range(n // 4)
+        for j in range(4)
+    ]
+    return Corpus(tuple(found[: n // 2]), tuple(found[n // 2 : 3 * n // 4]), tuple(found[3 * n // 4 :]))
+
+
+@pytest.fixture(scope="module")
+def first(tiny: BaseModel, workshop: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> DistilResult:
+    folder = tmp_path_factory.mktemp("chain")
+    corpus = build_corpus(workshop.make_episodes(60), [], workshop.contracts, workshop.spec)
+    return go(corpus, folder / "one", tiny)
+
+
+def go(corpus: Corpus, out: Path, base: BaseModel, settings: TrainSettings = SETTINGS, **more: Any) -> DistilResult:
+    options = DistilOptions(cache=out.parent / "cache", **more.pop("options", {}))
+    given = {"gate": AlwaysGate(), "steps": 2, "seconds": None, **more}
+    return distil_corpus(corpus, out=out, base=base, settings=settings, options=options, **given)
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+def test_the_second_goes_on_where_the_first_ended(tiny: BaseModel, first: DistilResult, tmp_path: Path) -> None:
+    assert first.adopted
+    assert any(not torch.equal(t, weights(tiny.path)[n]) for n, t in weights(first.path).items())
+    still = replace(SETTINGS, learning_rate=1e-12)
+    second = go(sums(), tmp_path / "two", tiny, still, options={"after": first.path}, steps=1)
+    for name, tensor in weights(first.path).items():
+        torch.testing.assert_close(weights(second.path)[name], tensor)
+    assert second.figures["model"]["after"] == "one"
+    assert (second.path / "adapter" / "adapter_model.safetensors").is_file()  # one adapter of the base model
+
+
+def test_what_the_first_taught_is_asked_after_the_second(tiny: BaseModel, first: DistilResult, tmp_path: Path) -> None:
+    second = go(sums(), tmp_path / "two", tiny, options={"after": first.path})
+    matrix = ForgettingMatrix.load(second.figures["forgetting"])
+    assert [stage for stage, _ in matrix.rows] == ["one", "two"]
+    taught, after = (row for _, row in matrix.rows)
+    assert set(taught) == {f"one/{family}" for family in first.figures["test"]["tuned"]["families"]}
+    assert set(after) == {*taught, "two/plus", "two/sum"}
+    assert set(matrix.forgetting()) == set(taught)
+    third = go(sums(), tmp_path / "three", tiny, options={"after": second.path})
+    rows = third.figures["forgetting"]["rows"]
+    assert [row["after"] for row in rows] == ["one", "two", "three"]
+    assert set(rows[-1]["accuracy"]) == {*after, "three/plus", "three/sum"}
+    for result in (first, second, third):
+        assert Fisher.load(result.path / "running.fisher", model=tiny.fingerprint).length == 32
+    # F_0 of 4 texts, and of each distillation 4 examples.
+    assert Fisher.load(third.path / "running.fisher").count == 16
+
+
+def test_replay_mixes_in_what_the_first_was_taught(tiny: BaseModel, first: DistilResult, tmp_path: Path) -> None:
+    replay = replace(SETTINGS, regulariser="ewc_replay")
+    second = go(sums(), tmp_path / "two", tiny, replay, options={"after": first.path})
+    assert second.figures["training"]["replayed_per_step"] == 1
+    kept = [json.loads(line) for line in (second.path / "examples.jsonl").read_text().splitlines()]
+    assert {(stage, split) for stage, split, *_ in kept} == {
+        (stage, split) for stage in ("one", "two") for split in ("train", "validation", "test")
+    }
+    assert not (second.path / "running.fisher").exists()
+
+
+def test_the_gate_looks_at_validation_and_never_at_the_test(tiny: BaseModel, tmp_path: Path) -> None:
+    seen: list[Evaluation] = []
+
+    class Watching(Gate):
+        def judge(self, present: Evaluation, tuned: Evaluation, **more: Any) -> Decision:
+            seen.extend([present, tuned])
+            return super().judge(present, tuned, **more)
+
+    corpus = sums()
+    corpus = Corpus(corpus.train, corpus.validation, (*corpus.test, Example("secret?\n", "x", "secret", "s")))
+    result = go(corpus, tmp_path / "m", tiny, gate=Watching())
+    assert [set(e.families) for e in seen] == [{"plus", "sum"}] * 2
+    assert "secret" in result.figures["test"]["tuned"]["families"]
+    assert not result.adopted
+
+
+def test_an_earlier_family_that_falls_is_a_reason_against() -> None:
+    before = Evaluation({"a": (0, 40)}, 30.0)
+    after = Evaluation({"a": (30, 40)}, 30.0)
+    earlier = Evaluation({"one/goal": (20, 40)}, 30.0)
+    fallen = Evaluation({"one/goal": (17, 40)}, 30.0)
+    decision = Gate().judge(before, after, earlier=(earlier, fallen))
+    assert not decision.adopted
+    assert decision.reasons == (
+        "one/goal fell from 20/40 to 17/40; of an earlier distillation no family may fall by more than 0.05",
+    )
+    assert Gate(max_forgetting=0.1).judge(before, after, earlier=(earlier, fallen)).adopted
+    # Perplexity is held against the base model, not against the one in use: drift adds up.
+    assert "20.00 to 30.00" in Gate().judge(before, after, base_perplexity=20.0).reasons[0]
+
+
+def test_forgetting_is_the_best_that_was_minus_what_is() -> None:
+    matrix = ForgettingMatrix()
+    assert (matrix.average, matrix.backward_transfer) == (0.0, 0.0)
+    matrix = matrix.after("a", {"a/x": 0.5}).after("b", {"a/x": 0.75, "b/y": 1.0}).after("c", {"a/x": 0.25, "b/y": 1.0})
+    assert matrix.forgetting() == {"a/x": 0.5, "b/y": 0.0}
+    assert matrix.average == 0.25
+    assert matrix.backward_transfer == -0.125
+    assert ForgettingMatrix.load(json.loads(json.dumps(matrix.dump()))) == matrix
+
+
+def test_calibration_is_the_gap_between_confidence_and_being_right() -> None:
+    assert calibration_error([(0.95, True), (0.95, True), (0.05, False)]) == pytest.approx((0.1 + 0.05) / 3)
+    assert calibration_error([(1.0, False)] * 4) == 1.0
+    assert calibration_error([(0.5, True), (0.5, False)]) == 0.0
+    with pytest.raises(InputError, match="at least 1 answer"):
+        calibration_error([])
+
+
+def test_a_distilled_model_tells_how_sure_it_is(first: DistilResult) -> None:
+    # Random weights give every byte about 1 in 257: they are never right, and never sure.
+    assert 0 <= first.figures["base"]["calibration_error"] < 0.05
+
+
+def test_what_does_not_belong_together_is_refused_by_name(tiny: BaseModel, first: DistilResult, tmp_path: Path) -> None:
+    other = tiny_random_model(tmp_path / "other", seed=7)
+    with pytest.raises(ModelError, match=rf"one was distilled from the base model {tiny.fingerprint[:12]}…, this one"):
+        go(sums(), tmp_path / "two", other, options={"after": first.path})
+    file = tmp_path / "foreign.safetensors"
+    from habilis.trainer.base import load_model
+
+    ids = torch.zeros((1, 8), dtype=torch.long)
+    diagonal_fisher(load_model(other.path)[0], ids, model_fingerprint=other.fingerprint).save(file)
+    with pytest.raises(ModelError, match=rf"foreign\.safetensors was made from the model {other.fingerprint[:12]}…"):
+        go(sums(), tmp_path / "two", tiny, options={"fisher": file})
+    with pytest.raises(ModelError, match="cannot go on from the model nothing"):
+        go(sums(), tmp_path / "two", tiny, options={"after": tmp_path / "nothing"})
+    with pytest.raises(ModelError, match="trained by the other method"):
+        go(sums(), tmp_path / "two", tiny, replace(SETTINGS, method="full"), options={"after": first.path})
+    assert not (tmp_path / "two").exists()
+    assert goes_on_from(first.path, "tiny", "tiny", SETTINGS) is None
+    assert (
+        goes_on_from(first.path, "smollm2", "tiny", SETTINGS) == "that came from the base model tiny, this is smollm2"
+    )
+    assert "rank 8" in str(goes_on_from(first.path, "tiny", "tiny", replace(SETTINGS, rank=4)))
+    assert "--method lora" in str(goes_on_from(first.path, "tiny", "tiny", replace(SETTINGS, method="full")))
+    assert "older version" in str(goes_on_from(tmp_path, "tiny", "tiny", SETTINGS))
+
+
+@pytest.mark.parametrize("kind", ["corpus", "both"])
+def test_the_fisher_may_be_of_a_text_or_of_the_examples(tiny: BaseModel, tmp_path: Path, kind: str) -> None:
+    settings = replace(SETTINGS, regulariser="ewc", fisher=kind)
+    on_text = go(sums(), tmp_path / "text", tiny, settings, options={"text": "A text that must be kept. " * 20})
+    on_examples = go(sums(), tmp_path / "examples", tiny, settings)
+    own = go(sums(), tmp_path / "self", tiny, replace(settings, fisher="self"))
+    q = [r.figures["training"]["drift"]["q"] for r in (on_text, on_examples, own)]
+    assert len(set(q)) == 3
+    assert all(x > 0 for x in q)

@@ -1,0 +1,116 @@
+"""What a model is asked before and after a distillation: validation for the gate, test for the report, both of earlier
+distillations too. Both models are asked the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from habilis.trainer.base import load_model
+from habilis.trainer.corpus import Corpus, Example, PlanTask
+from habilis.trainer.evaluate import Evaluation, PlanRunner, evaluate, perplexity
+from habilis.trainer.stages import Earlier
+from habilis.trainer.training.settings import TrainSettings, choose_device
+
+_MOST_QUESTIONS = 160  # held-out questions of one kind: 160 tell .05 from .15, and are asked in seconds
+_MOST_PLANS = 24
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Held-out questions by purpose. Plans to execute come in two halves: for the gate, and for the report."""
+
+    validation: tuple[Example, ...]
+    test: tuple[Example, ...]
+    validation_plans: tuple[PlanTask, ...]
+    test_plans: tuple[PlanTask, ...]
+    earlier_validation: tuple[Example, ...]
+    earlier_test: tuple[Example, ...]
+    runner: PlanRunner | None
+    device: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The answers. ``base_perplexity``: of the base model on the held-out text."""
+
+    validation: Evaluation
+    test: Evaluation
+    earlier_validation: Evaluation
+    earlier_test: Evaluation
+    base_perplexity: float
+
+    def accuracy(self, stage: str) -> dict[str, float]:
+        """Share right by ``distillation/family``, on the test questions of this distillation and all earlier ones."""
+        found = {f"{stage}/{k}": r / n for k, (r, n) in self.test.families.items() if n}
+        return found | {k: r / n for k, (r, n) in self.earlier_test.families.items() if n}
+
+
+def questions_of(
+    corpus: Corpus, runner: PlanRunner | None, earlier: Earlier | None, settings: TrainSettings
+) -> Questions:
+    plans = tuple(corpus.plans[:_MOST_PLANS]) if runner is not None else ()
+
+    # With a runner, plans are judged by what they do; that another plan was found once says nothing against them.
+    def some(examples: tuple[Example, ...]) -> tuple[Example, ...]:
+        return tuple(e for e in examples if runner is None or e.family != "plan")[:_MOST_QUESTIONS]
+
+    return Questions(
+        some(tuple(corpus.validation)),
+        some(tuple(corpus.test)),
+        plans[::2],
+        plans[1::2],
+        () if earlier is None else tuple(earlier.ask("validation")[:_MOST_QUESTIONS]),
+        () if earlier is None else tuple(earlier.ask("test")[:_MOST_QUESTIONS]),
+        runner,
+        settings.device,
+    )
+
+
+def ask(
+    folder: Path,
+    questions: Questions,
+    seconds: float | None,
+    *,
+    base: Path | None,
+    like: Asked | None = None,
+    check: Callable[[], None] | None = None,
+) -> Asked:
+    """Ask the model in a folder. ``like``: just what another was asked. ``base``: the base model's folder, whose
+    perplexity is wanted too (``like`` has it already)."""
+    device = choose_device(questions.device)
+    # The weights are bfloat16 already, as they are when the model is used.
+    model, tokenizer = load_model(folder, "bfloat16")
+    model = model.to(device)
+    parts = {
+        "validation": (questions.validation, questions.validation_plans),
+        "test": (questions.test, questions.test_plans),
+        "earlier_validation": (questions.earlier_validation, ()),
+        "earlier_test": (questions.earlier_test, ()),
+    }
+    shares = sum(bool(examples or plans) for examples, plans in parts.values()) or 1
+    found: dict[str, Evaluation] = {}
+    for name, (examples, plans) in parts.items():
+        known: Evaluation | None = None if like is None else getattr(like, name)
+        found[name] = evaluate(
+            model,
+            tokenizer,
+            examples if known is None else examples[: known.examples],
+            plans if known is None else plans[: known.plans],
+            questions.runner,
+            text=None if name == "validation" else "",
+            dtype="float32",
+            seconds=None if seconds is None else seconds / shares,
+            before_each=check,
+        )
+    if like is not None:
+        surprise = like.base_perplexity
+    elif base is None or base == folder:
+        surprise = found["validation"].perplexity
+    else:
+        reference, tokenizer = load_model(base, "bfloat16")
+        surprise = perplexity(reference.to(device), tokenizer, dtype="float32")
+    assert not math.isnan(surprise)
+    return Asked(**found, base_perplexity=surprise)

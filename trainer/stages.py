@@ -1,0 +1,126 @@
+"""What a distilled model hands on to the next distillation: its update, its questions, its Fisher information.
+
+A model folder is all that is needed; the models before it may be gone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from habilis.core import ModelError
+from habilis.trainer.corpus import Corpus, Example
+from habilis.trainer.fisher import Fisher
+from habilis.trainer.forgetting import ForgettingMatrix
+from habilis.trainer.training.settings import TrainSettings
+
+_EXAMPLES, _RUNNING = "examples.jsonl", "running.fisher"
+_MOST_KEPT = 1_000  # examples of one distillation kept for replay: they come in order of importance
+_MOST_ASKED = 160  # questions of one distillation kept for later, of validation and of test each
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One distillation's examples. In ``validation`` and ``test`` the family is ``name/family``."""
+
+    name: str
+    train: tuple[Example, ...] = ()
+    validation: tuple[Example, ...] = ()
+    test: tuple[Example, ...] = ()
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """All that was before. ``adapter``: the update to go on from; ``model``: the folder with the merged weights."""
+
+    model: Path
+    base_fingerprint: str
+    stages: tuple[Stage, ...]
+    matrix: ForgettingMatrix
+    running: Fisher | None
+
+    @property
+    def adapter(self) -> Path:
+        return self.model / "adapter"
+
+    def ask(self, split: str) -> list[Example]:
+        """The questions of all earlier distillations in one split, in turn."""
+        return list(_in_turn([getattr(stage, split) for stage in self.stages]))
+
+    def train(self) -> list[Example]:
+        return list(_in_turn([stage.train for stage in self.stages]))
+
+
+def stage_of(name: str, corpus: Corpus) -> Stage:
+    """What of a corpus is kept for later distillations."""
+
+    def asked(examples: Sequence[Example]) -> tuple[Example, ...]:
+        return tuple(replace(e, family=f"{name}/{e.family}") for e in examples[:_MOST_ASKED])
+
+    return Stage(name, tuple(corpus.train[:_MOST_KEPT]), asked(corpus.validation), asked(corpus.test))
+
+
+def write_stages(folder: Path, stages: Iterable[Stage], running: Fisher | None) -> None:
+    with (folder / _EXAMPLES).open("w", encoding="utf-8") as file:
+        for stage in stages:
+            for split in ("train", "validation", "test"):
+                for e in getattr(stage, split):
+                    row = [stage.name, split, e.prompt, e.answer, e.family, e.group]
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    if running is not None:
+        running.save(folder / _RUNNING, dtype="float32")
+
+
+def read_earlier(folder: Path) -> Earlier:
+    """What the model in a folder hands on. Raises `ModelError` where it does not."""
+    try:
+        note = json.loads((folder / "distil.json").read_text())
+        figures = note["figures"]
+        rows = [json.loads(line) for line in (folder / _EXAMPLES).read_text("utf-8").splitlines()]
+        found: dict[str, dict[str, list[Example]]] = {}
+        for name, split, prompt, answer, family, group in rows:
+            found.setdefault(name, {}).setdefault(split, []).append(Example(prompt, answer, family, group))
+        stages = tuple(
+            Stage(name, *(tuple(s.get(k, ())) for k in ("train", "validation", "test"))) for name, s in found.items()
+        )
+        fingerprint = str(figures["model"]["base_fingerprint"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"cannot go on from the model {folder.name}: {error!r}; start from the base model (--after none)"
+        ) from error
+    running = folder / _RUNNING
+    return Earlier(
+        folder,
+        fingerprint,
+        stages,
+        ForgettingMatrix.load(figures.get("forgetting")),
+        Fisher.load(running, model=fingerprint) if running.exists() else None,
+    )
+
+
+def goes_on_from(folder: Path, base: str, its_base: str, settings: TrainSettings | None = None) -> str | None:
+    """Why a distillation cannot go on from the model in a folder; None where it can. By looking at files alone."""
+    settings = settings or TrainSettings()
+    if base != its_base:
+        return f"that came from the base model {its_base}, this is {base}"
+    if not (folder / _EXAMPLES).is_file() or not (folder / "adapter").is_dir():
+        return "it was made by an older version, or its adapter was removed"
+    try:
+        note = json.loads((folder / "distil.json").read_text())["figures"]["settings"]
+        was = (note["method"], note["rank"], note["alpha"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"its distil.json cannot be read ({error!r})"
+    if was[0] != settings.method:
+        return f"that was trained with --method {was[0]}"
+    if settings.method == "lora" and was[1:] != (settings.rank, settings.alpha):
+        return f"that has rank {was[1]} and alpha {was[2]}, this {settings.rank} and {settings.alpha}"
+    return None
+
+
+def _in_turn(parts: Sequence[Sequence[Example]]) -> Iterator[Example]:
+    for i in range(max(map(len, parts), default=0)):
+        for part in parts:
+            if i < len(part):
+                yield part[i]
