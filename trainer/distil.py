@@ -83,15 +83,17 @@ def distil(
     progress: Progress | None = None,
     stop: Callable[[], bool] | None = None,
     cache: Path | None = None,
+    corpus: Corpus | None = None,
 ) -> DistilResult:
     """Corpus, Fisher, training, evaluation, gate. What is judged is the model as written to disk.
 
     ``out``: the folder that the result appears in; interrupted work lies beside it (``<out>.….work``) and goes on when
     called again for the same world. ``stop`` is asked at every step; where it says True the work ends there, with a
     `ModelError`.
-    ``seconds``: for everything together (None: no limit); what evaluation and writing will take is measured on the base
-    model and kept aside. ``runner`` executes plans for held-out goals; without one, plans are compared with the known
-    ones. ``progress`` is called with (phase, step, steps, loss); phases: corpus, fisher, evaluate, train, gate.
+    ``seconds``: for everything together (None: no limit); what evaluation and writing will take is measured on the
+    base model and kept aside. ``runner`` executes plans for held-out goals; without one, plans are compared with the
+    known ones. ``corpus``: trained on instead of one that is built here of what the others give. ``progress`` is
+    called with (phase, step, steps, loss); phases: corpus, fisher, evaluate, train, gate.
 
     Raises `InputError` (too few episodes, too little time), `ModelError`, `MissingExtraError`.
     """
@@ -104,7 +106,8 @@ def distil(
             progress(phase, step, steps, loss)
         _unless(stop, phase)
 
-    corpus = build_corpus(episodes, skills, contracts, spec, settings.seed)
+    if corpus is None:
+        corpus = build_corpus(episodes, skills, contracts, spec, settings.seed)
     tell("corpus", len(corpus.train), len(corpus.train), 0.0)
     clock.lap("corpus")
 

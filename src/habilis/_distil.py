@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from habilis._corpus import corpus_of
 from habilis._interrupts import interruptible
 from habilis.agent.threads import in_thread
 from habilis.core import (
@@ -96,8 +97,10 @@ async def distil_now(
     iteration: int | None = None,
     seconds: float = 420.0,
     base: str = "smollm2",
+    examples: Sequence[Path] = (),
 ) -> Mapping[str, Json]:
-    """Turn the world's episodes into a model, judge it and record it. Raises `HabilisError`.
+    """Turn the world's episodes, and a user's ``examples``, into a model, judge it and record it. Raises
+    `HabilisError`.
 
     Seconds are reserved on the ledger before it begins. The result says whether the model was adopted, and why. Ctrl-C
     stops it at the next step, and it goes on when called again.
@@ -113,12 +116,11 @@ async def distil_now(
     from habilis.trainer import distil
 
     journal = parts.home.journal
-    episodes = list(journal.episodes())
     # A name of its own for every result: nothing is ever written over a model that is in use. Until a result is
     # recorded the name stays, so that interrupted work is found again.
     name = f"{base.rsplit('/', 1)[-1]}-{journal.count_models() + 1}"
     out = parts.home.models_path / name
-    parts.events.emit("distil_started", iteration, episodes=len(episodes), model=name)
+    parts.events.emit("distil_started", iteration, episodes=journal.count_episodes(), model=name)
     last = [0.0]
 
     def progress(phase: str, step: int, steps: int, loss: float) -> None:
@@ -139,16 +141,18 @@ async def distil_now(
         parts.ledger.reserve(Cost(seconds=seconds), what="a distillation") as held,
     ):
         try:
+            corpus = await in_thread("the corpus", lambda: corpus_of(parts, examples=examples))
             result = await in_thread(
                 "the training",
                 distil,
-                episodes,
-                list(parts.library.active().values()),
-                list(parts.loop_parts.book),
+                (),
+                (),
+                (),
                 parts.world.spec,
                 out=out,
                 base=base,
-                seconds=seconds,
+                seconds=seconds - (time.monotonic() - began),
+                corpus=corpus,
                 runner=PlansInWorld(parts.fresh) if parts.fresh is not None else None,
                 progress=progress,
                 stop=parts.stop.is_set,

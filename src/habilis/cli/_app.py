@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from habilis.cli import _exchange, _index, _knowledge, _memory, _models, _pick, _tools, _upkeep
+from habilis.cli import _corpus, _exchange, _index, _knowledge, _memory, _models, _pick, _tools, _upkeep
 from habilis.cli._home import HomeOption, IndexOption
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.add_typer(_SKILLS[0], name="skills")
 app.add_typer(_TOOLS[0], name="tools")
 app.add_typer(_knowledge.know, name="know")
 app.add_typer(_models.models, name="models")
+app.add_typer(_corpus.corpus, name="corpus")
 app.add_typer(_index.index, name="index")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -126,7 +127,7 @@ def run(
         prices=_prices(price_in, price_out, prices, assume_price),
         budget=budget,
         settings=settings,
-        world_options=_options(option),
+        world_options=options_of(option),
         approve=_ask,
     ) as agent:
         if as_json:
@@ -151,7 +152,7 @@ def explore(
     home: HomeOption = None,
     episodes: Annotated[int, typer.Option("--episodes", "-n", min=1, help="in all; more than before: goes on")] = 100,
     steps: Annotated[int, typer.Option("--steps", min=1, help="actions in one, at most")] = 30,
-    policy: Annotated[str, typer.Option("--policy", help="random, or mcts (tree search towards goals)")] = "random",
+    policy: Annotated[str, typer.Option("--policy", help="random, mcts (tree search) or regression")] = "random",
     practice: Annotated[bool, typer.Option("--practice", help="tree search on true clones; labelled so")] = False,
     max_world_steps: StepsOption = None,
     max_search_steps: SearchOption = None,
@@ -170,7 +171,7 @@ def explore(
 
     budget = _budget(0.0, None, max_world_steps, max_search_steps, None, None)
     settings = AgentSettings(seed=seed, index=index)
-    with Agent(world, home=home, budget=budget, settings=settings, world_options=_options(option)) as agent:
+    with Agent(world, home=home, budget=budget, settings=settings, world_options=options_of(option)) as agent:
         if as_json:
             say_json(dump(agent.explore_now(episodes, steps=steps, policy=policy, practice=practice)))
             return
@@ -233,7 +234,7 @@ def solve(
             index=index,
             embedder=embedder,
         ),
-        world_options=_options(option),
+        world_options=options_of(option),
         approve=_ask,
     ) as agent:
         before = {name: bound.skill.version for name, bound in agent.skills.items()}
@@ -274,6 +275,7 @@ def distil(
     option: OptOption = None,
     seconds: Annotated[float, typer.Option("--seconds", help="for everything together")] = 420.0,
     base: Annotated[str, typer.Option("--base", help="smollm2, a folder, or a Hugging Face id")] = "smollm2",
+    examples: _corpus.ExamplesOption = None,
     index: IndexOption = "chroma",
     as_json: JsonOption = False,
 ) -> None:
@@ -285,13 +287,13 @@ def distil(
     from habilis.live import LiveView
     from habilis.run import Agent, AgentSettings
 
-    with Agent(world, home=home, world_options=_options(option), settings=AgentSettings(index=index)) as agent:
+    with Agent(world, home=home, world_options=options_of(option), settings=AgentSettings(index=index)) as agent:
         if as_json:
-            result = asyncio.run(distil_now(agent._parts, seconds=seconds, base=base))
+            result = asyncio.run(distil_now(agent._parts, seconds=seconds, base=base, examples=examples or ()))
             say_json(result)
             return
         with LiveView().watch(agent.events):
-            result = asyncio.run(distil_now(agent._parts, seconds=seconds, base=base))
+            result = asyncio.run(distil_now(agent._parts, seconds=seconds, base=base, examples=examples or ()))
     print(f"{result['model']}: {'adopted' if result['adopted'] else 'not adopted'}")
     for reason in result["reasons"]:
         print(f"  {reason}")
@@ -314,7 +316,7 @@ def ask(
 
     with Home.open(home or default_home(), create=False, read_only=True):
         pass  # a question makes no home
-    with Agent(world, home=home, world_options=_options(option), settings=AgentSettings(index=index)) as agent:
+    with Agent(world, home=home, world_options=options_of(option), settings=AgentSettings(index=index)) as agent:
         answer = agent.ask(kind, about)
     if as_json:
         say_json({"about": answer.about, "model": answer.said, "contracts": answer.known})
@@ -428,7 +430,7 @@ def _warn_if(unconfined: bool) -> None:
         )
 
 
-def _options(pairs: list[str] | None) -> dict[str, Any]:
+def options_of(pairs: list[str] | None) -> dict[str, Any]:
     from habilis.core import InputError
 
     found: dict[str, Any] = {}
