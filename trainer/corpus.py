@@ -14,7 +14,7 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from habilis.core import Asking, Contract, Episode, InputError, Json, Skill, Task, World, WorldSpec
@@ -58,6 +58,13 @@ class Corpus:
     @property
     def splits(self) -> dict[str, tuple[Example, ...]]:
         return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    def limited(self, train: int, test: int | None = None) -> Corpus:
+        """The first examples of training and test: families come in turn, so each has its share."""
+        kept = {**self.splits, "train": self.train[:train], "test": self.test[:test]}
+        figures = dict(self.figures)
+        figures |= {n: {"examples": len(some), **_family_figures(some)} for n, some in kept.items()}
+        return replace(self, train=kept["train"], test=kept["test"], figures=figures, fingerprint=_fingerprint(kept))
 
     @property
     def missing(self) -> dict[str, str]:
