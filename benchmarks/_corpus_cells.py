@@ -4,15 +4,14 @@
 
 explores (random walks, then goals by regression, each in a house of its own, with another person in each), builds the
 corpus, writes it to ``household-SEED.jsonl`` in the folder, and prints how long that took, how many examples each
-family has, and what the baselines score in the test. Where the file is there already it is read. Not a benchmark by
-itself.
+family has, and what the baselines score in the test. What was explored is kept in ``home-SEED``: interrupted, it goes
+on. Where the file is there already it is read. Not a benchmark by itself.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -39,10 +38,7 @@ def household_corpus(
     folder.mkdir(parents=True, exist_ok=True)
     took: dict[str, float] = {}
     settings = AgentSettings(seed=seed, index="exact", embedder="hash")
-    with (
-        tempfile.TemporaryDirectory() as home,
-        Agent(HouseholdWorld(people="always"), home=home, settings=settings) as agent,
-    ):
+    with Agent(HouseholdWorld(people="always"), home=folder / f"home-{seed}", settings=settings) as agent:
         for name, episodes, policy in (("random", random, "random"), ("goals", goals, "regression")):
             began = time.monotonic()
             agent.explore_now(episodes, steps=STEPS, policy=policy)

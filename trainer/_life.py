@@ -68,9 +68,10 @@ class Life:
 
     @cached_property
     def used(self) -> frozenset[str]:
-        """The things that the goal names or something was done to."""
+        """The things that something was done to, or that the goal names and the agent went for or knew."""
         done = {str(a) for s in self.steps if s.action.name not in self.spec.seeking for a in s.action.args}
-        return frozenset(done | {str(a) for atom in self.goal.atoms for a in atom.fact.args})
+        met = {str(a) for s in self.steps for a in s.action.args} | set(self.things)
+        return frozenset(done | {str(a) for atom in self.goal.atoms for a in atom.fact.args} & met)
 
 
 def followed(before: Mapping[Fact, Value], steps: Sequence[Step], spec: WorldSpec) -> list[Mapping[str, Fact]]:

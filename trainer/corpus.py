@@ -138,6 +138,7 @@ def build_corpus(
     plans = _plan_tasks(solved, split_of, house_of) if "plan" in wanted else ()
     figures["plans"] = len(plans)
     corpus = Corpus(kept["train"], kept["validation"], kept["test"], plans, figures, _fingerprint(kept))
+    figures["missing"] = sorted(corpus.missing)
     check_corpus(corpus)
     lacking = {name: corpus.missing[name] for name in families or () if name in corpus.missing}
     if lacking:

@@ -95,8 +95,7 @@ def _plan_among(life: Life, rng: random.Random) -> Iterator[Example]:
     beside = [t for t in life.things if t not in life.used]
     if not line or len(beside) < _AMONG[1]:
         return
-    named = sorted(life.used & set(life.things)) or sorted(life.used)
-    things = [*named, *rng.sample(beside, rng.randint(*_AMONG))]
+    things = [*sorted(life.used), *rng.sample(beside, rng.randint(*_AMONG))]
     rng.shuffle(things)
     told = {"goal": str(life.goal), "state": life.told_state, "things": ", ".join(things)}
     yield life.example("plan_among", told, line, rng)
@@ -172,7 +171,7 @@ def _count(life: Life, rng: random.Random) -> Iterator[Example]:
 def _housework(life: Life, rng: random.Random) -> Iterator[Example]:
     """The one thing that is needed, or not: none that the words of the task name already."""
     task = life.episode.task.text.lower()
-    unsaid = sorted(t for t in life.used & set(life.things) if not _names(task, t))
+    unsaid = sorted(t for t in life.used if not _names(task, t))
     beside = [t for t in life.things if t not in life.used and not _names(task, t)]
     if not life.solved or not unsaid or len(beside) < _CHOICES:
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from habilis.cli import _corpus, _exchange, _index, _knowledge, _memory, _models, _pick, _tools, _upkeep
-from habilis.cli._home import HomeOption, IndexOption
+from habilis.cli._home import HomeOption, IndexOption, options_of
 
 app = typer.Typer(
     help="An agent that gets better at its work: it sets itself tasks, proves programs, keeps them as skills.",
@@ -428,21 +427,6 @@ def _warn_if(unconfined: bool) -> None:
             bold=True,
             err=True,
         )
-
-
-def options_of(pairs: list[str] | None) -> dict[str, Any]:
-    from habilis.core import InputError
-
-    found: dict[str, Any] = {}
-    for pair in pairs or []:
-        name, sep, value = pair.partition("=")
-        if not sep or not name.isidentifier():
-            raise InputError(f"cannot read --option {pair!r}; write NAME=VALUE")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
-    return found
 
 
 def _models_of(given: list[str] | None) -> str | list[str] | None:

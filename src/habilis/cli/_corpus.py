@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from habilis.cli._home import HomeOption
+from habilis.cli._home import HomeOption, options_of
 
 corpus = typer.Typer(help="What is distilled: questions from experience.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -37,7 +37,6 @@ def build(
     The same journal gives the same corpus, and habilis distil trains on it.
     """
     from habilis._corpus import corpus_of, default_path
-    from habilis.cli._app import options_of
     from habilis.memory.home import Home, default_home
     from habilis.run import Agent, AgentSettings
     from habilis.trainer.corpus import save_corpus
@@ -53,7 +52,7 @@ def build(
     for name, source in built.missing.items():
         if not family:
             print(f"warning: no example to train on in {name}; it needs {source}", file=sys.stderr)
-    told = {"path": str(path), "fingerprint": built.fingerprint, **built.figures, "missing": dict(built.missing)}
+    told = {"path": str(path), "fingerprint": built.fingerprint, **built.figures, "missing": built.missing}
     _print(told, as_json)
 
 
