@@ -126,7 +126,8 @@ def symbolic(contracts: Sequence[Contract], spec: WorldSpec) -> Answer:
                 effects = book.contract(Action.parse(about)).effects
                 return prompts.effects_text({e.fact: (e.amount if e.value is None else e.value) for e in effects})
             if example.family == "yields":
-                found = book.producers(Fact.parse(about))
+                fact = Fact.parse(about)
+                found = [*book.producers(fact), *book.instances(fact, True, {})]
                 best = min(found, key=lambda c: (-c.successes, c.cost, str(c.action)), default=None)
                 return str(best.action) if best is not None else None
         except (GoalSyntaxError, KeyError, ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from habilis.core import InputError, Json
 
 if TYPE_CHECKING:
     from habilis._assembly import Assembly
+    from habilis.core import Contract
+    from habilis.memory.contracts import ContractBook
     from habilis.trainer.corpus import Corpus, Example
 
 __all__ = ["corpus_of", "default_path", "own_examples", "rows"]
@@ -44,10 +47,11 @@ def corpus_of(
     from habilis.trainer.corpus import build_corpus
 
     own = own_examples(examples)
+    parts.loop_parts.declare()
     return build_corpus(
         list(parts.home.journal.episodes()),
         list(parts.library.active().values()),
-        list(parts.loop_parts.book),
+        _contracts(parts.loop_parts.book),
         parts.world.spec,
         seed,
         ask=parts.fresh,
@@ -55,6 +59,17 @@ def corpus_of(
         families=families or None,
         limit=limit,
     )
+
+
+def _contracts(book: ContractBook) -> list[Contract]:
+    """What is known of each action that was tried; where the world declares it, as it declares it."""
+    found = []
+    for contract in book:
+        if contract.successes and book.declares(contract.action):
+            told = book.predicted(contract.action)
+            contract = replace(told, source="declared", successes=contract.successes)
+        found.append(contract)
+    return found
 
 
 def default_path(parts: Assembly) -> Path:
