@@ -112,6 +112,8 @@ class Predicate:
     """A predicate of a world. ``phrase`` says it in words, with {0}, {1}, … and {value}: "have {value} {0}".
 
     ``context``: it tells about the situation (depth, biome), and is kept with contracts as a hint where to act.
+    ``place``: it tells where its first argument is, in words: "on {1}", "in your hands". Of several that hold of a
+    thing, the one that comes first in the spec tells it best.
     """
 
     name: str
@@ -120,6 +122,7 @@ class Predicate:
     numeric: bool = False
     phrase: str = ""
     context: bool = False
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ class WorldSpec:
 
     ``capabilities`` is a subset of: "seed" (reset takes a seed and repeats itself), "clone", "simulator",
     "checkpoint", "portable" (programs may run beside a copy of it), "affordances", "goals", "reasons" (failures list
-    all unmet atoms), "contracts" (declares them), "chores" (goals that people have a name for),
+    all unmet atoms), "contracts" (declares them), "chores" (goals that people have a name for), "questions",
     "recipes" (a document per thing can be bought), "live" (real side effects: verified only by watching).
     """
 
@@ -160,6 +163,11 @@ class WorldSpec:
     def contexts(self) -> frozenset[str]:
         """The names of the context predicates."""
         return frozenset(p.name for p in self.predicates if p.context)
+
+    @cached_property
+    def places(self) -> Mapping[str, str]:
+        """The predicates that tell where a thing is, with their words, in the order of the spec."""
+        return {p.name: p.place for p in self.predicates if p.place}
 
     @cached_property
     def passing(self) -> frozenset[str]:
@@ -243,6 +251,28 @@ class HavingChores(World, Protocol):
     """
 
     def chores(self) -> Mapping[str, Goal]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question about a life in a world, and its true answer. ``family``: what sort of question; ``told``: what the
+    wordings of the family leave open; ``about``: the task or thing that it belongs to, "" where it belongs to none."""
+
+    family: str
+    told: Mapping[str, str]
+    answer: str
+    about: str = ""
+
+
+@runtime_checkable
+class Asking(World, Protocol):
+    """``questions``: what only who holds the world can ask about a life in it, such as what somebody else was about.
+
+    The world begins at ``seed`` and the actions are taken anew. For building a corpus from fresh worlds that are then
+    thrown away: the answers hold what no program may see.
+    """
+
+    def questions(self, seed: int, actions: Sequence[Action]) -> Sequence[Question]: ...
 
 
 @runtime_checkable

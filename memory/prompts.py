@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from habilis.core import Action, Fact, Goal, GoalSyntaxError, Snapshot, Value, WorldSpec
+from habilis.core import Action, Fact, Goal, GoalSyntaxError, Snapshot, Term, Value, WorldSpec
 
-PROMPT_VERSION = 1
+PROMPT_VERSION = 2
 
 _TIMES = re.compile(r"^(.*\)) x(\d+)$")
 
@@ -108,14 +108,20 @@ def _groups(actions: Sequence[Action]) -> list[tuple[tuple[Action, ...], int]]:
     return groups
 
 
-def state_text(snapshot: Snapshot, spec: WorldSpec | None = None, limit: int = 16) -> str:
+def state_text(snapshot: Snapshot, spec: WorldSpec | None = None, limit: int = 16, *, about: Goal | None = None) -> str:
     """What is observed, by predicate, on one line: ``count: log 2, stick 4; near: furnace``.
 
-    Zero, false and (with ``spec``) context facts are left out; so is what exceeds ``limit`` facts, numbers first.
+    Zero, false and (with ``spec``) context facts are left out; so is what exceeds ``limit`` facts: first come those
+    that share a thing with the goal that this is ``about``, then numbers. Of a world of places nothing else is told of
+    other things, save what is at hand: there are too many.
     """
+    wanted = {a for atom in about.atoms for a in atom.fact.args} if about is not None else frozenset[Term]()
     hidden = spec.contexts if spec is not None else frozenset()
     kept = [(f, v) for f, v in snapshot.facts.items() if v and f.predicate not in hidden]
-    kept.sort(key=lambda item: (isinstance(item[1], bool), str(item[0])))
+    if wanted and spec is not None and spec.places:
+        at_hand = [p for p in spec.places if len(spec.places[p].split("{")) == 1]
+        kept = [(f, v) for f, v in kept if not f.args or f.predicate in at_hand or not wanted.isdisjoint(f.args)]
+    kept.sort(key=lambda item: (wanted.isdisjoint(item[0].args), isinstance(item[1], bool), str(item[0])))
     groups: dict[str, list[str]] = {}
     for fact, value in kept[:limit]:
         name = " ".join(str(a) for a in fact.args)

@@ -165,6 +165,7 @@ FOR_ITS_TYPE = {
     ("habilis.worlds.craft.checkpoint", "habilis.worlds.craft.world"),
     ("habilis.worlds.craft.simulator", "habilis.worlds.craft.world"),
     ("habilis.worlds.craft.tools", "habilis.worlds.craft.world"),
+    ("habilis.worlds.household._asking", "habilis.worlds.household.world"),
     ("habilis.worlds.household._search", "habilis.worlds.household.world"),
     ("habilis.worlds.household.checkpoint", "habilis.worlds.household.world"),
     ("habilis.worlds.household.simulator", "habilis.worlds.household.world"),

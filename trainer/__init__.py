@@ -6,11 +6,22 @@ when first used.
 """
 
 from habilis.trainer.base import BaseModel, fingerprint, get_base, tiny_random_model
-from habilis.trainer.corpus import CORPUS_VERSION, FAMILIES, Corpus, Example, PlanTask, build_corpus
+from habilis.trainer.corpus import (
+    CORPUS_VERSION,
+    Corpus,
+    Example,
+    PlanTask,
+    build_corpus,
+    check_corpus,
+    load_corpus,
+    save_corpus,
+)
 from habilis.trainer.distil import DistilOptions, DistilResult, distil, distil_corpus
 from habilis.trainer.drift import DriftControl
 from habilis.trainer.evaluate import Evaluation, PlanRunner, calibration_error, evaluate, heldout_text, perplexity
+from habilis.trainer.examples import read_examples
 from habilis.trainer.export import export_model
+from habilis.trainer.families import FAMILIES, Family
 from habilis.trainer.fisher import Fisher, diagonal_fisher
 from habilis.trainer.forgetting import ForgettingMatrix
 from habilis.trainer.gate import Decision, Gate
@@ -40,6 +51,7 @@ __all__ = [
     "DriftControl",
     "Evaluation",
     "Example",
+    "Family",
     "Fisher",
     "ForgettingMatrix",
     "Gate",
@@ -52,6 +64,7 @@ __all__ = [
     "Trained",
     "build_corpus",
     "calibration_error",
+    "check_corpus",
     "choose_device",
     "diagonal_fisher",
     "distil",
@@ -62,10 +75,13 @@ __all__ = [
     "get_base",
     "goes_on_from",
     "heldout_text",
+    "load_corpus",
     "open_regulariser",
     "perplexity",
     "prepare_base",
+    "read_examples",
     "remember",
+    "save_corpus",
     "tiny_random_model",
     "train",
     "with_lora",

@@ -1,15 +1,9 @@
-"""From what the agent lived through to questions with one-line answers.
+"""From what the agent lived through to questions with short answers: the corpus, split so that nothing leaks.
 
-Families (after E2WM, Xiang et al. 2023, arXiv:2305.10626, section 3, for worlds of facts):
-
-- ``plan``      goal and state -> all actions of a run that worked; ``next``: the next action alone;
-- ``goal``      the user's words -> the goal's text;
-- ``needs``, ``yields``, ``changes``   questions about contracts, with the contract *not* shown;
-- ``activity``  what was done -> the goal that it served;
-- ``count``     a fact before and some actions -> the fact after.
-
-An example belongs to the *group* of what it is about: the facts of its goal without their amounts. A whole group is in
-training, in validation or in the test, so a held-out question is never about something that was trained on.
+The families are in `habilis.trainer.families`. An example belongs to the *group* of what it is about (the facts of its
+goal without their amounts, or a class of things) and, where it was lived in a world of its own, to that *house*. A
+whole group is in training, in validation or in the test, and so is a whole house: an example whose group and house are
+in different ones is left out. So a held-out question is never about something that was trained on, nor in such a house.
 """
 
 from __future__ import annotations
@@ -19,40 +13,35 @@ import json
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from habilis.core import Contract, Episode, Fact, Goal, InputError, Json, Skill, Step, Task, Value, WorldSpec
+from habilis.core import Asking, Contract, Episode, InputError, Json, Skill, Task, World, WorldSpec
 from habilis.memory import prompts
-from habilis.trainer._words import paraphrases
+from habilis.trainer._example import Example, PlanTask
+from habilis.trainer._life import Life
+from habilis.trainer.examples import SPLITS, split_rows, write_rows
+from habilis.trainer.families import FAMILIES, MAX_ANSWER, Known, asked, group_of
 
-CORPUS_VERSION = 1
-FAMILIES = ("activity", "changes", "count", "goal", "needs", "next", "plan", "yields")
+__all__ = [
+    "CORPUS_VERSION",
+    "Corpus",
+    "Example",
+    "PlanTask",
+    "build_corpus",
+    "check_corpus",
+    "load_corpus",
+    "save_corpus",
+    "split_groups",
+]
 
-_PLAN_GROUPS = 8  # a longer plan does not fit on the one line that the local model writes
-_MAX_ANSWER = 240  # characters
-_PER_EPISODE = 4  # ``next`` and ``count`` questions from one run: more of the same run teach little
+CORPUS_VERSION = 2
+
 _COMMONEST = 0.2  # no answer may be more frequent than this within a family of one split
-_TEST, _VALIDATION = 0.15, 0.15
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One question. ``group``: what it is about, never shared between splits. ``episode``: where it came from."""
-
-    prompt: str
-    answer: str
-    family: str
-    group: str
-    episode: int | None = None
-
-
-@dataclass(frozen=True)
-class PlanTask:
-    """A held-out task, solved by running the model's plan. ``prompt`` asks for the plan."""
-
-    prompt: str
-    task: Task
+_TEST, _VALIDATION = 0.25, 0.15  # of groups, and of houses: what has both is in the test with their product
+_SHOWN = 3  # leaks or duplicates that an error names
+_PROGRAM = 600  # characters of a program, which may take several lines
 
 
 @dataclass(frozen=True)
@@ -66,6 +55,23 @@ class Corpus:
     figures: Mapping[str, Json] = field(default_factory=dict)
     fingerprint: str = ""
 
+    @property
+    def splits(self) -> dict[str, tuple[Example, ...]]:
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    def limited(self, train: int, test: int | None = None) -> Corpus:
+        """The first examples of training and test: families come in turn, so each has its share."""
+        kept = {**self.splits, "train": self.train[:train], "test": self.test[:test]}
+        figures = dict(self.figures)
+        figures |= {n: {"examples": len(some), **_family_figures(some)} for n, some in kept.items()}
+        return replace(self, train=kept["train"], test=kept["test"], figures=figures, fingerprint=_fingerprint(kept))
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """The families without an example to train on, and where examples would come from."""
+        there = {e.family for e in self.train}
+        return {name: family.source for name, family in FAMILIES.items() if name not in there}
+
 
 def build_corpus(
     episodes: Sequence[Episode],
@@ -74,31 +80,54 @@ def build_corpus(
     spec: WorldSpec,
     seed: int = 0,
     *,
+    ask: Callable[[], World] | None = None,
+    own: Sequence[Example] = (),
+    families: Sequence[str] | None = None,
+    limit: int | None = None,
     min_episodes: int = 8,
     min_groups: int = 6,
 ) -> Corpus:
-    """The corpus of a world, the same for the same input. Only its solved episodes teach plans: those of its
-    fingerprint, and old ones that tell none by its name.
+    """The corpus of a world, the same for the same input.
 
-    Raises `InputError` where there are fewer than ``min_episodes`` solved episodes or ``min_groups`` different goals:
-    below that nothing can be held out.
+    Of its episodes, those count that were solved and those of explorations, in worlds of its fingerprint (old ones that
+    tell none: by its name). ``ask`` makes a world that is thrown away, for the questions that only a world can put.
+    ``own``: a user's examples (`habilis.trainer.examples`), mixed in as they are. ``families``: only these.
+    ``limit``: training examples, at most; all families are among the first ones.
+
+    Raises `InputError` where there are fewer than ``min_episodes`` episodes or, without explorations, ``min_groups``
+    different goals: below that nothing can be held out; where one of ``families`` has no example to train on; and where
+    one of ``own`` is a duplicate or would leak.
     """
-    solved = [e for e in episodes if e.solved and e.task.goal.atoms and _of(e.task, spec)]
-    groups = {group_of(e.task.goal) for e in solved}
-    if len(solved) < min_episodes or len(groups) < min_groups:
+    for name in families or ():
+        if name not in FAMILIES and name not in {e.family for e in own}:
+            raise InputError(f"there is no family {name!r}; there are {', '.join(FAMILIES)}")
+    lives = [life for e in episodes if _of(e.task, spec) and (life := _life(e, spec)) is not None]
+    solved = [life for life in lives if life.solved]
+    groups = {life.group for life in solved}
+    explored = sum(life.house != "" for life in lives)
+    if len(lives) < min_episodes or (not explored and len(groups) < min_groups):
         raise InputError(
-            f"the journal holds {len(solved)} solved episodes on {len(groups)} different goals in {spec.name!r}; "
-            f"distilling needs at least {min_episodes} on {min_groups}. Let it learn longer: habilis run"
+            f"the journal holds {len(solved)} solved episodes on {len(groups)} different goals and {explored} of "
+            f"explorations in {spec.name!r}; distilling needs at least {min_episodes} on {min_groups}. Let it learn "
+            "longer: habilis run, or habilis explore"
         )
+    wanted = set(families or FAMILIES)
+    found = [e for e in _made(lives, Known(lives, skills, contracts, spec), seed, ask) if e.family in wanted]
+    split_of = split_groups({e.group for e in [*found, *own] if e.group}, seed)
+    house_of = split_groups({e.house for e in [*found, *own] if e.house}, seed)
+    by_split = _split(found, split_of, house_of)
     rng = random.Random(f"corpus {CORPUS_VERSION} {seed}")
-    found = [*_from_episodes(solved, spec, rng), *_from_goals(solved, skills, contracts, spec, rng)]
-    found += _from_contracts(contracts, spec)
-    split_of = split_groups({e.group for e in found}, seed)
-    by_split = _split(found, split_of)
-    figures: dict[str, Json] = {"version": CORPUS_VERSION, "prompts": prompts.PROMPT_VERSION, "episodes": len(solved)}
+    mixed = _split(own, split_of, house_of)
+    figures: dict[str, Json] = {
+        "version": CORPUS_VERSION,
+        "prompts": prompts.PROMPT_VERSION,
+        "episodes": len(lives),
+        "own": len(own),
+    }
     kept: dict[str, tuple[Example, ...]] = {}
-    for name in ("train", "validation", "test"):
-        kept[name] = tuple(_balance(by_split[name], rng))
+    for name in SPLITS:
+        balanced = _interleaved([*_balanced(by_split[name], rng), *_by_family(mixed[name]).values()])
+        kept[name] = tuple(balanced if limit is None or name != "train" else balanced[:limit])
         figures[name] = {"examples": len(kept[name]), **_family_figures(kept[name])}
     for name in ("train", "test"):
         if not kept[name]:
@@ -106,23 +135,55 @@ def build_corpus(
                 f"after balancing, the {name} part has 0 of {len(found)} examples: the journal is too uniform; "
                 "let the agent learn more different things"
             )
-    plans = _plan_tasks(solved, spec, split_of)
+    plans = _plan_tasks(solved, split_of, house_of) if "plan" in wanted else ()
     figures["plans"] = len(plans)
-    text = json.dumps([[*_row(e)] for name in ("train", "validation", "test") for e in kept[name]])
-    return Corpus(
-        kept["train"], kept["validation"], kept["test"], plans, figures, hashlib.sha256(text.encode()).hexdigest()
-    )
+    corpus = Corpus(kept["train"], kept["validation"], kept["test"], plans, figures, _fingerprint(kept))
+    figures["missing"] = sorted(corpus.missing)
+    check_corpus(corpus)
+    lacking = {name: corpus.missing[name] for name in families or () if name in corpus.missing}
+    if lacking:
+        told = "; ".join(f"{name} needs {source}" for name, source in lacking.items())
+        raise InputError(f"no example to train on is left in {', '.join(lacking)}: {told}")
+    return corpus
 
 
-def _of(task: Task, spec: WorldSpec) -> bool:
-    """Whether a task was in this world; another of its name may have other rules."""
-    return task.world == spec.name and task.fingerprint in ("", spec.fingerprint)
+def check_corpus(corpus: Corpus) -> None:
+    """Raises `InputError` naming what is asked twice, and what is in more than one split: questions, groups, houses."""
+    where: dict[str, list[str]] = defaultdict(list)
+    groups: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for split, examples in corpus.splits.items():
+        for example in examples:
+            where[example.prompt].append(split)
+            groups["group", example.group].add(split)
+            groups["house", example.house].add(split)
+    twice = {prompt: splits for prompt, splits in where.items() if len(splits) > 1}
+    if twice:
+        told = "; ".join(f"{p[:100]!r} in {' and '.join(s)}" for p, s in sorted(twice.items())[:_SHOWN])
+        raise InputError(f"{len(twice)} questions are asked more than once: {told}. Take one of each out")
+    shared = {key: splits for key, splits in groups.items() if key[1] and len(splits) > 1}
+    if shared:
+        told = "; ".join(
+            f"the {k} {n[:100]!r} in {' and '.join(sorted(s))}" for (k, n), s in sorted(shared.items())[:3]
+        )
+        raise InputError(
+            f"{len(shared)} groups or houses leak: {told}. Give their examples one split, or another group"
+        )
 
 
-def group_of(goal: Goal | Fact) -> str:
-    """What a goal is about: its facts in order, without amounts."""
-    facts = [goal] if isinstance(goal, Fact) else [a.fact for a in goal.atoms]
-    return " and ".join(sorted({str(f) for f in facts}))
+def save_corpus(corpus: Corpus, path: Path) -> int:
+    """Write a corpus as JSON lines in chat format; returns how many. Raises `InputError`."""
+    return write_rows(path, corpus.splits, corpus.plans)
+
+
+def load_corpus(path: Path) -> Corpus:
+    """A corpus that was written. Raises `InputError` for a damaged line, a duplicate or a leak."""
+    splits, plans = split_rows(path)
+    kept = {name: tuple(splits[name]) for name in SPLITS}
+    figures: dict[str, Json] = {"version": CORPUS_VERSION, "prompts": prompts.PROMPT_VERSION}
+    figures |= {n: {"examples": len(kept[n]), **_family_figures(kept[n])} for n in SPLITS} | {"plans": len(plans)}
+    corpus = Corpus(kept["train"], kept["validation"], kept["test"], tuple(plans), figures, _fingerprint(kept))
+    check_corpus(corpus)
+    return corpus
 
 
 def split_groups(groups: Iterable[str], seed: int = 0) -> dict[str, str]:
@@ -139,147 +200,116 @@ def split_groups(groups: Iterable[str], seed: int = 0) -> dict[str, str]:
     return {g: "test" if i < test else "validation" if i < validation else "train" for i, (_, g) in enumerate(drawn)}
 
 
-def _row(example: Example) -> tuple[str, ...]:
-    return (example.prompt, example.answer, example.family, example.group)
+# -- making ----------------------------------------------------------------------------------------------------------
 
 
-def _working_steps(episode: Episode) -> tuple[Step, ...]:
-    """The actions that succeeded in the attempt that solved the task."""
-    attempt = next((a for a in reversed(episode.attempts) if a.ok), None)
-    return () if attempt is None else tuple(s for s in attempt.trajectory.steps if s.outcome.ok)
+def _of(task: Task, spec: WorldSpec) -> bool:
+    """Whether a task was in this world; another of its name may have other rules."""
+    return task.world == spec.name and task.fingerprint in ("", spec.fingerprint)
 
 
-def _from_episodes(solved: Sequence[Episode], spec: WorldSpec, rng: random.Random) -> list[Example]:
+def _life(episode: Episode, spec: WorldSpec) -> Life | None:
+    """An episode as it is asked about: one that was solved, or of an exploration; None for any other."""
+    explored = episode.task.origin == "exploration"
+    if explored:
+        attempts = list(episode.attempts)
+    elif episode.solved and episode.task.goal.atoms:
+        attempts = [a for a in episode.attempts if a.ok][-1:]
+    else:
+        attempts = []
+    steps = tuple(s for a in attempts for s in a.trajectory.steps if s.outcome.ok)
+    if not steps:
+        return None
+    house = f"{spec.name} {episode.task.seed}" if explored else ""
+    return Life(episode, spec, attempts[0].trajectory.before, steps, group_of(episode.task.goal), house)
+
+
+def _made(lives: Sequence[Life], known: Known, seed: int, ask: Callable[[], World] | None) -> list[Example]:
     found: list[Example] = []
-    for episode in solved:
-        goal, group = episode.task.goal, group_of(episode.task.goal)
-        steps = _working_steps(episode)
-        if not steps:
-            continue
-        before = next(a for a in reversed(episode.attempts) if a.ok).trajectory.before
-        actions = [s.action for s in steps]
-        state = prompts.state_text(before, spec)
-        if prompts.plan_length(actions) <= _PLAN_GROUPS:
-            plan = prompts.plan_line(actions)
-            if len(plan) <= _MAX_ANSWER:
-                found.append(Example(prompts.plan_prompt(goal, state), plan, "plan", group, episode.index))
-            found.append(Example(prompts.activity_prompt(actions), str(goal), "activity", group, episode.index))
-        for at in sorted(rng.sample(range(len(steps)), min(_PER_EPISODE, len(steps)))):
-            now = _state_after(before.facts, steps[:at])
-            text = prompts.state_text(type(before)(now, before.tags), spec)
-            found.append(Example(prompts.next_prompt(goal, text), str(actions[at]), "next", group, episode.index))
-        found += _counting(before.facts, steps, group, episode.index, rng)
-    return found
+    world = ask() if ask is not None else None
+    asking = isinstance(world, Asking) and "questions" in world.spec.capabilities
+    if asking and world is not None and world.spec.fingerprint != known.spec.fingerprint:
+        raise InputError(
+            f"the world that is to put questions has the fingerprint {world.spec.fingerprint!r}, the journal's "
+            f"{known.spec.fingerprint!r}; make it with the same options"
+        )
+    for life in lives:
+        # Each life draws by itself, so that one more episode changes no other's questions.
+        drawn = f"{CORPUS_VERSION} {seed} {life.episode.task.seed} {life.episode.index}"
+        for family in FAMILIES.values():
+            if family.lives is not None:
+                found += family.lives(life, random.Random(f"{family.name} {drawn}"))
+        if asking and life.house:
+            assert isinstance(world, Asking)
+            actions = [s.action for a in life.episode.attempts for s in a.trajectory.steps]
+            rng = random.Random(f"asked {drawn}")
+            found += [asked(q, life.house, rng) for q in world.questions(life.episode.task.seed, actions)]
+    for family in FAMILIES.values():
+        if family.known is not None:
+            found += family.known(known, random.Random(f"{family.name} {CORPUS_VERSION} {seed}"))
+    return [e for e in found if len(e.answer) <= (_PROGRAM if e.family == "program" else MAX_ANSWER)]
 
 
-def _state_after(facts: Mapping[Fact, Value], steps: Sequence[Step]) -> dict[Fact, Value]:
-    now = dict(facts)
-    for step in steps:
-        now.update({c.fact: c.after for c in step.outcome.changes})
-    return now
+def _placed(example: Example, split_of: Mapping[str, str], house_of: Mapping[str, str]) -> str | None:
+    """The split of an example; None where its group and its house are in different ones."""
+    if example.split:
+        return example.split
+    group, house = split_of.get(example.group), house_of.get(example.house)
+    return (group or house) if group is None or house is None or group == house else None
 
 
-def _counting(
-    before: Mapping[Fact, Value], steps: Sequence[Step], group: str, index: int, rng: random.Random
-) -> list[Example]:
-    """Windows of a run in which a number changes; the answer is what the host recorded at the end of the window."""
-    found: list[Example] = []
-    for _ in range(_PER_EPISODE):
-        start = rng.randrange(len(steps))
-        window = steps[start : start + rng.randint(1, 6)]
-        first, last = _state_after(before, steps[:start]), _state_after(before, steps[: start + len(window)])
-        changed = sorted({c.fact for s in window for c in s.outcome.changes if not isinstance(c.after, bool)}, key=str)
-        changed = [f for f in changed if first.get(f, 0) != last.get(f, 0)]
-        if changed:
-            fact = rng.choice(changed)
-            prompt = prompts.count_prompt(fact, first.get(fact, 0), [s.action for s in window])
-            found.append(Example(prompt, f"{last.get(fact, 0)!r}", "count", group, index))
-    return found
-
-
-def _from_goals(
-    solved: Sequence[Episode],
-    skills: Sequence[Skill],
-    contracts: Sequence[Contract],
-    spec: WorldSpec,
-    rng: random.Random,
-) -> list[Example]:
-    goals = {str(e.task.goal): e.task.goal for e in solved}
-    texts: dict[str, set[str]] = defaultdict(set)
-    for episode in solved:
-        texts[str(episode.task.goal)].add(episode.task.text)
-    facts = {e.fact for c in contracts for e in c.effects if e.amount > 0 or e.value is True}
-    for skill in skills:
-        try:
-            for goal in skill.goals():
-                goals.setdefault(str(goal), goal)
-        except ValueError:
-            continue  # a parameter without a default: there is no one goal to name
-    for fact in sorted(facts, key=str):
-        predicate = spec.predicate(fact.predicate)
-        if predicate is not None and not predicate.context:
-            amount = f" >= {rng.randint(1, 9)}" if predicate.numeric else ""
-            goals.setdefault(f"{fact}{amount}", Goal.parse(f"{fact}{amount}"))
-    found = []
-    for text in sorted(goals):
-        goal = goals[text]
-        words = sorted(texts[text]) + paraphrases(goal, spec, rng)
-        found += [Example(prompts.goal_prompt(w), text, "goal", group_of(goal)) for w in dict.fromkeys(words) if w]
-    return found
-
-
-def _from_contracts(contracts: Sequence[Contract], spec: WorldSpec) -> list[Example]:
-    found = []
-    producers: dict[Fact, list[Contract]] = defaultdict(list)
-    for contract in sorted(contracts, key=lambda c: str(c.action)):
-        gains = {e.fact: (e.amount if e.value is None else e.value) for e in contract.effects}
-        made = sorted((str(f) for f, v in gains.items() if v is True or (not isinstance(v, bool) and v > 0)))
-        if not made or (contract.successes == 0 and contract.source == "induced"):
-            continue
-        for effect in contract.effects:
-            if effect.amount > 0 or effect.value is True:
-                producers[effect.fact].append(contract)
-        group = made[0]
-        needs = str(Goal(tuple(sorted((c.atom for c in contract.conditions), key=str))))
-        if needs and len(needs) <= _MAX_ANSWER:
-            found.append(Example(prompts.needs_prompt(contract.action), needs, "needs", group))
-        found.append(Example(prompts.changes_prompt(contract.action), prompts.effects_text(gains), "changes", group))
-    for fact in sorted(producers, key=str):
-        best = min(producers[fact], key=lambda c: (-c.successes, c.cost, str(c.action)))
-        found.append(Example(prompts.yields_prompt(fact), str(best.action), "yields", str(fact)))
-    return found
-
-
-def _split(found: Sequence[Example], split_of: Mapping[str, str]) -> dict[str, list[Example]]:
-    """Examples by split, each question once. A question that two splits would share is in neither."""
-    where: dict[str, set[str]] = defaultdict(set)
-    for example in found:
-        where[example.prompt].add(split_of[example.group])
-    by_split: dict[str, list[Example]] = {"train": [], "validation": [], "test": []}
+def _split(
+    found: Sequence[Example], split_of: Mapping[str, str], house_of: Mapping[str, str]
+) -> dict[str, list[Example]]:
+    """Examples by split, each question once. A question that two splits would share is in neither, nor one that has
+    different answers in different places; a user's own are left as they are."""
+    placed = [(e, s) for e in found if (s := _placed(e, split_of, house_of)) is not None]
+    splits: dict[str, set[str]] = defaultdict(set)
+    answers: dict[str, set[str]] = defaultdict(set)
+    for example, split in placed:
+        splits[example.prompt].add(split)
+        answers[example.prompt].add(example.answer)
+    by_split: dict[str, list[Example]] = {name: [] for name in SPLITS}
     seen: set[str] = set()
-    for example in found:
-        if len(where[example.prompt]) == 1 and example.prompt not in seen and len(example.answer) <= _MAX_ANSWER:
+    for example, split in placed:
+        one = len(splits[example.prompt]) == 1 and (example.family in _OPEN or len(answers[example.prompt]) == 1)
+        if example.family not in FAMILIES or (one and example.prompt not in seen):
             seen.add(example.prompt)
-            by_split[split_of[example.group]].append(example)
+            by_split[split].append(example)
     return by_split
 
 
-def _balance(examples: Sequence[Example], rng: random.Random) -> list[Example]:
-    """Families in turn, and no answer more frequent than `_COMMONEST` in its family, so that no constant scores.
+_OPEN = frozenset(
+    {"goal", "next", "plan", "plan_among", "activity", "program", "yields"}
+)  # several answers may be right
+
+
+# -- balancing -------------------------------------------------------------------------------------------------------
+
+
+def _by_family(examples: Iterable[Example]) -> dict[str, list[Example]]:
+    families: dict[str, list[Example]] = defaultdict(list)
+    for example in examples:
+        families[example.family].append(example)
+    return {name: families[name] for name in sorted(families)}
+
+
+def _balanced(examples: Sequence[Example], rng: random.Random) -> list[list[Example]]:
+    """The families, in each no answer more frequent than `_COMMONEST`, so that no constant scores.
 
     A family in which that cannot be had (fewer than 1 / `_COMMONEST` different answers) is left out.
     """
-    families: dict[str, list[Example]] = defaultdict(list)
-    for example in sorted(examples, key=_row):
-        families[example.family].append(example)
     queues = []
-    for name in sorted(families):
-        pool = families[name]
+    for pool in _by_family(sorted(examples, key=_row)).values():
         rng.shuffle(pool)
         capped = _capped(pool)
         if capped:
             queues.append(capped)
-    # Interleaved, so that any beginning of the list (a short budget) holds all families.
+    return queues
+
+
+def _interleaved(queues: Sequence[Sequence[Example]]) -> list[Example]:
+    """The families in turn, so that any beginning of the list (a short budget) holds all of them."""
     order: list[Example] = []
     for turn in range(max(map(len, queues), default=0)):
         order += [queue[turn] for queue in queues if turn < len(queue)]
@@ -302,24 +332,37 @@ def _capped(pool: Sequence[Example]) -> list[Example]:
     return []
 
 
+def _row(example: Example) -> tuple[str, ...]:
+    return (example.prompt, example.answer, example.family, example.group, example.house)
+
+
+def _fingerprint(kept: Mapping[str, Sequence[Example]]) -> str:
+    text = json.dumps(
+        [CORPUS_VERSION, prompts.PROMPT_VERSION, [[name, *_row(e)] for name in SPLITS for e in kept[name]]]
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _family_figures(examples: Sequence[Example]) -> dict[str, Json]:
     """Per family: how many, and what always giving the commonest answer would score."""
     figures: dict[str, Json] = {}
-    for name in FAMILIES:
-        answers = Counter(e.answer for e in examples if e.family == name)
-        if answers:
-            total = answers.total()
-            figures[name] = {"examples": total, "constant_answer": round(max(answers.values()) / total, 4)}
+    for name, some in _by_family(examples).items():
+        answers = Counter(e.answer for e in some)
+        total = answers.total()
+        figures[name] = {"examples": total, "constant_answer": round(max(answers.values()) / total, 4)}
     return figures
 
 
-def _plan_tasks(solved: Sequence[Episode], spec: WorldSpec, split_of: Mapping[str, str]) -> tuple[PlanTask, ...]:
+def _plan_tasks(
+    solved: Sequence[Life], split_of: Mapping[str, str], house_of: Mapping[str, str]
+) -> tuple[PlanTask, ...]:
     """One held-out task per goal, from the state in which it was once solved."""
     tasks: dict[str, PlanTask] = {}
-    for episode in solved:
-        if split_of.get(group_of(episode.task.goal)) != "test" or not _working_steps(episode):
+    for life in solved:
+        if split_of.get(life.group) != "test" or (life.house and house_of.get(life.house) != "test"):
             continue
-        before = next(a for a in reversed(episode.attempts) if a.ok).trajectory.before
-        prompt = prompts.plan_prompt(episode.task.goal, prompts.state_text(before, spec))
-        tasks.setdefault(str(episode.task.goal), PlanTask(prompt, episode.task))
+        goal = life.goal
+        prompt = prompts.plan_prompt(goal, life.told_state)
+        line = prompts.plan_line([s.action for s in life.steps], limit=10_000)
+        tasks.setdefault(str(goal), PlanTask(prompt, life.episode.task, line))
     return tuple(tasks[k] for k in sorted(tasks))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from habilis._corpus import corpus_of
 from habilis._interrupts import interruptible
 from habilis.agent.threads import in_thread
 from habilis.core import (
@@ -97,7 +98,8 @@ class Distilling:
     """How to distil. ``seconds``: for everything together; ``steps``: of training, at most. ``base``: see
     `habilis.trainer.get_base`. ``settings``, ``gate``: of the trainer. ``after``: the name of a model to go on from,
     "none", or "auto": the one adopted in this world, where it came from the same base model by the same method.
-    ``text``, ``fisher``, ``log``, ``launcher``: see `habilis.trainer.DistilOptions`; ``text`` is a file.
+    ``text``, ``fisher``, ``log``, ``launcher``: see `habilis.trainer.DistilOptions`; ``text`` is a file. ``examples``:
+    files of the user's own, in chat format.
     """
 
     seconds: float = 420.0
@@ -110,12 +112,14 @@ class Distilling:
     fisher: Path | None = None
     log: Path | None = None
     launcher: tuple[str, ...] = ()
+    examples: tuple[Path, ...] = ()
 
 
 async def distil_now(
     parts: Assembly, how: Distilling | None = None, *, run_id: int | None = None, iteration: int | None = None
 ) -> Mapping[str, Json]:
-    """Turn the world's episodes into a model, judge it and record it. Raises `HabilisError`.
+    """Turn the world's episodes, and a user's ``examples``, into a model, judge it and record it. Raises
+    `HabilisError`.
 
     Seconds are reserved on the ledger before it begins. The result says whether the model was adopted, and why. Ctrl-C
     stops it at the next step, and it goes on when called again.
@@ -130,7 +134,7 @@ async def distil_now(
         raise InputError(f"distilling takes {least} or more, not {seconds:g}; give more (--seconds)")
     if not can_train():
         raise MissingExtraError("distilling needs torch and friends: pip install 'habilis[train]'")
-    from habilis.trainer import DistilOptions, distil
+    from habilis.trainer import DistilOptions, distil_corpus
 
     journal = parts.home.journal
     options = DistilOptions(
@@ -140,12 +144,11 @@ async def distil_now(
         log=how.log,
         launcher=how.launcher,
     )
-    episodes = list(journal.episodes())
     # A name of its own for every result: nothing is ever written over a model that is in use. Until a result is
     # recorded the name stays, so that interrupted work is found again.
     name = f"{base.rsplit('/', 1)[-1]}-{journal.count_models() + 1}"
     out = parts.home.models_path / name
-    parts.events.emit("distil_started", iteration, episodes=len(episodes), model=name)
+    parts.events.emit("distil_started", iteration, episodes=journal.count_episodes(), model=name)
     last = [0.0]
 
     def progress(phase: str, step: int, steps: int, loss: float) -> None:
@@ -166,19 +169,19 @@ async def distil_now(
         parts.ledger.reserve(Cost(seconds=seconds), what="a distillation") as held,
     ):
         try:
+            corpus = await in_thread("the corpus", lambda: corpus_of(parts, examples=how.examples))
+            progress("corpus", len(corpus.train), len(corpus.train), 0.0)
             result = await in_thread(
                 "the training",
-                distil,
-                episodes,
-                list(parts.library.active().values()),
-                list(parts.loop_parts.book),
-                parts.world.spec,
+                distil_corpus,
+                corpus,
                 out=out,
+                about=parts.world.spec.fingerprint,
                 base=base,
                 settings=how.settings,
                 gate=how.gate,
                 options=options,
-                seconds=seconds,
+                seconds=seconds - (time.monotonic() - began),
                 steps=how.steps,
                 runner=PlansInWorld(parts.fresh) if parts.fresh is not None else None,
                 progress=progress,

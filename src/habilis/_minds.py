@@ -39,7 +39,7 @@ class Minds:
         from habilis.agent.mind import rank_actions
         from habilis.memory.prompts import state_text
 
-        return lambda goal, state, actions: rank_actions(mind, goal, state_text(state, self._spec), actions)
+        return lambda goal, state, actions: rank_actions(mind, goal, state_text(state, self._spec, about=goal), actions)
 
 
 __all__ = ["Minds"]

@@ -157,9 +157,10 @@ class Agent:
     ) -> Summary:
         """Gather experience in fresh worlds, up to this many episodes of at most ``steps`` actions in all.
 
-        ``policy``: "random" (draw from what is worth trying), or "mcts" (tree search towards goals found there, on the
-        belief about the world; on clones of it where ``practice`` is true, which the episodes are labelled with). The
-        same seed gives the same experience; the latest exploration with the same settings goes on where it stopped.
+        ``policy``: "random" (draw from what is worth trying); "mcts" (tree search towards goals found there, on the
+        belief about the world; on clones of it where ``practice`` is true, which the episodes are labelled with); or
+        "regression" (towards the same goals, by programs lifted from what is known of the rules). The same seed gives
+        the same experience; the latest exploration with the same settings goes on where it stopped.
         Raises `InputError` where the world cannot be explored so, or for settings out of range.
         """
         from habilis._exploring import explore

@@ -92,6 +92,21 @@ def test_tree_search_reaches_goals_and_says_where_it_planned(tmp_path: Path) -> 
         assert outcomes == [s.outcome for s in e.attempts[0].trajectory.steps]  # it can be lived again
 
 
+def test_regression_reaches_the_same_goals_by_programs(tmp_path: Path) -> None:
+    with agent(tmp_path / "h") as one:
+        summary = one.explore_now(8, policy="regression")
+        again = one.explore_now(2, policy="mcts")
+    assert summary.solved >= 5
+    assert again.run_id != summary.run_id
+    with Home.open(tmp_path / "h", create=False, read_only=True) as opened:
+        episodes = list(opened.journal.episodes())
+    assert [e.task.goal for e in episodes[:2]] == [e.task.goal for e in episodes[8:]]  # in the same houses
+    for e in episodes[:8]:
+        assert e.solved == any(a.ok for a in e.attempts)
+        assert all(a.program.writer == "regression" and "def " in a.program.source for a in e.attempts)
+    assert one.spent.world_steps == sum(e.cost.world_steps for e in episodes)
+
+
 def test_what_cannot_be_explored_is_said_to_be_so(tmp_path: Path) -> None:
     with agent(tmp_path / "h") as one:
         with pytest.raises(InputError, match=r"no policy 'clever'.*random, mcts"):

@@ -60,7 +60,20 @@ def test_help_is_quick_to_load_and_names_every_command(cli: Any) -> None:
         assert done.returncode == 0
         assert done.stderr.strip() == "[]", args
     told = cli("--help").out
-    for command in ("run", "solve", "distil", "report", "runs", "worlds", "doctor", "skills", "tools", "models"):
+    for command in (
+        "run",
+        "solve",
+        "distil",
+        "corpus",
+        "explore",
+        "report",
+        "runs",
+        "worlds",
+        "doctor",
+        "skills",
+        "tools",
+        "models",
+    ):
         assert f"  {command} " in told
 
 
@@ -404,3 +417,30 @@ def test_explore_gathers_experience_and_goes_on(cli: Any, tmp_path: Path) -> Non
     wrong = cli("explore", *options, "--policy", "clever")
     assert wrong.code == 1
     assert "random, mcts" in wrong.err
+
+
+def test_a_corpus_is_built_of_a_home_with_examples_of_ones_own(cli: Any, tmp_path: Path) -> None:
+    own, out, home = tmp_path / "own.jsonl", tmp_path / "corpus.jsonl", tmp_path / "h"
+    world = ("--world", "household", "-o", "size=0.1", "--home", home)
+    assert cli("explore", *world, "-n", "20", "--index", "exact").code == 0
+    told = [(f"Who wrote book {i}?", f"author {i}") for i in range(12)]
+    rows = [{"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]} for q, a in told]
+    own.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    built = cli("corpus", "build", *world, "--examples", own, "--out", out, "--json")
+    assert built.code == 0, built.err
+    counted = sum(built.json[split].get("own", {}).get("examples", 0) for split in ("train", "validation", "test"))
+    assert counted == 12
+    assert "warning: no example to train on in person" in built.err
+    again = cli("corpus", "build", *world, "--examples", own, "--json")
+    assert again.json["fingerprint"] == built.json["fingerprint"]
+    assert out.read_text() == Path(again.json["path"]).read_text()
+    shown = cli("corpus", "show", out)
+    assert "[own]" in shown.out
+    assert "Who wrote book" in shown.out
+    assert cli("corpus", "show", out, "--json").json["fingerprint"] == built.json["fingerprint"]
+    own.write_text(own.read_text() + json.dumps(rows[3]) + "\n")
+    twice = cli("corpus", "build", *world, "--examples", own, "--out", out)
+    assert twice.code == 1
+    assert "line 13 asks what line 4 asks: 'Who wrote book 3?" in twice.err
+    assert cli("corpus", "build", "--home", tmp_path / "none").code == 1
+    assert not (tmp_path / "none").exists()

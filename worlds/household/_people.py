@@ -30,18 +30,18 @@ class Mind(NamedTuple):
     who: int = 1
 
 
-def step(house: House, mind: Mind) -> Mind:
-    """One action of a person, or none; the house is changed. Returns the mind afterwards."""
+def step(house: House, mind: Mind) -> tuple[Mind, Deed | None]:
+    """One action of a person, or none; the house is changed. Returns the mind afterwards, and what was done."""
     left = mind.left
     while left:
         (name, things), left = left[0], left[1:]
         if name == "wait":
-            return mind._replace(left=left)
+            return mind._replace(left=left), None
         rule = _rule(name)
         if not rule.refusal(house, things) and not rule.lacks(house, mind.who, things):
             rule.run(house, mind.who, things)
-            return mind._replace(left=left)
-    return choose(house, mind)
+            return mind._replace(left=left), (name, things)
+    return choose(house, mind), None
 
 
 def choose(house: House, mind: Mind) -> Mind:

@@ -46,26 +46,40 @@ PREDICATES = (
     Predicate("in_reach", "whether a hand can be laid on it", (_THING,), phrase="have {0} in reach"),
     Predicate("in_sight", "whether something to watch is in sight", (_THING,), phrase="see {0}", context=True),
     Predicate("facing", "whether you face it", (_THING,), phrase="face {0}"),
-    Predicate("holding", "whether you hold it", (_THING,), phrase="hold {0}"),
+    Predicate("holding", "whether you hold it", (_THING,), phrase="hold {0}", place="in your hands"),
     Predicate(
         "held_by",
         "whether somebody else holds it",
         _names("thing", "person"),
         phrase="have {0} held by {1}",
         context=True,
+        place="held by {1}",
     ),
-    Predicate("wearing", "whether you wear it", (_THING,), phrase="wear {0}"),
+    Predicate("wearing", "whether you wear it", (_THING,), phrase="wear {0}", place="on you"),
     Predicate(
         "worn_by",
         "whether somebody else wears it",
         _names("thing", "person"),
         phrase="have {0} worn by {1}",
         context=True,
+        place="worn by {1}",
     ),
-    Predicate("on_top", "whether a thing is on another", _names("thing", "surface"), phrase="put {0} on {1}"),
-    Predicate("inside", "whether a thing is in another", _names("thing", "container"), phrase="put {0} into {1}"),
     Predicate(
-        "in_room", "the room that a thing or a person is in", _names("thing", "room"), phrase="have {0} be in {1}"
+        "on_top", "whether a thing is on another", _names("thing", "surface"), phrase="put {0} on {1}", place="on {1}"
+    ),
+    Predicate(
+        "inside",
+        "whether a thing is in another",
+        _names("thing", "container"),
+        phrase="put {0} into {1}",
+        place="in {1}",
+    ),
+    Predicate(
+        "in_room",
+        "the room that a thing or a person is in",
+        _names("thing", "room"),
+        phrase="have {0} be in {1}",
+        place="on the floor of {1}",
     ),
     Predicate("is_open", "whether it is open", (_THING,), phrase="open {0}", context=True),
     Predicate("is_closed", "whether it is closed", (_THING,), phrase="close {0}"),
@@ -123,6 +137,8 @@ def spec(
         capabilities.add("reasons")
     if told:
         capabilities.add("contracts")
+    if people != "none":
+        capabilities.add("questions")
     return WorldSpec(
         name="household",
         doc=_DOC + _VIEWS[view] + (_PEOPLE if people != "none" else ""),

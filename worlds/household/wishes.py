@@ -96,6 +96,9 @@ def _going(house: House, memory: Memory) -> Iterator[Action]:
     plan = house.plan
     for room in plan.rooms:
         yield Action("walk", (plan.names[room],))
+    for person in plan.people[1:]:
+        if memory.known(person) is not None:
+            yield Action("walk", (plan.names[person],))
     for thing in _in_the_room(house, memory):
         yield Action("find" if thing in plan.grabbed else "walk", (plan.names[thing],))
 
@@ -123,6 +126,10 @@ def _doing(house: House, memory: Memory) -> Iterator[Action]:
     for thing in sorted(house.contents(plan.people[0]) & plan.worn):
         if house.place(thing).how == "worn":
             yield Action("take_off", (plan.names[thing],))
+    for person in plan.people[1:]:
+        record = memory.known(person)
+        if record is not None and record.room == memory.room:
+            yield from (Action(name, (plan.names[person],)) for name in ("turn_to", "greet", "look_at"))
     if me.pose:
         yield from (Action(name) for name in ("stand_up", "sleep", "wake_up"))
     if len(me.hands) == 2:

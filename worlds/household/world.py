@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from habilis.core import Action, Atom, Contract, Goal, InputError, Json, Observation, Outcome, Snapshot, WorldSpec
+from habilis.core import (
+    Action,
+    Atom,
+    Contract,
+    Goal,
+    InputError,
+    Json,
+    Observation,
+    Outcome,
+    Question,
+    Snapshot,
+    WorldSpec,
+)
 from habilis.core.world import Change
 from habilis.worlds.household import _people as people_
 from habilis.worlds.household._house import House
 from habilis.worlds.household._memory import Memory
-from habilis.worlds.household._people import Mind
+from habilis.worlds.household._people import Deed, Mind
 from habilis.worlds.household._plan import Plan
 from habilis.worlds.household._rules import BY_NAME, Lack, Rule
 from habilis.worlds.household._search import Seeking
@@ -53,6 +65,7 @@ class HouseholdWorld:
     """
 
     spec: WorldSpec
+    witness: Callable[[Mind, Deed | None], None] | None = None  # told of each step of another person
 
     def __init__(
         self,
@@ -142,6 +155,7 @@ class HouseholdWorld:
         twin = HouseholdWorld.__new__(HouseholdWorld)
         twin.__dict__.update(self.__dict__)
         twin.house, twin.memory, twin._changes = self.house.clone(), self.memory.fork(), []
+        twin.witness = None
         return twin
 
     def simulator(self) -> Any:
@@ -189,6 +203,12 @@ class HouseholdWorld:
 
     # -- for whoever holds the world ---------------------------------------------------------------------------------
 
+    def questions(self, seed: int, actions: Sequence[Action]) -> Sequence[Question]:
+        """What another person was about, and whether they needed help, from what was seen of them."""
+        from habilis.worlds.household._asking import questions
+
+        return questions(self, seed, actions)
+
     def graph(self) -> Json:
         """The house as a scene graph of VirtualHome's: the truth, not what the agent knows."""
         return graph_of(self.house)
@@ -216,7 +236,11 @@ class HouseholdWorld:
         if not looking:
             self._changes += self.memory.note(self.house)
         if self.minds:
-            self.minds = tuple(people_.step(self.house, mind) for mind in self.minds)
+            done = [people_.step(self.house, mind) for mind in self.minds]
+            self.minds = tuple(mind for mind, _ in done)
+            if self.witness is not None:
+                for mind, deed in done:
+                    self.witness(mind, deed)
         if looking:
             self._changes += self.memory.look(self.house)
         elif self.minds:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from habilis.cli import _distilling, _exchange, _index, _knowledge, _memory, _models, _pick, _tools, _upkeep
-from habilis.cli._home import HomeOption, IndexOption
+from habilis.cli import _corpus, _distilling, _exchange, _index, _knowledge, _memory, _models, _pick, _tools, _upkeep
+from habilis.cli._home import HomeOption, IndexOption, options_of
 
 app = typer.Typer(
     help="An agent that gets better at its work: it sets itself tasks, proves programs, keeps them as skills.",
@@ -25,6 +24,7 @@ app.add_typer(_SKILLS[0], name="skills")
 app.add_typer(_TOOLS[0], name="tools")
 app.add_typer(_knowledge.know, name="know")
 app.add_typer(_models.models, name="models")
+app.add_typer(_corpus.corpus, name="corpus")
 app.add_typer(_index.index, name="index")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -127,7 +127,7 @@ def run(
         prices=_prices(price_in, price_out, prices, assume_price),
         budget=budget,
         settings=settings,
-        world_options=_options(option),
+        world_options=options_of(option),
         approve=_ask,
     ) as agent:
         if as_json:
@@ -152,7 +152,7 @@ def explore(
     home: HomeOption = None,
     episodes: Annotated[int, typer.Option("--episodes", "-n", min=1, help="in all; more than before: goes on")] = 100,
     steps: Annotated[int, typer.Option("--steps", min=1, help="actions in one, at most")] = 30,
-    policy: Annotated[str, typer.Option("--policy", help="random, or mcts (tree search towards goals)")] = "random",
+    policy: Annotated[str, typer.Option("--policy", help="random, mcts (tree search) or regression")] = "random",
     practice: Annotated[bool, typer.Option("--practice", help="tree search on true clones; labelled so")] = False,
     max_world_steps: StepsOption = None,
     max_search_steps: SearchOption = None,
@@ -171,7 +171,7 @@ def explore(
 
     budget = _budget(0.0, None, max_world_steps, max_search_steps, None, None)
     settings = AgentSettings(seed=seed, index=index)
-    with Agent(world, home=home, budget=budget, settings=settings, world_options=_options(option)) as agent:
+    with Agent(world, home=home, budget=budget, settings=settings, world_options=options_of(option)) as agent:
         if as_json:
             say_json(dump(agent.explore_now(episodes, steps=steps, policy=policy, practice=practice)))
             return
@@ -234,7 +234,7 @@ def solve(
             index=index,
             embedder=embedder,
         ),
-        world_options=_options(option),
+        world_options=options_of(option),
         approve=_ask,
     ) as agent:
         before = {name: bound.skill.version for name, bound in agent.skills.items()}
@@ -288,7 +288,7 @@ def ask(
 
     with Home.open(home or default_home(), create=False, read_only=True):
         pass  # a question makes no home
-    with Agent(world, home=home, world_options=_options(option), settings=AgentSettings(index=index)) as agent:
+    with Agent(world, home=home, world_options=options_of(option), settings=AgentSettings(index=index)) as agent:
         answer = agent.ask(kind, about)
     if as_json:
         say_json({"about": answer.about, "model": answer.said, "contracts": answer.known})
@@ -384,21 +384,6 @@ def doctor(isolation: IsolationOption = "auto", as_json: JsonOption = False) -> 
     print(f"training: {'installed' if data['train'] else 'not installed: pip install habilis[train]'}")
     print(f"model cache: {data['cache']}")
     raise typer.Exit(0 if found.tier else 1)
-
-
-def _options(pairs: list[str] | None) -> dict[str, Any]:
-    from habilis.core import InputError
-
-    found: dict[str, Any] = {}
-    for pair in pairs or []:
-        name, sep, value = pair.partition("=")
-        if not sep or not name.isidentifier():
-            raise InputError(f"cannot read --option {pair!r}; write NAME=VALUE")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
-    return found
 
 
 def _models_of(given: list[str] | None) -> str | list[str] | None:

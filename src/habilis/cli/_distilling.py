@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from habilis.cli._home import HomeOption
+from habilis.cli._corpus import ExamplesOption
+from habilis.cli._home import HomeOption, options_of
 
 OptOption = Annotated[list[str] | None, typer.Option("--option", "-o", help="NAME=VALUE for the world, repeatable")]
 
@@ -47,6 +48,7 @@ def distil(
     max_forgetting: Annotated[
         float, typer.Option("--max-forgetting", help="of the gate: fall of a family of an earlier distillation")
     ] = 0.05,
+    examples: ExamplesOption = None,
     log: Annotated[Path | None, typer.Option("--log", help="a folder for TensorBoard")] = None,
     launch: Annotated[
         str | None, typer.Option("--launch", help="train in processes of their own: 'accelerate launch …'")
@@ -58,7 +60,6 @@ def distil(
     import asyncio
 
     from habilis._distil import Distilling, distil_now
-    from habilis.cli._app import _options
     from habilis.cli._output import say_json
     from habilis.live import LiveView
     from habilis.run import Agent, AgentSettings
@@ -91,8 +92,9 @@ def distil(
         fisher=fisher,
         log=log,
         launcher=tuple(shlex.split(launch or "")),
+        examples=tuple(examples or ()),
     )
-    with Agent(world, home=home, world_options=_options(option), settings=AgentSettings(index=index)) as agent:
+    with Agent(world, home=home, world_options=options_of(option), settings=AgentSettings(index=index)) as agent:
         if as_json:
             say_json(asyncio.run(distil_now(agent._parts, how)))
             return

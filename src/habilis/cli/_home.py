@@ -1,9 +1,10 @@
-"""``--home``, which every command takes, and ``--index``, for those that look for skills."""
+"""What many commands take: ``--home``, ``--index`` for those that look for skills, and the options of a world."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,3 +24,19 @@ IndexOption = Annotated[
     str,
     typer.Option("--index", metavar="NAME", help="chroma, faiss, exact, or a Chroma server: http://HOST:PORT"),
 ]
+
+
+def options_of(pairs: list[str] | None) -> dict[str, Any]:
+    """``NAME=VALUE`` of ``--option``, the value as JSON where it is. Raises `InputError`."""
+    from habilis.core import InputError
+
+    found: dict[str, Any] = {}
+    for pair in pairs or []:
+        name, sep, value = pair.partition("=")
+        if not sep or not name.isidentifier():
+            raise InputError(f"cannot read --option {pair!r}; write NAME=VALUE")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found

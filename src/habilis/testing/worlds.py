@@ -22,6 +22,7 @@ from typing import Any
 from habilis.core import (
     Action,
     Affording,
+    Asking,
     Atom,
     Checkpointed,
     Cloneable,
@@ -52,6 +53,7 @@ _CAPABILITIES: dict[str, type | None] = {
     "affordances": Affording,
     "goals": GoalGiving,
     "chores": HavingChores,
+    "questions": Asking,
     "reasons": None,
     "contracts": Declaring,
     "recipes": None,

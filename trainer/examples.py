@@ -1,0 +1,150 @@
+"""Examples as JSON lines in chat format: a corpus written out and read back, and a user's own examples taken in.
+
+One line is one example, ``{"messages": [{"role": "user", "content": …}, {"role": "assistant", "content": …}]}``. Keys
+besides: ``family``, ``group`` (what it is about), ``house`` and ``split``, which are never shared between splits or
+decide it; ``told``, ``episode`` and ``task`` of a corpus of ours. Others are left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from habilis.core import InputError, Task, dump, load
+from habilis.trainer._example import Example, PlanTask
+
+__all__ = ["OWN", "read_examples", "read_rows", "write_rows"]
+
+OWN = "own"  # the family of a user's examples that name none
+SPLITS = ("train", "validation", "test")
+PLAN_RUN = "plan_run"  # the family of tasks whose plans are executed
+_LONGEST = 20_000  # characters of one example; a model here reads a few hundred tokens
+_ROLES = ("system", "user", "assistant")
+
+
+def read_examples(path: Path) -> list[Example]:
+    """A user's own examples. Raises `InputError` that names the line: no JSON, no chat, duplicated, too long."""
+    found: list[Example] = []
+    seen: dict[str, int] = {}
+    for number, row in read_rows(path):
+        example = _example(row, f"{path}, line {number}")
+        if example.prompt in seen:
+            raise InputError(
+                f"{path}, line {number} asks what line {seen[example.prompt]} asks: {example.prompt[:80]!r}; "
+                "take one of the two out"
+            )
+        seen[example.prompt] = number
+        found.append(example)
+    if not found:
+        raise InputError(f"{path} holds no example; write one JSON object a line, with its messages")
+    return found
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The objects of a file of JSON lines, with their line numbers from 1. Raises `InputError`."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}; give a file of JSON lines in UTF-8") from error
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path}, line {number} is no JSON: {error}; write one object a line") from error
+        if not isinstance(row, dict):
+            raise InputError(f"{path}, line {number} is a {type(row).__name__}; write an object with messages")
+        yield number, row
+
+
+def _example(row: Mapping[str, Any], where: str) -> Example:
+    messages = row.get("messages")
+    if not isinstance(messages, list) or len(messages) < 2:
+        raise InputError(f"{where} has no messages; write a list of a user's and an assistant's message at least")
+    told = []
+    for message in messages:
+        role, content = (message.get("role"), message.get("content")) if isinstance(message, dict) else (None, None)
+        if role not in _ROLES or not isinstance(content, str) or not content.strip():
+            raise InputError(
+                f"{where} has a message with role {role!r} and content {str(content)[:40]!r}; each has a role "
+                f"({', '.join(_ROLES)}) and a text"
+            )
+        told.append((role, content))
+    if told[-1][0] != "assistant" or all(role == "assistant" for role, _ in told[:-1]):
+        raise InputError(f"{where} ends with a message of the {told[-1][0]}; the last one is the assistant's answer")
+    if sum(len(content) for _, content in told) > _LONGEST:
+        raise InputError(f"{where} has over {_LONGEST:,} characters; shorten it, or take it out")
+    options = {}
+    for name in ("family", "group", "house", "split"):
+        value = row.get(name, "")
+        if not isinstance(value, str):
+            raise InputError(f"{where} has {name}={value!r}; it is a text")
+        options[name] = value
+    if options["split"] and options["split"] not in SPLITS:
+        raise InputError(f"{where} has split={options['split']!r}; it is one of {', '.join(SPLITS)}, or left out")
+    prompt = "\n".join(content.rstrip("\n") for _, content in told[:-1]) + "\n"
+    by_itself = f"own {hashlib.sha256(prompt.encode('utf-8', 'replace')).hexdigest()[:16]}"
+    group = options["group"] or ("" if options["house"] else by_itself)
+    filled = row.get("told")
+    return Example(
+        prompt,
+        told[-1][1].strip(),
+        options["family"] or OWN,
+        group,
+        row["episode"] if isinstance(row.get("episode"), int) else None,
+        options["house"],
+        {str(k): str(v) for k, v in filled.items()} if isinstance(filled, dict) else {},
+        options["split"],
+    )
+
+
+def write_rows(path: Path, splits: Mapping[str, tuple[Example, ...]], plans: tuple[PlanTask, ...]) -> int:
+    """Write examples by split, and tasks whose plans are to be executed; returns the number of lines.
+
+    Raises `InputError` where the file cannot be written; what was there before is then left as it was.
+    """
+    lines = [_line(e.prompt, e.answer, {**_about(e), "split": split}) for split, some in splits.items() for e in some]
+    lines += [_line(p.prompt, p.answer, {"family": PLAN_RUN, "split": "test", "task": dump(p.task)}) for p in plans]
+    scratch = path.with_name(f".{path.name}.part")
+    try:
+        scratch.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        scratch.replace(path)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise InputError(f"cannot write {path}: {error}; choose another file, or make room") from error
+    return len(lines)
+
+
+def _about(example: Example) -> dict[str, Any]:
+    told: dict[str, Any] = {"family": example.family, "group": example.group, "house": example.house}
+    return told | {"episode": example.episode, "told": dict(example.told)}
+
+
+def _line(prompt: str, answer: str, more: Mapping[str, Any]) -> str:
+    messages = [{"role": "user", "content": prompt.removesuffix("\n")}, {"role": "assistant", "content": answer}]
+    return json.dumps({"messages": messages, **more}, ensure_ascii=False)
+
+
+def split_rows(path: Path) -> tuple[dict[str, list[Example]], list[PlanTask]]:
+    """A corpus that was written, by split. Raises `InputError` for a line that is none of one."""
+    splits: dict[str, list[Example]] = {name: [] for name in SPLITS}
+    plans: list[PlanTask] = []
+    for number, row in read_rows(path):
+        where = f"{path}, line {number}"
+        if row.get("family") == PLAN_RUN:
+            try:
+                task = load(Task, row["task"])
+                prompt, answer = (m["content"] for m in row["messages"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise InputError(f"{where} is no task with a plan: {error!r}; build the corpus anew") from error
+            plans.append(PlanTask(f"{prompt}\n", task, answer))
+            continue
+        example = _example(row, where)
+        if not example.split:
+            raise InputError(f"{where} has no split; it is no line of a corpus: habilis corpus build --out")
+        splits[example.split].append(example)
+    return splits, plans
