@@ -83,7 +83,7 @@ def distil(
     progress: Progress | None = None,
     stop: Callable[[], bool] | None = None,
     cache: Path | None = None,
-    corpus: Corpus | None = None,
+    corpus: Corpus | Callable[[], Corpus] | None = None,
 ) -> DistilResult:
     """Corpus, Fisher, training, evaluation, gate. What is judged is the model as written to disk.
 
@@ -92,8 +92,8 @@ def distil(
     `ModelError`.
     ``seconds``: for everything together (None: no limit); what evaluation and writing will take is measured on the
     base model and kept aside. ``runner`` executes plans for held-out goals; without one, plans are compared with the
-    known ones. ``corpus``: trained on instead of one that is built here of what the others give. ``progress`` is
-    called with (phase, step, steps, loss); phases: corpus, fisher, evaluate, train, gate.
+    known ones. ``corpus``: trained on instead of one that is built here of what the others give; or what makes it.
+    ``progress`` is called with (phase, step, steps, loss); phases: corpus, fisher, evaluate, train, gate.
 
     Raises `InputError` (too few episodes, too little time), `ModelError`, `MissingExtraError`.
     """
@@ -108,6 +108,8 @@ def distil(
 
     if corpus is None:
         corpus = build_corpus(episodes, skills, contracts, spec, settings.seed)
+    elif not isinstance(corpus, Corpus):
+        corpus = corpus()
     tell("corpus", len(corpus.train), len(corpus.train), 0.0)
     clock.lap("corpus")
 

@@ -141,7 +141,6 @@ async def distil_now(
         parts.ledger.reserve(Cost(seconds=seconds), what="a distillation") as held,
     ):
         try:
-            corpus = await in_thread("the corpus", lambda: corpus_of(parts, examples=examples))
             result = await in_thread(
                 "the training",
                 distil,
@@ -151,8 +150,8 @@ async def distil_now(
                 parts.world.spec,
                 out=out,
                 base=base,
-                seconds=seconds - (time.monotonic() - began),
-                corpus=corpus,
+                seconds=seconds,
+                corpus=lambda: corpus_of(parts, examples=examples),
                 runner=PlansInWorld(parts.fresh) if parts.fresh is not None else None,
                 progress=progress,
                 stop=parts.stop.is_set,
