@@ -15,8 +15,9 @@ from typing import Any, Protocol
 
 from habilis.core import Action, Episode, Goal, Json, Mind, Snapshot, WorldSpec
 from habilis.memory import prompts
+from habilis.memory.wordings import worded
 
-__all__ = ["Guesser", "HunchSettings", "Hunches", "read_plan"]
+__all__ = ["Guesser", "HunchSettings", "Hunches", "asked", "read_plan"]
 
 
 class Guesser(Protocol):
@@ -95,9 +96,7 @@ class Hunches:
         if not self.worth_asking():
             return None
         began = time.monotonic()
-        line = mind.complete(
-            [prompts.plan_prompt(goal, prompts.state_text(state, self._spec))], max_tokens=self.settings.tokens
-        )[0]
+        line = mind.complete([asked(goal, state, self._spec)], max_tokens=self.settings.tokens)[0]
         plan, why = read_plan(line, self._spec, known)
         self._told = {
             "goal": str(goal),
@@ -143,6 +142,11 @@ class Hunches:
         known = (self._store.get_state(self._key) if self._store is not None else None) or {}
         self._asked, self._true = int(known.get("asked", 0)), int(known.get("came_true", 0))
         self._tasks, self._steps = int(known.get("tasks", 0)), int(known.get("steps", 0))
+
+
+def asked(goal: Goal, state: Snapshot, spec: WorldSpec) -> str:
+    """How a model is asked for a plan."""
+    return worded("plan", {"goal": str(goal), "state": prompts.state_text(state, spec, about=goal)})
 
 
 def read_plan(line: str, spec: WorldSpec, known: Set[str]) -> tuple[tuple[Action, ...] | None, str]:

@@ -22,11 +22,6 @@ def next_prompt(goal: Goal | str, state: str) -> str:
     return f"Goal: {goal}\nState: {state}\nNext action:\n"
 
 
-def plan_prompt(goal: Goal | str, state: str) -> str:
-    """All that is to do for a goal. The answer is a plan line (`plan_line`)."""
-    return f"Goal: {goal}\nState: {state}\nPlan:\n"
-
-
 def goal_prompt(words: str) -> str:
     """The user's words into a goal. The answer is the goal's text."""
     return f"Words: {' '.join(words.split())}\nGoal:\n"
@@ -45,11 +40,6 @@ def yields_prompt(fact: Fact | str) -> str:
 def changes_prompt(action: Action | str) -> str:
     """What does an action change? The answer is a line of changes (`effects_text`)."""
     return f"Action: {action}\nChanges:\n"
-
-
-def activity_prompt(actions: Sequence[Action], limit: int = 8) -> str:
-    """What was being done? The answer is the goal's text. Only the last ``limit`` different actions are shown."""
-    return f"Done: {plan_line(actions, limit, tail=True)}\nGoal:\n"
 
 
 def count_prompt(fact: Fact | str, start: Value, actions: Sequence[Action], limit: int = 8) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from habilis.core import Asking, Contract, Episode, InputError, Json, Skill, Task, World, WorldSpec
 from habilis.memory import prompts
+from habilis.memory.wordings import worded
 from habilis.trainer._example import Example, PlanTask
 from habilis.trainer._life import Life
 from habilis.trainer.examples import SPLITS, split_rows, write_rows
@@ -362,7 +363,7 @@ def _plan_tasks(
         if split_of.get(life.group) != "test" or (life.house and house_of.get(life.house) != "test"):
             continue
         goal = life.goal
-        prompt = prompts.plan_prompt(goal, life.told_state)
+        prompt = worded("plan", {"goal": str(goal), "state": life.told_state})
         line = prompts.plan_line([s.action for s in life.steps], limit=10_000)
         tasks.setdefault(str(goal), PlanTask(prompt, life.episode.task, line))
     return tuple(tasks[k] for k in sorted(tasks))

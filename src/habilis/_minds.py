@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from habilis.core import Action, EventStream, Goal, HabilisError, Mind, Snapshot, WorldSpec
+from habilis.core import Action, EventStream, Goal, HabilisError, Mind, ModelError, Snapshot, WorldSpec
 from habilis.memory.home import Home
+from habilis.memory.journal import ModelRecord
+from habilis.memory.prompts import PROMPT_VERSION
 
 
 class Minds:
@@ -24,6 +26,7 @@ class Minds:
             from habilis.agent.mind import open_mind
 
             try:
+                _check_prompts(record)
                 found: Mind | None = open_mind({"name": record.name, "path": str(self._home.path / record.path)})
             except HabilisError as error:
                 found = None
@@ -40,6 +43,17 @@ class Minds:
         from habilis.memory.prompts import state_text
 
         return lambda goal, state, actions: rank_actions(mind, goal, state_text(state, self._spec, about=goal), actions)
+
+
+def _check_prompts(record: ModelRecord) -> None:
+    """Raises `ModelError` where the model was trained on other prompts than it would be asked."""
+    corpus = record.figures.get("corpus")
+    version = corpus.get("prompts", 1) if isinstance(corpus, Mapping) else PROMPT_VERSION
+    if version != PROMPT_VERSION:
+        raise ModelError(
+            f"{record.name} was distilled for prompts of version {version}, and is asked in version {PROMPT_VERSION}; "
+            "distil again: habilis distil"
+        )
 
 
 __all__ = ["Minds"]

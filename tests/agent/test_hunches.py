@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tests.agent.conftest import Life, household
 
 from habilis.agent.blind import BlindSearch
-from habilis.agent.hunches import Hunches, HunchSettings, read_plan
+from habilis.agent.hunches import Hunches, HunchSettings, asked, read_plan
 from habilis.agent.writers.search import SearchWriter
 from habilis.core import Context, Cost, Episode, Goal, Json, Ledger, Task
-from habilis.memory import Home, prompts
+from habilis.memory import Home
 from habilis.memory.contracts import ContractBook
 from habilis.worlds.runner import ConfinedRunner
 
@@ -63,7 +63,7 @@ def test_a_hunch_that_comes_true_saves_the_search(runner: ConfinedRunner) -> Non
     without, many = searched(Hunches(lambda: None, SPEC), runner)
     assert with_it == without  # cut to what is needed, as any plan is
     assert few < many / 3
-    assert mind.asked == [prompts.plan_prompt(GOAL, prompts.state_text(household().observe(), SPEC))]
+    assert mind.asked == [asked(Goal.parse(GOAL), household().observe(), SPEC)]
     assert [(t["goal"], t["plan"], t["came_true"]) for t in told] == [(GOAL, RIGHT, True)]
 
 
@@ -117,15 +117,15 @@ def test_a_model_whose_lines_do_not_come_true_is_left_alone(tmp_path: Path, runn
 
 def test_where_contracts_are_known_the_model_is_left_alone(tmp_path: Path, runner: ConfinedRunner) -> None:
     mind = Scripted(RIGHT)
-    for world, asked in ((household(), 0), (household(without=["reasons"]), 1)):
+    for world, times in ((household(), 0), (household(without=["reasons"]), 1)):
         hunches = Hunches(lambda: mind, world.spec)
         mind.asked.clear()
 
         def writer(book: ContractBook, guesser: Hunches = hunches) -> SearchWriter:
             return SearchWriter(book, runner, guesser=guesser)
 
-        with Life(tmp_path / str(asked), world, runner, writer=writer) as life:
+        with Life(tmp_path / str(times), world, runner, writer=writer) as life:
             for seed in (3, 4):  # the second time it is known how
                 task = Task(Goal.parse(GOAL), "household", seed, "apple on the table", origin="user")
                 assert asyncio.run(life.loop.work(task)).solved
-            assert len(mind.asked) == asked
+            assert len(mind.asked) == times
