@@ -70,9 +70,10 @@ with Agent(there.make("act"), home=sys.argv[1], writer=Asks(), tools=[oracle]) a
 print("closed")
 '''
 
-# The command line with a training of many short steps in place of the real one.
+# The command line with a training of many short steps in place of the real one, on a corpus of nothing.
 SLOW = """
-import pathlib, time
+import pathlib, time, types
+import habilis._distil
 import habilis.trainer
 from habilis.core import ModelError
 
@@ -84,7 +85,8 @@ def distil(*args, stop, progress, **more):
         time.sleep(0.05)
         pathlib.Path("hanging").touch()
 
-habilis.trainer.distil = distil
+habilis._distil.corpus_of = lambda parts, examples: types.SimpleNamespace(train=())
+habilis.trainer.distil_corpus = distil
 from habilis.cli import main
 main()
 """

@@ -161,10 +161,10 @@ def test_in_parts_it_is_the_same_training(
     whole = run(tiny, workshop, tmp_path / "whole", reg="ewc", steps=3, settings=replace(SETTINGS, method=method))
     parts = replace(SETTINGS, method=method, micro_batch=3, checkpointing=True)
     found = run(tiny, workshop, tmp_path / "parts", reg="ewc", steps=3, settings=parts)
-    assert found.figures["loss_first"] == pytest.approx(whole.figures["loss_first"], rel=1e-6)
-    assert found.figures["loss_last"] == pytest.approx(whole.figures["loss_last"], rel=1e-6)
+    assert found.figures["loss_first"] == pytest.approx(whole.figures["loss_first"], rel=1e-4)
+    assert found.figures["loss_last"] == pytest.approx(whole.figures["loss_last"], rel=1e-4)
     for name, tensor in adapter(whole).items():
-        torch.testing.assert_close(adapter(found)[name], tensor, rtol=0, atol=1e-5)
+        torch.testing.assert_close(adapter(found)[name], tensor, rtol=0, atol=1e-4)
 
 
 def test_full_training_changes_what_the_fisher_covers_and_nothing_else(
@@ -184,7 +184,7 @@ def test_replayed_examples_are_a_part_of_every_batch(
 ) -> None:
     """What is only replayed is learned: a sentence that is in no example."""
     past = [(list(b"Q:"), [*b"zz", 0])]
-    fast = replace(SETTINGS, learning_rate=2e-2)
+    fast = replace(SETTINGS, learning_rate=5e-3)
     from habilis.trainer._lm import answer_logits, collate
 
     def surprise(trained: Trained) -> float:
