@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import shutil
@@ -148,7 +149,7 @@ def distil_corpus(
     memory = remember(base, settings, options.cache, tell)
     model, tokenizer = load_model(base.path)
     known = _remembered(memory, corpus, tokenizer, earlier, options, tell)
-    if regulariser.name in ("ewc", "l2", "online_ewc", "ewc_replay"):
+    if regulariser.uses_fisher:
         known.fisher()
     clock.lap("fisher")
 
@@ -260,7 +261,10 @@ def _earlier(folder: Path, base: BaseModel) -> Earlier:
             f"{base.name}, {base.fingerprint[:12]}…; name the same base model (--base), or begin anew (--after none)"
         )
     if not any(folder.glob("*.safetensors")):
-        raise ModelError(f"the model {folder.name} was not adopted, and the weights of such a model are not kept")
+        raise ModelError(
+            f"the model {folder.name} was not adopted, and the weights of such a model are not kept; name another, or "
+            "begin anew (--after none)"
+        )
     return found
 
 
@@ -316,16 +320,9 @@ def _consolidated(
         return None
     rows = [encode(tokenizer, e) for e in corpus.train[: settings.memory]]
     new = diagonal_fisher(
-        merged_copy(trained.model, base, settings), rows, model_fingerprint=base.fingerprint, dtype=known.dtype
+        merged(copy.deepcopy(trained.model)).eval(), rows, model_fingerprint=base.fingerprint, dtype=known.dtype
     )
     return regulariser.consolidate(known.running or known.fisher(), new)
-
-
-def merged_copy(model: Any, base: BaseModel, settings: TrainSettings) -> Any:
-    """The trained model with its update merged, the model itself left as it is."""
-    import copy
-
-    return merged(copy.deepcopy(model)).eval()
 
 
 def _save(model: Any, tokenizer: Any, out: Path) -> None:

@@ -215,7 +215,8 @@ def test_two_processes_do_what_one_does_and_only_the_first_writes(
     tiny: BaseModel, workshop: SimpleNamespace, tmp_path: Path
 ) -> None:
     """DDP over gloo on the CPU, in the environment that ``accelerate launch`` and ``torchrun`` make."""
-    alone = run(tiny, workshop, tmp_path / "one", reg="ewc", steps=3)
+    settings = replace(SETTINGS, strength=100.0)
+    alone = run(tiny, workshop, tmp_path / "one", reg="ewc", steps=3, settings=settings)
     port = str(20000 + os.getpid() % 20000)
 
     def work(rank: int) -> None:
@@ -233,7 +234,7 @@ def test_two_processes_do_what_one_does_and_only_the_first_writes(
                     seen.append(str(args[0]))
 
             sys.addaudithook(watch)
-        found = run(tiny, workshop, tmp_path / "two", reg="ewc", steps=3)
+        found = run(tiny, workshop, tmp_path / "two", reg="ewc", steps=3, settings=settings)
         assert [s for s in seen if str(tmp_path) in s] == []
         weights = {n: t.tolist() for n, t in adapter(found).items()}
         (tmp_path / f"{rank}.json").write_text(json.dumps([dict(found.figures), weights]))
@@ -248,7 +249,7 @@ def test_two_processes_do_what_one_does_and_only_the_first_writes(
     assert first[1] == second[1]
     assert first[0]["processes"] == 2
     assert first[0]["loss_first"] == pytest.approx(alone.figures["loss_first"], rel=1e-6)
-    assert first[0]["loss_last"] == pytest.approx(alone.figures["loss_last"], rel=1e-6)
-    assert first[0]["drift"]["q"] == pytest.approx(alone.figures["drift"]["q"], rel=1e-4)
+    assert first[0]["loss_last"] == pytest.approx(alone.figures["loss_last"], rel=1e-5)
+    assert first[0]["drift"]["q"] == pytest.approx(alone.figures["drift"]["q"], rel=1e-3)
     for name, tensor in adapter(alone).items():
-        torch.testing.assert_close(torch.tensor(first[1][name]), tensor, rtol=0, atol=1e-5)
+        torch.testing.assert_close(torch.tensor(first[1][name]), tensor, rtol=0, atol=1e-4)

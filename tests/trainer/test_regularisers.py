@@ -38,6 +38,7 @@ def test_every_method_passes_the_conformance_suite(name: str) -> None:
 def test_the_suite_finds_what_is_wrong() -> None:
     class Signed:
         name = "signed"
+        uses_fisher = False
 
         def prepare(self, model: Any, remembered: Remembered) -> State:
             return State(rise=1.0)

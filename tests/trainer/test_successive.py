@@ -191,12 +191,13 @@ def test_what_does_not_belong_together_is_refused_by_name(tiny: BaseModel, first
     assert "older version" in str(goes_on_from(tmp_path, "tiny", "tiny", SETTINGS))
 
 
-@pytest.mark.parametrize("kind", ["corpus", "both"])
-def test_the_fisher_may_be_of_a_text_or_of_the_examples(tiny: BaseModel, tmp_path: Path, kind: str) -> None:
-    settings = replace(SETTINGS, regulariser="ewc", fisher=kind)
-    on_text = go(sums(), tmp_path / "text", tiny, settings, options={"text": "A text that must be kept. " * 20})
-    on_examples = go(sums(), tmp_path / "examples", tiny, settings)
-    own = go(sums(), tmp_path / "self", tiny, replace(settings, fisher="self"))
-    q = [r.figures["training"]["drift"]["q"] for r in (on_text, on_examples, own)]
-    assert len(set(q)) == 3
+def test_the_fisher_may_be_of_a_text_of_the_examples_or_of_both(tiny: BaseModel, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, regulariser="ewc")
+    text = {"text": "A text that must be kept. " * 20}
+    found = [
+        go(sums(), tmp_path / f"{i}", tiny, replace(settings, fisher=kind), options=options)
+        for i, (kind, options) in enumerate([("self", {}), ("corpus", text), ("corpus", {}), ("both", {})])
+    ]
+    q = [result.figures["training"]["drift"]["q"] for result in found]
+    assert len(set(q)) == 4
     assert all(x > 0 for x in q)

@@ -49,12 +49,14 @@ class State:
 class Regulariser(Protocol):
     """Training minimises CE + λ Q on batches that may be mixed with replayed examples.
 
-    ``prepare`` is called once, with the model as training begins (LoRA layers attached, on its device). ``penalty`` is
-    Q: a differentiable scalar >= 0, zero where nothing moved; ``step`` counts from 0, so that what is drawn for a step
-    is the same after an interruption.
+    ``uses_fisher``: whether it asks for the Fisher information, which is then computed before the clock of training
+    runs. ``prepare`` is called once, with the model as training begins (LoRA layers attached, on its device).
+    ``penalty`` is Q: a differentiable scalar >= 0, zero where nothing moved; ``step`` counts from 0, so that what is
+    drawn for a step is the same after an interruption.
     """
 
     name: str
+    uses_fisher: bool
 
     def prepare(self, model: Any, remembered: Remembered) -> State: ...
 

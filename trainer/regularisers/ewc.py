@@ -21,6 +21,7 @@ class EWC:
     """Q = Σ F (θ - θ*)²."""
 
     name = "ewc"
+    uses_fisher = True
 
     def prepare(self, model: Any, remembered: Remembered) -> Importance:
         fisher = remembered.fisher()

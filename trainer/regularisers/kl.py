@@ -39,6 +39,7 @@ class KLReplay:
     """Q = KL(base ‖ model) per token on self-written text."""
 
     name = "kl"
+    uses_fisher = False
 
     def prepare(self, model: Any, remembered: Remembered) -> Texts:
         torch = need("torch")

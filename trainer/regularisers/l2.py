@@ -18,6 +18,7 @@ class L2:
     """Q = mean(F) Σ (θ - θ*)²."""
 
     name = "l2"
+    uses_fisher = True
 
     def prepare(self, model: Any, remembered: Remembered) -> Importance:
         fisher = remembered.fisher()

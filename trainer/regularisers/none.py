@@ -15,6 +15,7 @@ class NoRegulariser:
     """Q = 0."""
 
     name = "none"
+    uses_fisher = False
 
     def prepare(self, model: Any, remembered: Remembered) -> State:
         return State()

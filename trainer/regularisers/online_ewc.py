@@ -24,6 +24,7 @@ class OnlineEWC:
     """Q = Σ F* (θ - θ*)² from the last adopted weights. ``decay``: γ, from 0 to 1."""
 
     name = "online_ewc"
+    uses_fisher = True
 
     def __init__(self, decay: float = 0.9) -> None:
         self.decay = decay

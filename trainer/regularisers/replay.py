@@ -34,6 +34,7 @@ class Replay:
     """Q = 0; `SHARE` of every batch is replayed."""
 
     name = "replay"
+    uses_fisher = False
 
     def prepare(self, model: Any, remembered: Remembered) -> State:
         return State(replay=rows_before(remembered), share=SHARE)

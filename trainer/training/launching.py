@@ -20,7 +20,7 @@ from habilis.core import HabilisError, InputError, ModelError, need
 from habilis.trainer.base import BaseModel, load_model
 from habilis.trainer.corpus import Example
 from habilis.trainer.fisher import Fisher, Progress
-from habilis.trainer.regularisers import Remembered
+from habilis.trainer.regularisers import Remembered, open_regulariser
 from habilis.trainer.training.adapting import made_trainable, save_update
 from habilis.trainer.training.checkpoints import writing
 from habilis.trainer.training.settings import TrainSettings
@@ -29,7 +29,6 @@ from habilis.trainer.training.train import Trained, train
 if TYPE_CHECKING:
     from torch import Tensor
 
-_NEED_FISHER = ("ewc", "l2", "online_ewc", "ewc_replay")
 _SAID = "habilis-progress "
 
 
@@ -114,7 +113,7 @@ def _write(
     safetensors.save_file(
         {"texts": remembered.texts.contiguous(), "heldout": heldout.contiguous()}, str(job / "texts.safetensors")
     )
-    if settings.regulariser in _NEED_FISHER:
+    if open_regulariser(settings.regulariser).uses_fisher:
         remembered.fisher().save(job / "fisher.safetensors", dtype="float32")
     if remembered.running is not None:
         remembered.running.save(job / "running.safetensors", dtype="float32")

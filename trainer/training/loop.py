@@ -16,12 +16,13 @@ from habilis.trainer.training.adapting import put_trained, shrink, trained_tenso
 from habilis.trainer.training.checkpoints import prune, seal, writing
 from habilis.trainer.training.logs import Log
 from habilis.trainer.training.objective import every_process
-from habilis.trainer.training.planning import PROBES, Steps
+from habilis.trainer.training.planning import EARLY, PROBES, Steps
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _WEIGHTS = "trained.safetensors"
+_TAKEN_BACK = 6  # times: the drift falls with less than the square of the factor, where it is large
 
 
 class Diverged(Exception):
@@ -31,8 +32,8 @@ class Diverged(Exception):
 class Course:
     """A training under way: what the loss, the callback and the end share."""
 
-    def __init__(self, model: Any, control: DriftControl, dtype: str, heldout: Tensor | None, seed: int) -> None:
-        self.model, self.control, self.dtype, self.heldout, self.seed = model, control, dtype, heldout, seed
+    def __init__(self, model: Any, control: DriftControl, heldout: Tensor | None, seed: int) -> None:
+        self.model, self.control, self.heldout, self.seed = model, control, heldout, seed
         self.good: dict[str, Any] = {}
         self.wrapped: Any = None  # the objective, as DDP or FSDP wrapped it
         self.base_loss: float | None = None
@@ -78,7 +79,7 @@ class Course:
     def take_back(self, base: Callable[[], Mapping[str, Tensor]]) -> float:
         """Shrink the update until the measured drift is within a tenth of the target; the factor that was kept."""
         kept, weights = 1.0, None
-        for _ in range(3):
+        for _ in range(_TAKEN_BACK):
             factor = self.control.shrink
             if self.control.measured is None or self.control.measured <= 1.1 * self.control.target:
                 break
@@ -199,7 +200,7 @@ def _callback() -> Any:
             if self.progress is not None:
                 self.progress("train", step, course.planned, course.last_loss or 0.0)
             every = max(1, course.planned // PROBES)
-            probed = step % every == 0 or step == course.planned
+            probed = step % every == 0 or step == course.planned or step in EARLY
             if probed:
                 course.probe()
             if self.log is not None:

@@ -37,8 +37,11 @@ def _module() -> Any:
             self.control, self.dtype = control, dtype
 
         def forward(self, text: Tensor | None = None, **part: Any) -> Any:
-            """A part of a step (see `step`); or the mean loss per token of ``text`` (n, length), a number."""
-            return self.step(**part) if text is None else mean_loss(self.model, text, self.dtype)
+            """A part of a step (see `step`); or the mean loss per token of ``text`` (n, length), a number.
+
+            In float32: in bfloat16 the mean of some hundred tokens is off by as much as a drift of 1 %.
+            """
+            return self.step(**part) if text is None else mean_loss(self.model, text, "float32")
 
         def step(
             self,

@@ -18,7 +18,8 @@ from habilis.trainer._lm import Encoded, batches, collate
 from habilis.trainer.training.checkpoints import last_good
 from habilis.trainer.training.settings import TrainSettings
 
-PROBES = 5  # how often the true drift is measured during a training; each costs about three steps
+PROBES = 5  # how often the true drift is measured during a training, at even distances
+EARLY = (2, 5, 10)  # and after these steps: with a wrong c the first steps go further than all others can take back
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def make_plan(
     if deadline is not None:
         step = seconds_per_step()
         left = deadline - time.monotonic()
-        # A tenth is kept for other load on the machine, and the probes of the drift cost about three steps each.
+        # A tenth is kept for other load on the machine, and the probes of the drift cost up to three steps each.
         fitting = int(0.9 * left / step) - 3 * (PROBES + 2)
         fitting = max(fitting, int(0.5 * left / step)) if fitting < 2 * PROBES else fitting
         if fitting < 1:

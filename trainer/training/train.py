@@ -89,8 +89,8 @@ def train(
         check_room(folder, _bytes_written(model))
     state = regulariser.prepare(model, remembered)
     control = DriftControl(settings.drift, state.rise, settings.strength)
-    course = Course(model, control, dtype, heldout, settings.seed)
-    course.base_loss = _loss_before(model, state, remembered, heldout, dtype)
+    course = Course(model, control, heldout, settings.seed)
+    course.base_loss = _loss_before(model, state, remembered, heldout)
     loss = objective(model, regulariser, state, control, dtype)
 
     rows = [encode(tokenizer, e) for e in examples]
@@ -233,18 +233,18 @@ def _agreed(make: Callable[[], Plan], arguments: Any) -> Plan:
     return plan
 
 
-def _loss_before(model: Any, state: State, remembered: Remembered, heldout: Tensor | None, dtype: str) -> float | None:
+def _loss_before(model: Any, state: State, remembered: Remembered, heldout: Tensor | None) -> float | None:
     """The mean loss on the held-out text that the drift is counted from."""
     if heldout is None:
         return None
     model.eval()
     try:
         if state.from_start:
-            return mean_loss(model, heldout, dtype)
+            return mean_loss(model, heldout, "float32")
         if has_lora(model):
             with model.disable_adapter():
-                return mean_loss(model, heldout, dtype)
-        return mean_loss(remembered.base().to(next(model.parameters()).device), heldout, dtype)
+                return mean_loss(model, heldout, "float32")
+        return mean_loss(remembered.base().to(next(model.parameters()).device), heldout, "float32")
     finally:
         model.train()
 

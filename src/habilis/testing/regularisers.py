@@ -18,6 +18,7 @@ from typing import Any
 from habilis.core import need
 from habilis.trainer import (
     Example,
+    Fisher,
     Regulariser,
     Remembered,
     State,
@@ -44,22 +45,28 @@ def check_regulariser(make: Callable[[], Regulariser]) -> None:
             _check_training(make(), base, settings, Path(folder) / method)
 
 
-def _remembered(base: Path) -> Remembered:
+def _remembered(base: Path, uses_fisher: bool) -> Remembered:
     torch = need("torch")
 
     def model() -> Any:
         return load_model(base)[0]
 
     texts = torch.randint(1, 257, (4, 16), generator=torch.Generator().manual_seed(0))
-    return Remembered(model, texts, lambda: diagonal_fisher(model, texts, dtype="float32"), past=[([5, 6], [7, 0])])
+
+    def fisher() -> Fisher:
+        assert uses_fisher, "the Fisher information is asked for, so uses_fisher is True"
+        return diagonal_fisher(model, texts, dtype="float32")
+
+    return Remembered(model, texts, fisher, past=[([5, 6], [7, 0])])
 
 
 def _check(method: Regulariser, base: Path, settings: TrainSettings) -> None:
     torch = need("torch")
     assert isinstance(method.name, str), f"a method has a name, not {method.name!r}"
     assert method.name, "a method has a name, not an empty one"
+    assert isinstance(method.uses_fisher, bool), f"uses_fisher is True or False, not {method.uses_fisher!r}"
     model = made_trainable(load_model(base)[0], settings)
-    state = method.prepare(model, _remembered(base))
+    state = method.prepare(model, _remembered(base, method.uses_fisher))
     assert isinstance(state, State), f"prepare gives a State of the trainer or one derived from it, not {state!r}"
     assert math.isfinite(state.rise), f"rise is a finite number >= 0, not {state.rise}"
     assert state.rise >= 0, f"rise is a finite number >= 0, not {state.rise}"
@@ -95,7 +102,7 @@ def _check(method: Regulariser, base: Path, settings: TrainSettings) -> None:
 def _check_training(method: Regulariser, base: Path, settings: TrainSettings, folder: Path) -> None:
     model, tokenizer = load_model(base)
     examples = [Example(f"{i} and {i}?\n", f"{2 * i}", "sum", str(i)) for i in range(12)]
-    remembered = _remembered(base)
+    remembered = _remembered(base, method.uses_fisher)
     trained = train(
         model,
         tokenizer,
