@@ -199,12 +199,12 @@ def test_goals_of_solved_tasks_are_inferred_from_what_changed(corpus: Corpus) ->
 
 def test_distilling_trains_on_the_corpus_that_it_is_given(tiny: Any, corpus: Corpus, tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from habilis.trainer import TrainSettings, distil
+    from habilis.trainer import TrainSettings, distil_corpus
 
     settings = TrainSettings(batch=4, memory=4, memory_length=32, dtype="float32")
     few = corpus.limited(40, 40)
     out = tmp_path / "model"
-    result = distil((), (), (), house().spec, out=out, base=tiny, settings=settings, seconds=None, steps=1, corpus=few)
+    result = distil_corpus(few, out=out, base=tiny, settings=settings, seconds=None, steps=1)
     assert result.figures["corpus"]["fingerprint"] == few.fingerprint
     assert result.figures["corpus"]["missing"] == ["count", "program"]
     assert set(result.figures["tuned"]["families"]) == {e.family for e in few.test}
