@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ import typer
 
 from habilis.cli import _distilling, _exchange, _index, _knowledge, _memory, _models, _pick, _tools, _upkeep
 from habilis.cli._home import HomeOption, IndexOption
+from habilis.cli._world_options import world_options
 
 app = typer.Typer(
     help="An agent that gets better at its work: it sets itself tasks, proves programs, keeps them as skills.",
@@ -121,7 +121,7 @@ def run(
         prices=_prices(price_in, price_out, prices, assume_price),
         budget=budget,
         settings=settings,
-        world_options=_options(option),
+        world_options=world_options(option),
         approve=_ask,
     ) as agent:
         if as_json:
@@ -191,7 +191,7 @@ def solve(
             index=index,
             embedder=embedder,
         ),
-        world_options=_options(option),
+        world_options=world_options(option),
         approve=_ask,
     ) as agent:
         before = {name: bound.skill.version for name, bound in agent.skills.items()}
@@ -245,7 +245,7 @@ def ask(
 
     with Home.open(home or default_home(), create=False, read_only=True):
         pass  # a question makes no home
-    with Agent(world, home=home, world_options=_options(option), settings=AgentSettings(index=index)) as agent:
+    with Agent(world, home=home, world_options=world_options(option), settings=AgentSettings(index=index)) as agent:
         answer = agent.ask(kind, about)
     if as_json:
         say_json({"about": answer.about, "model": answer.said, "contracts": answer.known})
@@ -357,21 +357,6 @@ def _warn_if(unconfined: bool) -> None:
             bold=True,
             err=True,
         )
-
-
-def _options(pairs: list[str] | None) -> dict[str, Any]:
-    from habilis.core import InputError
-
-    found: dict[str, Any] = {}
-    for pair in pairs or []:
-        name, sep, value = pair.partition("=")
-        if not sep or not name.isidentifier():
-            raise InputError(f"cannot read --option {pair!r}; write NAME=VALUE")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
-    return found
 
 
 def _models_of(given: list[str] | None) -> str | list[str] | None:

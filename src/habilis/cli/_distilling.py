@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from habilis.cli._home import HomeOption
+from habilis.cli._world_options import world_options
 
 OptOption = Annotated[list[str] | None, typer.Option("--option", "-o", help="NAME=VALUE for the world, repeatable")]
 
@@ -58,7 +59,6 @@ def distil(
     import asyncio
 
     from habilis._distil import Distilling, distil_now
-    from habilis.cli._app import _options
     from habilis.cli._output import say_json
     from habilis.live import LiveView
     from habilis.run import Agent, AgentSettings
@@ -92,7 +92,7 @@ def distil(
         log=log,
         launcher=tuple(shlex.split(launch or "")),
     )
-    with Agent(world, home=home, world_options=_options(option), settings=AgentSettings(index=index)) as agent:
+    with Agent(world, home=home, world_options=world_options(option), settings=AgentSettings(index=index)) as agent:
         if as_json:
             say_json(asyncio.run(distil_now(agent._parts, how)))
             return
