@@ -1,6 +1,6 @@
 """What distilling teaches a small model and what it forgets: seven ways to hold it, at the same number of steps.
 
-    python -m benchmarks.distil --data DATA                 about 2 hours of two idle cores, see below
+    python -m benchmarks.distil --data DATA                 estimated at 3.5 CPU hours, see below
     python -m benchmarks.distil --quick --data DATA         a few minutes: none and ewc, a dozen steps
     python -m benchmarks.distil --json out.json             resumes from the cells in out.jsonl, and adds to them
     python -m benchmarks.distil --cell ewc:1 --json out.json           one cell
