@@ -207,4 +207,6 @@ def test_distilling_trains_on_the_corpus_that_it_is_given(tiny: Any, corpus: Cor
     result = distil_corpus(few, out=out, base=tiny, settings=settings, seconds=None, steps=1)
     assert result.figures["corpus"]["fingerprint"] == few.fingerprint
     assert result.figures["corpus"]["missing"] == ["count", "program"]
-    assert set(result.figures["tuned"]["families"]) == {e.family for e in few.test}
+    for part, asked in (("tuned", few.validation), ("test", few.test)):
+        told = result.figures[part] if part == "tuned" else result.figures["test"]["tuned"]
+        assert set(told["families"]) == {e.family for e in asked}
