@@ -58,8 +58,8 @@ _CHORES = 0.5  # share of goals that are chores, where the world has some
 @dataclass(frozen=True)
 class ExploreSettings:
     """``steps``: actions in one episode, at most (thirty are enough for things to be moved about; programs have the
-    limits of any program). ``policy``: "random", "mcts" or "regression". ``practice``: tree search on true clones.
-    ``seed``: of everything random."""
+    limits of any program). ``policy``: "random", "mcts" or "regression". ``practice``: tree search ("mcts") on true
+    clones. ``seed``: of everything random."""
 
     steps: int = 30
     policy: str = "random"
@@ -70,6 +70,10 @@ class ExploreSettings:
         """Raises `InputError`."""
         if self.policy not in POLICIES:
             raise InputError(f"there is no policy {self.policy!r}; explore by one of {', '.join(POLICIES)}")
+        if self.practice and self.policy != "mcts":
+            raise InputError(
+                f"practice is for tree search, not for {self.policy!r}; add --policy mcts, or leave it out"
+            )
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= 10_000:
             raise InputError(f"an episode takes 1 to 10,000 steps, not {self.steps!r}; change steps (--steps)")
 

@@ -81,7 +81,8 @@ class LocalMind:
 def open_mind(model_record: Mapping[str, Json] | str | Path) -> LocalMind:
     """The mind of a model's record (its ``path``, and ``name`` if it has one), or of a model folder.
 
-    Raises `ModelError` where the folder is gone; the weights themselves are read at the first call.
+    Raises `ModelError` where the folder is gone or a file of weights is cut short; the weights themselves are read at
+    the first call.
     """
     if isinstance(model_record, Mapping):
         path, name = Path(str(model_record["path"])), str(model_record.get("name") or "")
@@ -89,6 +90,13 @@ def open_mind(model_record: Mapping[str, Json] | str | Path) -> LocalMind:
         path, name = Path(model_record), ""
     if not (path / "config.json").is_file() or not any(path.glob("*.safetensors")):
         raise ModelError(f"there is no model in {path}: config.json or *.safetensors is missing; run: habilis distil")
+    safetensors = need("safetensors", _WHAT)
+    for file in sorted(path.glob("*.safetensors")):
+        try:
+            with safetensors.safe_open(str(file), "np"):
+                pass  # head and size agree
+        except (OSError, safetensors.SafetensorError) as error:
+            raise ModelError(f"{file} is damaged: {error}; distil again: habilis distil") from error
     return LocalMind(path, name=name)
 
 
@@ -130,12 +138,13 @@ def rank_actions(mind: Mind, goal: Goal, inventory_text: str, actions: Sequence[
 
 def _open(path: Path, dtype: str) -> tuple[Any, Any]:
     torch, transformers = need("torch", _WHAT), need("transformers", _WHAT)
+    safetensors = need("safetensors", _WHAT)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(path), local_files_only=True)
         model = transformers.AutoModelForCausalLM.from_pretrained(
             str(path), dtype=getattr(torch, dtype), local_files_only=True
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
         raise ModelError(f"cannot load the model in {path}: {error}; distil again: habilis distil") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token

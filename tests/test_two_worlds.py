@@ -85,20 +85,27 @@ def test_the_same_name_with_other_rules_is_another_world(tmp_path: Path) -> None
     assert one.fingerprint != other.fingerprint
 
 
+class Named(str):
+    """In place of a corpus: the name of its world."""
+
+    train = ()
+
+
 class Trainer:
     """In place of training: adopts at once, and keeps what it was asked for."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def __call__(self, *args: Any, out: Path, **_: Any) -> DistilResult:
-        self.asked.append(args[3].name)
+    def __call__(self, corpus: str, out: Path, **_: Any) -> DistilResult:
+        self.asked.append(corpus)
         return DistilResult(out, True, ("better",), {})
 
 
 def test_each_world_distils_and_uses_a_model_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = Trainer()
-    monkeypatch.setattr("habilis.trainer.distil", trainer)
+    monkeypatch.setattr("habilis._distil.corpus_of", lambda parts, **_: Named(parts.world.spec.name))
+    monkeypatch.setattr("habilis.trainer.distil_corpus", trainer)
     monkeypatch.setattr("habilis._distil.can_train", lambda: True)
     monkeypatch.setattr("habilis.agent.mind.open_mind", lambda info: info["name"])
 

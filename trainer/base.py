@@ -59,9 +59,7 @@ def get_base(name_or_path: str | Path = "smollm2", cache: Path | None = None) ->
         return BaseModel(folder, fingerprint(folder), path.stem)
     if path.is_dir():
         if not _complete(path):
-            raise InputError(
-                f"{path} is no model folder: expected config.json and *.safetensors in it, found neither or one"
-            )
+            raise _no_folder(path)
         return BaseModel(path, fingerprint(path), path.name)
     if _HUB_ID.fullmatch(text) and not path.exists():
         folder = models / text.replace("/", "--")
@@ -72,10 +70,21 @@ def get_base(name_or_path: str | Path = "smollm2", cache: Path | None = None) ->
 
 
 def check_base(name_or_path: str | Path) -> None:
-    """Whether this can be a base model, without fetching or reading it. Raises `InputError` where nothing is there."""
+    """Whether this can be a base model, without fetching or reading it. Raises `InputError` where nothing is there, or
+    a folder without a model."""
     text = str(name_or_path)
+    path = Path(os.path.expanduser(text))
+    if text != "smollm2" and path.is_dir() and not _complete(path):
+        raise _no_folder(path)
     if text != "smollm2" and not os.path.exists(os.path.expanduser(text)) and not _HUB_ID.fullmatch(text):
         raise _missing(text)
+
+
+def _no_folder(path: Path) -> InputError:
+    return InputError(
+        f"{path} is no model folder: expected config.json and *.safetensors in it, found neither or one; name another "
+        "(--base)"
+    )
 
 
 def _missing(text: str) -> InputError:
@@ -98,14 +107,17 @@ def fingerprint(folder: Path) -> str:
 
 def load_model(folder: Path, dtype: str = "float32") -> tuple[Any, Any]:
     """(model, tokenizer) of a model folder, in evaluation mode, from disk alone. Raises `ModelError`."""
-    torch, transformers = need("torch"), need("transformers")
+    torch, transformers, safetensors = need("torch"), need("transformers"), need("safetensors")
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
         model = transformers.AutoModelForCausalLM.from_pretrained(
             str(folder), dtype=getattr(torch, dtype), local_files_only=True
         )
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"cannot load the model in {folder}: {error}") from error
+    except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
+        raise ModelError(
+            f"cannot load the model in {folder}: {error}; it is damaged or incomplete: fetch a base model again, go on "
+            "from another distilled one (habilis distil --after), or put it out of use (habilis models use none)"
+        ) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model.eval(), tokenizer

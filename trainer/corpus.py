@@ -130,21 +130,21 @@ def build_corpus(
         balanced = _interleaved([*_balanced(by_split[name], rng), *_by_family(mixed[name]).values()])
         kept[name] = tuple(balanced if limit is None or name != "train" else balanced[:limit])
         figures[name] = {"examples": len(kept[name]), **_family_figures(kept[name])}
-    for name in ("train", "test"):
-        if not kept[name]:
-            raise InputError(
-                f"after balancing, the {name} part has 0 of {len(found)} examples: the journal is too uniform; "
-                "let the agent learn more different things"
-            )
     plans = _plan_tasks(solved, split_of, house_of) if "plan" in wanted else ()
     figures["plans"] = len(plans)
     corpus = Corpus(kept["train"], kept["validation"], kept["test"], plans, figures, _fingerprint(kept))
     figures["missing"] = sorted(corpus.missing)
-    check_corpus(corpus)
     lacking = {name: corpus.missing[name] for name in families or () if name in corpus.missing}
     if lacking:
         told = "; ".join(f"{name} needs {source}" for name, source in lacking.items())
         raise InputError(f"no example to train on is left in {', '.join(lacking)}: {told}")
+    for name in ("train", "test"):
+        if not kept[name]:
+            raise InputError(
+                f"after balancing, the {name} part has 0 of {len(found)} examples: the journal is too uniform; "
+                "let the agent learn more different things (habilis explore, habilis run)"
+            )
+    check_corpus(corpus)
     return corpus
 
 
@@ -177,8 +177,10 @@ def save_corpus(corpus: Corpus, path: Path) -> int:
 
 
 def load_corpus(path: Path) -> Corpus:
-    """A corpus that was written. Raises `InputError` for a damaged line, a duplicate or a leak."""
+    """A corpus that was written. Raises `InputError` for a damaged line, a duplicate, a leak, or no example."""
     splits, plans = split_rows(path)
+    if not any(splits.values()):
+        raise InputError(f"{path} holds no example; write it anew: habilis corpus build --out")
     kept = {name: tuple(splits[name]) for name in SPLITS}
     figures: dict[str, Json] = {"version": CORPUS_VERSION, "prompts": prompts.PROMPT_VERSION}
     figures |= {n: {"examples": len(kept[n]), **_family_figures(kept[n])} for n in SPLITS} | {"plans": len(plans)}

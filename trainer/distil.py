@@ -26,7 +26,8 @@ from habilis.trainer.regularisers import Consolidating, Remembered, Row, open_re
 from habilis.trainer.stages import Earlier, read_earlier, stage_of, write_stages
 from habilis.trainer.training.adapting import merged, save_update
 from habilis.trainer.training.checkpoints import check_room, writing
-from habilis.trainer.training.launching import job_folder, launch
+from habilis.trainer.training.launching import check_launcher, job_folder, launch
+from habilis.trainer.training.logs import check_log
 from habilis.trainer.training.settings import TrainSettings, arithmetic, choose_device
 from habilis.trainer.training.train import Trained, train
 
@@ -141,7 +142,7 @@ def distil_corpus(
             progress(phase, step, steps, loss)
         _unless(stop, phase)
 
-    choose_device(settings.device)  # what is not there is said before anything is fetched
+    check_begin(settings, options)
     regulariser = open_regulariser(settings.regulariser)
     base = base if isinstance(base, BaseModel) else get_base(base, options.cache)
     earlier = None if options.after is None else _earlier(options.after, base)
@@ -235,6 +236,19 @@ def distil_corpus(
     if progress is not None:
         progress("gate", 1, 1, 0.0)
     return DistilResult(out, decision.adopted, reasons, figures)
+
+
+def check_begin(settings: TrainSettings, options: DistilOptions) -> None:
+    """What is not there is said before anything is fetched or made: device, regulariser, TensorBoard, launcher, the
+    Fisher's file. Raises `InputError`, `NotFoundError`, `MissingExtraError` or `ModelError`."""
+    choose_device(settings.device)
+    open_regulariser(settings.regulariser)
+    if options.log is not None:
+        check_log()
+    if options.launcher:
+        check_launcher(options.launcher)
+    if options.fisher is not None:
+        Fisher.load(options.fisher)
 
 
 class _Clock:

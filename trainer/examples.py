@@ -20,7 +20,7 @@ __all__ = ["OWN", "read_examples", "read_rows", "write_rows"]
 
 OWN = "own"  # the family of a user's examples that name none
 SPLITS = ("train", "validation", "test")
-PLAN_RUN = "plan_run"  # the family of tasks whose plans are executed
+PLAN_RUN = "plan_run"  # not a family of examples: the lines of tasks whose plans are executed
 _LONGEST = 20_000  # characters of one example; a model here reads a few hundred tokens
 _ROLES = ("system", "user", "assistant")
 
@@ -74,8 +74,10 @@ def _example(row: Mapping[str, Any], where: str) -> Example:
                 f"({', '.join(_ROLES)}) and a text"
             )
         told.append((role, content))
-    if told[-1][0] != "assistant" or all(role == "assistant" for role, _ in told[:-1]):
+    if told[-1][0] != "assistant":
         raise InputError(f"{where} ends with a message of the {told[-1][0]}; the last one is the assistant's answer")
+    if all(role == "assistant" for role, _ in told[:-1]):
+        raise InputError(f"{where} asks nothing: all its messages are the assistant's; write the user's before")
     if sum(len(content) for _, content in told) > _LONGEST:
         raise InputError(f"{where} has over {_LONGEST:,} characters; shorten it, or take it out")
     options = {}
@@ -84,6 +86,13 @@ def _example(row: Mapping[str, Any], where: str) -> Example:
         if not isinstance(value, str):
             raise InputError(f"{where} has {name}={value!r}; it is a text")
         options[name] = value
+    try:
+        "".join([*(content for _, content in told), *options.values()]).encode()
+    except UnicodeEncodeError as error:
+        half = f"{error.object[error.start]!r}"
+        raise InputError(f"{where} has half a character, {half}, which no model reads; take it out") from error
+    if options["family"] == PLAN_RUN:
+        raise InputError(f"{where} has the family {PLAN_RUN!r}, which is kept for tasks to execute; name another")
     if options["split"] and options["split"] not in SPLITS:
         raise InputError(f"{where} has split={options['split']!r}; it is one of {', '.join(SPLITS)}, or left out")
     prompt = "\n".join(content.rstrip("\n") for _, content in told[:-1]) + "\n"

@@ -33,6 +33,8 @@ def export_model(model: Path, target: Path, form: str = "merged", *, converter: 
         raise InputError(f"{form!r} is no form to export; choose one of {', '.join(FORMS)}")
     if target.exists():
         raise InputError(f"{target} is there already; name another place, or remove it")
+    if not model.is_dir():
+        raise ModelError(f"the folder of the model {model.name} is gone: {model}; distil again")
     merged = any(model.glob("*.safetensors")) and (model / "config.json").is_file()
     if form != "adapter" and not merged:
         raise ModelError(
@@ -42,7 +44,7 @@ def export_model(model: Path, target: Path, form: str = "merged", *, converter: 
     if form == "adapter" and not (model / "adapter").is_dir():
         raise ModelError(f"there is no adapter in {model}: it was removed, or the model is of an older version")
     script = _converter(converter) if form == "gguf" else None
-    check_room(target.parent, sum(f.stat().st_size for f in model.rglob("*") if f.is_file()))
+    check_room(target.parent, sum(f.stat().st_size for f in model.rglob("*") if f.is_file()), "the model")
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as folder:

@@ -95,10 +95,18 @@ class Fisher:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             version = head.pop("version")
             found = cls(tensors, **head) if version == FISHER_VERSION else None
+        except FileNotFoundError as error:
+            raise ModelError(f"there is no file {path} of Fisher information; name another, or none") from error
         except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
-            raise ModelError(f"cannot read the Fisher information in {path}: {error}; delete the file") from error
+            raise ModelError(
+                f"{path} is no file of Fisher information, or a damaged one ({error!r}); name another, or none: then "
+                "it is computed"
+            ) from error
         if found is None:
-            raise ModelError(f"{path} has version {version}, expected {FISHER_VERSION}; delete the file")
+            raise ModelError(
+                f"the Fisher information in {path} has version {version}, expected {FISHER_VERSION}; name another, or "
+                "none: then it is computed"
+            )
         if model is not None and found.model != model:
             raise ModelError(
                 f"the Fisher information in {path} was made from the model {found.model[:12] or 'without a name'}…, "

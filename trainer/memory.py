@@ -76,14 +76,12 @@ def remember(
     base: BaseModel, settings: TrainSettings, cache: Path | None = None, progress: Progress | None = None
 ) -> BaseMemory:
     """Self-written text of a base model, from the cache or into it."""
-    torch, safetensors = need("torch"), need("safetensors.torch")
     n, length = settings.memory, settings.memory_length
     folder = (cache or cache_dir()) / "fisher" / base.fingerprint[:16]
     name = f"{n}x{length}-{settings.seed}"
     file = folder / f"{name}.texts"
-    if file.exists():
-        texts = safetensors.load_file(str(file))["ids"]
-    else:
+    texts = _kept(file)
+    if texts is None:
         if progress is not None:
             progress("fisher", 0, n, 0.0)
         writer, tokenizer = load_model(base.path, _dtype(settings))
@@ -92,9 +90,19 @@ def remember(
         texts = self_generated(writer, n + _HELD_OUT_TEXTS, length, settings.seed, start=start, dtype="float32")
         folder.mkdir(parents=True, exist_ok=True)
         scratch = folder / f".{name}.texts"
-        safetensors.save_file({"ids": texts.to(torch.int64)}, str(scratch))
+        need("safetensors.torch").save_file({"ids": texts.to(need("torch").int64)}, str(scratch))
         scratch.replace(file)
     return BaseMemory(base, texts[:n], texts[n:], folder, settings)
+
+
+def _kept(file: Path) -> Tensor | None:
+    """The texts in a file of the cache; None where there is none, or a damaged one that has to be written again."""
+    damaged = need("safetensors").SafetensorError
+    try:
+        ids: Tensor = need("safetensors.torch").load_file(str(file))["ids"]
+    except (OSError, KeyError, damaged):
+        return None
+    return ids
 
 
 def prepare_base(

@@ -134,7 +134,8 @@ async def distil_now(
         raise InputError(f"distilling takes {least} or more, not {seconds:g}; give more (--seconds)")
     if not can_train():
         raise MissingExtraError("distilling needs torch and friends: pip install 'habilis[train]'")
-    from habilis.trainer import DistilOptions, distil_corpus
+    from habilis.trainer import DistilOptions, TrainSettings, distil_corpus
+    from habilis.trainer.distil import check_begin
 
     journal = parts.home.journal
     options = DistilOptions(
@@ -144,6 +145,7 @@ async def distil_now(
         log=how.log,
         launcher=how.launcher,
     )
+    check_begin(how.settings or TrainSettings(), options)  # before the corpus, which takes minutes
     # A name of its own for every result: nothing is ever written over a model that is in use. Until a result is
     # recorded the name stays, so that interrupted work is found again.
     name = f"{base.rsplit('/', 1)[-1]}-{journal.count_models() + 1}"

@@ -47,7 +47,7 @@ class Minds:
 
 def _check_prompts(record: ModelRecord) -> None:
     """Raises `ModelError` where the model was trained on other prompts than it would be asked."""
-    corpus = record.figures.get("corpus")
+    corpus = record.figures.get("corpus") if isinstance(record.figures, Mapping) else None
     version = corpus.get("prompts", 1) if isinstance(corpus, Mapping) else PROMPT_VERSION
     if version != PROMPT_VERSION:
         raise ModelError(

@@ -111,6 +111,8 @@ def test_what_cannot_be_explored_is_said_to_be_so(tmp_path: Path) -> None:
     with agent(tmp_path / "h") as one:
         with pytest.raises(InputError, match=r"no policy 'clever'.*random, mcts"):
             one.explore_now(2, policy="clever")
+        with pytest.raises(InputError, match="practice is for tree search, not for 'random'"):
+            one.explore_now(2, practice=True)
         with pytest.raises(InputError, match=r"1 to 10,000 steps, not 0"):
             one.explore_now(2, steps=0)
         with pytest.raises(InputError, match="1 episode or more, not 0"):

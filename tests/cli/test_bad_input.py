@@ -115,6 +115,11 @@ def test_wrong_input_is_one_clear_message(
         (["--strength", "-1"], ["strength", "-1"]),
         (["--max-drift", "nan"], ["max_drift", "nan"]),
         (["--after", "x"], ["no model 'x'", "none"]),
+        (["--device", "cuda:99"], ["the device 'cuda:99' is not there"]),
+        (["--regulariser", "glue"], ["no regulariser 'glue'", "ewc_replay"]),
+        (["--fisher", "/nothing"], ["no file /nothing of Fisher information"]),
+        (["--launch", "/no/launcher x"], ["cannot start '/no/launcher'"]),
+        (["--base", "/"], ["/ is no model folder", "--base"]),
         (["--text", "/nothing"], ["cannot read the text /nothing", "--text"]),
     ],
 )

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from habilis.memory import Home
+from habilis.memory.journal import ModelRecord
 
 TOOLS = '''
 from habilis import Cost, tool
@@ -256,6 +257,21 @@ def test_tools_are_added_listed_and_removed(cli: Any, home: Path, write: Callabl
 def test_no_model_is_adopted_by_hand_where_there_is_none(cli: Any, home: Path) -> None:
     assert cli("models", "use", "none", "--home", home).code == 0
     assert cli("models", "list", "--home", home).out.strip() == "no model was distilled yet"
+
+
+def test_an_adopted_model_that_is_damaged_is_left_aside_with_a_warning(cli: Any, home: Path) -> None:
+    folder = home / "models" / "small-1"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"cut short")
+    with Home.open(home) as opened:
+        opened.journal.put_model(ModelRecord("small-1", "smollm2", "models/small-1"))
+        opened.journal.adopt_model("small-1")
+    told = cli("ask", "yields", 'count("stick")', "--home", home)
+    assert told.code == 0
+    assert "no model is in use" in told.out
+    assert "warning: the local model is left aside" in told.err
+    assert "model.safetensors is damaged" in told.err
 
 
 # ---------------------------------------------------------------------- goals of one's own

@@ -55,6 +55,10 @@ def test_own_examples_are_mixed_in_as_they_are(workshop: SimpleNamespace, tmp_pa
         (chat("a", "b", split="exam"), "line 2 has split='exam'; it is one of train, validation, test"),
         (chat("a", "b", family=3), "line 2 has family=3"),
         (chat("a" * 30_000, "b"), "line 2 has over 20,000 characters"),
+        ({"messages": [{"role": "assistant", "content": "a"}] * 2}, "line 2 asks nothing"),
+        (chat("a \ud800", "b"), r"line 2 has half a character, '\ud800'"),
+        (chat("a", "b", group="\udfff"), "line 2 has half a character"),
+        (chat("a", "b", family="plan_run"), "line 2 has the family 'plan_run'"),
         (chat("first?", "again"), "line 2 asks what line 1 asks: 'first?"),
     ],
 )
@@ -69,6 +73,8 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
         read_examples(written(tmp_path / "empty.jsonl"))
     with pytest.raises(InputError, match=r"cannot read .*missing"):
         read_examples(tmp_path / "missing.jsonl")
+    with pytest.raises(InputError, match="holds no example; write it anew"):
+        load_corpus(written(tmp_path / "empty.jsonl"))
     (tmp_path / "bytes.jsonl").write_bytes(b"\xff\xfe{}")
     with pytest.raises(InputError, match="UTF-8"):
         read_examples(tmp_path / "bytes.jsonl")

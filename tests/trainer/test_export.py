@@ -52,6 +52,12 @@ def test_gguf_is_written_by_a_converter_and_what_is_missing_is_named(
     assert sorted(p.name for p in tmp_path.iterdir() if "gguf" in p.suffix) == ["m.gguf"]
 
 
+def test_a_model_whose_folder_is_gone_is_named(model: Path, tmp_path: Path) -> None:
+    model.rename(tmp_path / "elsewhere")
+    with pytest.raises(ModelError, match="the folder of the model small-1 is gone"):
+        export_model(model, tmp_path / "m")
+
+
 def test_of_a_rejected_model_there_is_the_adapter_alone(model: Path, tmp_path: Path) -> None:
     (model / "model.safetensors").unlink()
     with pytest.raises(ModelError, match="--as adapter"):

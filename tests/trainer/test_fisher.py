@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from habilis.core import InputError, ModelError
-from habilis.trainer import BaseModel, Fisher, diagonal_fisher
+from habilis.trainer import BaseModel, Fisher, TrainSettings, diagonal_fisher, remember
 
 torch = pytest.importorskip("torch")
 
@@ -101,5 +101,17 @@ def test_bad_input_and_broken_files_are_named(model: Any, tmp_path: Path) -> Non
         diagonal_fisher(model, torch.zeros((0, 24), dtype=torch.long))
     broken = tmp_path / "x.safetensors"
     broken.write_bytes(b"nothing")
-    with pytest.raises(ModelError, match=r"x\.safetensors"):
+    with pytest.raises(ModelError, match=r"x\.safetensors is no file of Fisher information.*; name another, or none"):
         Fisher.load(broken)
+    with pytest.raises(ModelError, match=r"there is no file .*nothing\.safetensors"):
+        Fisher.load(tmp_path / "nothing.safetensors")
+
+
+def test_damaged_text_in_the_cache_is_written_again(tiny: BaseModel, tmp_path: Path) -> None:
+    settings = TrainSettings(memory=2, memory_length=8)
+    texts = remember(tiny, settings, tmp_path).texts
+    (file,) = tmp_path.glob("fisher/*/*.texts")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:50])
+    assert torch.equal(remember(tiny, settings, tmp_path).texts, texts)
+    assert file.read_bytes() == whole

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -83,3 +85,18 @@ def test_a_batch_says_what_each_prompt_alone_would(tiny: BaseModel) -> None:
 def test_a_missing_model_is_named(tmp_path: object) -> None:
     with pytest.raises(ModelError, match="habilis distil"):
         open_mind(f"{tmp_path}/nothing")
+
+
+def test_a_model_that_was_cut_short_is_named_before_it_is_asked(tiny: BaseModel, tmp_path: Path) -> None:
+    from habilis.trainer.base import load_model
+
+    folder = Path(shutil.copytree(tiny.path, tmp_path / "m"))
+    assert open_mind(folder).complete(["x"])
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ModelError, match=r"model\.safetensors is damaged.*habilis distil"):
+        open_mind(folder)
+    with pytest.raises(ModelError, match=r"it is damaged or incomplete"):
+        load_model(folder)
+    with pytest.raises(ModelError, match=r"it is damaged|cannot load"):
+        LocalMind(folder).complete(["x"])

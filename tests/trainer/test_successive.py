@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,6 +71,13 @@ def weights(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
     return load_file(folder / "model.safetensors")
+
+
+def test_a_damaged_adapter_is_named(tiny: BaseModel, first: DistilResult, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(first.path, tmp_path / "copy"))
+    (copy / "adapter" / "adapter_model.safetensors").write_bytes(b"{}")
+    with pytest.raises(ModelError, match=r"cannot go on from copy: .* is damaged .*--after none"):
+        go(sums(), tmp_path / "two", tiny, options={"after": copy})
 
 
 def test_the_second_goes_on_where_the_first_ended(tiny: BaseModel, first: DistilResult, tmp_path: Path) -> None:

@@ -60,8 +60,14 @@ def _read(start: Path, settings: TrainSettings) -> Mapping[str, Tensor]:
         other = ADAPTER if settings.method == "full" else WEIGHTS
         what = "it was trained by the other method (lora, full)" if (start / other).is_file() else f"{name} is missing"
         raise ModelError(f"cannot go on from {start.parent.name}: {what}; start from the base model (--after none)")
-    safetensors = need("safetensors.torch")
-    found: dict[str, Tensor] = safetensors.load_file(str(file))
+    safetensors, damaged = need("safetensors.torch"), need("safetensors").SafetensorError
+    try:
+        found: dict[str, Tensor] = safetensors.load_file(str(file))
+    except (OSError, ValueError, damaged) as error:
+        raise ModelError(
+            f"cannot go on from {start.parent.name}: {file} is damaged ({error}); start from the base model (--after "
+            "none)"
+        ) from error
     # peft leaves the adapter's name out of a file and wants it in a model.
     return {n.replace(".lora_A.weight", ".lora_A.default.weight").replace(".lora_B.weight", ".lora_B.default.weight"): t
             for n, t in found.items()}  # fmt: skip

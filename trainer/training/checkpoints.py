@@ -102,14 +102,15 @@ def _unwritten(path: Path, error: Exception) -> ModelError:
     )
 
 
-def check_room(folder: Path, needed: int) -> None:
-    """Raises `ModelError` where a disk has fewer than ``needed`` bytes free, before anything is begun."""
+def check_room(folder: Path, needed: int, what: str = "checkpoints, the adapter, the merged model") -> None:
+    """Raises `ModelError` where a disk has fewer than ``needed`` bytes free, before anything is begun. ``what``: is to
+    be written, in words."""
     there = folder
     while not there.exists() and there != there.parent:
         there = there.parent
     free = shutil.disk_usage(there).free
     if free < needed:
         raise ModelError(
-            f"training in {folder} writes up to {needed / 2**20:,.0f} MiB (checkpoints, the adapter, the merged model) "
-            f"and {free / 2**20:,.0f} MiB are free; free some space or use another --home"
+            f"up to {needed / 2**20:,.1f} MiB are to be written in {folder} ({what}) and {free / 2**20:,.1f} MiB are "
+            "free; free some space, or choose another place"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -30,6 +31,23 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _SAID = "habilis-progress "
+
+
+def check_launcher(launcher: Sequence[str]) -> None:
+    """Raises `InputError` where the command is not there."""
+    _found(launcher[0])
+
+
+def _found(name: str) -> str:
+    beside = str(Path(sys.executable).parent)  # where pip puts commands, also if that is not on the PATH
+    found = shutil.which(name) or shutil.which(name, path=beside)
+    if found is None:
+        raise _no_launcher(name, "there is no such command")
+    return found
+
+
+def _no_launcher(name: str, why: str | None) -> InputError:
+    return InputError(f"cannot start {name!r}: {why}; pip install accelerate, or name its path")
 
 
 def launch(
@@ -56,14 +74,13 @@ def launch(
     job = job_folder(work)
     with writing(job):
         _write(job, base, examples, work, settings, remembered, heldout, start, steps, seconds, log)
-    command = [*launcher, "-m", "habilis.trainer.training.launching", str(job)]
+    command = [_found(launcher[0]), *launcher[1:], "-m", "habilis.trainer.training.launching", str(job)]
     log_file = job / "log"  # what the processes say beside their progress; a pipe could fill up
     try:
         with log_file.open("w", encoding="utf-8") as said:
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True)
     except OSError as error:
-        told = f"cannot start {launcher[0]!r}: {error.strerror}; pip install accelerate, or name its path"
-        raise InputError(told) from error
+        raise _no_launcher(launcher[0], error.strerror) from error
     try:
         assert process.stdout is not None
         for line in process.stdout:

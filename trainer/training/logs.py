@@ -9,11 +9,16 @@ from typing import Any
 from habilis.core import need
 
 
+def check_log() -> None:
+    """Raises `MissingExtraError` where TensorBoard is missing."""
+    need("tensorboard", "a TensorBoard log", install="tensorboard")
+
+
 class Log:
     """Scalars by step in TensorBoard's format. Raises `MissingExtraError` where the package is missing."""
 
     def __init__(self, folder: Path) -> None:
-        need("tensorboard", "a TensorBoard log", install="tensorboard")
+        check_log()
         self._writer: Any = need("torch.utils.tensorboard", "a TensorBoard log", install="tensorboard").SummaryWriter(
             str(folder)
         )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from habilis.cli import _corpus, _distilling, _exchange, _index, _knowledge, _memory, _models, _pick, _tools, _upkeep
 from habilis.cli._home import HomeOption, IndexOption, options_of
+
+if TYPE_CHECKING:
+    from habilis.core import Event
 
 app = typer.Typer(
     help="An agent that gets better at its work: it sets itself tasks, proves programs, keeps them as skills.",
@@ -289,12 +293,20 @@ def ask(
     with Home.open(home or default_home(), create=False, read_only=True):
         pass  # a question makes no home
     with Agent(world, home=home, world_options=options_of(option), settings=AgentSettings(index=index)) as agent:
+        agent.events.subscribe(_warn)
         answer = agent.ask(kind, about)
     if as_json:
         say_json({"about": answer.about, "model": answer.said, "contracts": answer.known})
         return
-    print(f"model      {answer.said if answer.said is not None else 'no model is adopted'}")
+    print(f"model      {answer.said if answer.said is not None else 'no model is in use'}")
     print(f"contracts  {answer.known or 'nothing is known yet'}")
+
+
+def _warn(event: Event) -> None:
+    if event.kind == "warning":
+        from habilis._text import plain
+
+        print(f"warning: {plain(event.data['message'], 2_000)}", file=sys.stderr)
 
 
 @app.command()

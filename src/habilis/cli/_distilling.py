@@ -20,7 +20,9 @@ def distil(
     option: OptOption = None,
     seconds: Annotated[float, typer.Option("--seconds", help="for everything together")] = 420.0,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="of training, at most")] = None,
-    base: Annotated[str, typer.Option("--base", help="smollm2, a folder, or a Hugging Face id")] = "smollm2",
+    base: Annotated[
+        str, typer.Option("--base", help="smollm2, a folder, a .gguf file, or a Hugging Face id")
+    ] = "smollm2",
     after: Annotated[
         str, typer.Option("--after", help="a model to go on from, none, or auto: the adopted one")
     ] = "auto",
