@@ -8,7 +8,8 @@
 HOME has explored and distilled (`habilis explore --policy regression`, `habilis distil`), in the household or the
 craft world; its model is taken even where the gate did not adopt it. Without it the benchmark explores by itself, and
 there is no model. Tasks are in houses and about goals that the corpus does not know; contracts are hidden and no reason
-is given. Each begins with no skill and no contract, and has 20,000 search steps in all. The arms differ in who has hunches:
+is given. Each begins with no skill and no contract, and has 20,000 search steps in all. The arms differ in who has
+hunches:
 
 ``none``        nobody: the loop before
 ``lookup``      the corpus' plan of the same goal (there is none, by construction)
