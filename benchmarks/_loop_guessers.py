@@ -125,25 +125,37 @@ class ShuffledNames:
 
 
 class Metered:
-    """A mind with its account. ``count``: tokens of a text."""
+    """A mind with its account. ``count``: tokens of a text.
+
+    A line that was written before is not written again, for it would be the same: it is charged as it was measured, and
+    ``unspent`` is the time that this saved.
+    """
 
     def __init__(self, mind: Mind, count: Callable[[str], int]) -> None:
         self._mind, self._count, self.name = mind, count, mind.name
-        self.seconds, self.tokens, self.lines, self.ranked = 0.0, 0, 0, 0
+        self.seconds, self.unspent, self.tokens, self.lines, self.last = 0.0, 0.0, 0, 0, ""
+        self._written: dict[tuple[str, int], tuple[str, float]] = {}
 
     def complete(self, prompts: Sequence[str], *, max_tokens: int = 48) -> list[str]:
-        began = time.monotonic()
-        lines = self._mind.complete(prompts, max_tokens=max_tokens)
-        self.seconds += time.monotonic() - began
-        self.lines += len(prompts)
-        self.tokens += sum(self._count(text) for text in (*prompts, *lines))
+        lines = []
+        for prompt in prompts:
+            known = (prompt, max_tokens) in self._written
+            if not known:
+                began = time.monotonic()
+                line = self._mind.complete([prompt], max_tokens=max_tokens)[0]
+                self._written[prompt, max_tokens] = line, time.monotonic() - began
+            line, seconds = self._written[prompt, max_tokens]
+            self.seconds += seconds
+            self.unspent += seconds if known else 0.0
+            self.tokens += self._count(prompt) + self._count(line)
+            self.lines, self.last = self.lines + 1, line
+            lines.append(line)
         return lines
 
     def rank(self, prompt: str, options: Sequence[str]) -> list[float]:
         began = time.monotonic()
         scores = self._mind.rank(prompt, options)
         self.seconds += time.monotonic() - began
-        self.ranked += len(options)
         self.tokens += sum(self._count(prompt + option) for option in options)
         return scores
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -73,7 +74,10 @@ class Ground:
 
 def of_home(path: Path) -> Ground:
     """The experience of a home, and its model: the adopted one, else the last that was distilled, whatever the gate
-    said. Nothing is written there. Raises `SystemExit` where there is no experience that can be used."""
+    said, if its weights are there. Nothing is written there.
+
+    Raises `SystemExit` where there is no experience that can be used.
+    """
     with Home.open(path, read_only=True) as home:
         journal = home.journal
         runs = [r for r in journal.runs() if isinstance(r.config, dict) and r.config.get("world") in HIDDEN]
@@ -90,17 +94,19 @@ def of_home(path: Path) -> Ground:
             skills = [s for s in journal.skills() if s.fingerprint == spec.fingerprint]
             known = list(journal.contracts(spec.fingerprint))
             corpus = build_corpus(list(journal.episodes()), skills, known, spec, ask=open_)
-        spent = [r.spent for r in runs if r.config.get("fingerprint") == spec.fingerprint]  # type: ignore[union-attr]
+        spent = [r.spent for r in runs if r.config.get("fingerprint") == spec.fingerprint]
         taught = {f"taught_{k}": float(sum(getattr(s, k) for s in spent)) for k in ("world_steps", "search_steps")}
         mine = [m for m in journal.models() if m.fingerprint in (spec.fingerprint, "")]
         record = journal.adopted_model(spec.fingerprint) or (mine[-1] if mine else None)
     folder = path / record.path if record is not None else None
+    if folder is not None and not any(folder.glob("*.safetensors")):
+        told = "of a model that was not adopted only the adapter is kept; no model arm without merged weights there"
+        print(f"--data {path}: {folder} has no weights: {told}", file=sys.stderr)
+        folder = None
     if record is not None:
-        figures: Any = record.figures or {}
+        took: Any = (record.figures or {}).get("seconds", {}) if isinstance(record.figures, dict) else {}
         taught["model_adopted"] = float(record.adopted)
-        seconds = figures.get("seconds", figures.get("training", {}).get("seconds"))
-        if isinstance(seconds, (int, float)):
-            taught["training_seconds"] = float(seconds)
+        taught |= {f"distil_seconds_{part}": float(took[part]) for part in ("train", "total") if part in took}
     return Ground(open_world(name, options | dict(HIDDEN[name])), corpus, name, folder, taught)
 
 

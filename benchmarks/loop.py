@@ -6,10 +6,10 @@
     python -m benchmarks.loop --data HOME --tasks 40 --search-steps 5000 --arms none,nearest_substituted,model
 
 HOME has explored and distilled (`habilis explore --policy regression`, `habilis distil`), in the household or the
-craft world; its model is taken even where the gate did not adopt it. Without it the benchmark explores by itself, and
-there is no model. Tasks are in houses and about goals that the corpus does not know; contracts are hidden and no reason
-is given. Each begins with no skill and no contract, and has 20,000 search steps in all. The arms differ in who has
-hunches:
+craft world; its model is the adopted one, or the last, where its merged weights are there. Without HOME the benchmark
+explores by itself, and there is no model. Tasks are in houses and about goals that the corpus does not know; contracts
+are hidden and no reason is given. Each begins with no skill and no contract, and has 20,000 search steps in all. The
+arms differ in who has hunches:
 
 ``none``        nobody: the loop before
 ``lookup``      the corpus' plan of the same goal (there is none, by construction)
@@ -31,7 +31,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,12 +110,14 @@ class Cells:
             started = _account(mind)
             first, plan = come_true(self.ground.make, task, proposes)
             first_seconds = _account(mind)[0] - started[0]
+        line = mind.last if mind is not None else plan
         started, lines = _account(mind), mind.lines if mind is not None else 0
         prior = self._prior(mind) if arm == "model_prior" and mind is not None else None
         worked = work(
             self.ground.make, task, runner, search_steps=self.scale.search_steps, guesser=loop, prior=lambda: prior
         )
         ended = _account(mind)
+        worked = replace(worked, seconds=worked.seconds + ended[2] - started[2])
         return {
             "arm": arm,
             "seed": seed,
@@ -127,6 +129,7 @@ class Cells:
             **asdict(worked),
             "first": first,
             "plan": plan,
+            "line": line,
             "first_seconds": first_seconds,
             "model_seconds": ended[0] - started[0],
             "tokens": ended[1] - started[1],
@@ -180,8 +183,8 @@ class _Counted:
         return self._guesser.plan(*told)
 
 
-def _account(mind: Metered | None) -> tuple[float, int]:
-    return (0.0, 0) if mind is None else (mind.seconds, mind.tokens)
+def _account(mind: Metered | None) -> tuple[float, int, float]:
+    return (0.0, 0, 0.0) if mind is None else (mind.seconds, mind.tokens, mind.unspent)
 
 
 def figures(cells: Mapping[str, Sequence[Row]], taught: Mapping[str, float]) -> dict[str, Figure]:
