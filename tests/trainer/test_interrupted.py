@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,15 @@ torch = pytest.importorskip("torch")
 from tests.trainer.test_train import SETTINGS, adapter, run  # noqa: E402
 
 EVERY = replace(SETTINGS, save_every=1)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """A process that is forked where torch had several threads at work waits for them for ever."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def in_child(work: Callable[[], None]) -> int | None:
