@@ -48,7 +48,7 @@ _MACRO_STEPS = 300  # world steps that one skill may take as a step of a plan
 _FEW = 8  # afforded actions of one primitive that are few enough to try them all
 _NARROW = 0.5  # share of the steps for actions about the goal or about what is at hand
 _MANY = 48  # facts of which all pairs are still looked at: a thousand pairs a state
-_RANKED = 48  # actions that a prior is asked to order: each takes a local model some ten milliseconds
+_RANKED = 48  # actions that a prior is asked to order, at most: a local model reads each of them
 _VALUES = 8  # numbers above this count as no more novel
 
 

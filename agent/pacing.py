@@ -7,7 +7,7 @@ is left is theirs.
 
 What is bought early serves later tasks too (a recipe that was told is known from then on), so help is cheap at first: a
 whole share is worth one chance in a hundred. A tenth, which is right where tasks have nothing to do with each other,
-left a third to two thirds of the money unspent in twenty tasks of the craft world, and solved fewer of them.
+left half to two thirds of the money unspent in twenty tasks of the craft world (two seeds), and never solved more.
 """
 
 from __future__ import annotations
