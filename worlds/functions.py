@@ -22,7 +22,7 @@ import json
 import math
 from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from habilis.core import (
     Action,
@@ -50,6 +50,9 @@ _MOST_AFFORDED = 200  # actions of one function; beyond it an even sample
 _MOST_VALUE = 2000  # characters of a returned value that is not JSON
 # What a function of the user's may raise and the agent goes on: sys.exit() is meant for a program of its own.
 _RAISED = (Exception, SystemExit, GeneratorExit, CancelledError)
+
+if TYPE_CHECKING:
+    from habilis.worlds.gym import GymWorld
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -403,10 +406,18 @@ __all__ = ["FunctionWorld", "Unmet", "World", "action", "from_functions"]
 
 
 class World:
-    """Where users begin: `World.from_functions` makes a world of plain functions.
+    """Where users begin: `World.from_functions` makes a world of plain functions, `World.from_gymnasium` of a Gymnasium
+    environment.
 
     Any object with ``spec``, ``reset``, ``observe`` and ``act`` is a world too (`habilis.core.World`); nothing need be
     inherited.
     """
 
     from_functions = staticmethod(from_functions)
+
+    @staticmethod
+    def from_gymnasium(env: Any, **given: Any) -> GymWorld:
+        """A world of a Gymnasium environment; see `habilis.worlds.gym.from_gymnasium` for the arguments."""
+        from habilis.worlds.gym import from_gymnasium
+
+        return from_gymnasium(env, **given)
