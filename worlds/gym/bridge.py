@@ -27,8 +27,15 @@ from habilis.worlds.gym.world import ENDED, REWARD, GymWorld, Kind, fingerprint_
 
 _CLONES = ("auto", "deepcopy", "replay", "none")
 _PREDICATES = (
-    Predicate(REWARD.predicate, "the sum of the rewards since the beginning", numeric=True, phrase="earn {value}"),
-    Predicate(ENDED.predicate, "whether the episode is over", phrase="come to the end"),
+    # Context: the sum falls as well as it rises, and nothing is used up then; and nobody is to want the end itself.
+    Predicate(
+        REWARD.predicate,
+        "the sum of the rewards since the beginning",
+        numeric=True,
+        phrase="earn {value}",
+        context=True,
+    ),
+    Predicate(ENDED.predicate, "whether the episode is over", phrase="come to the end", context=True),
 )
 
 
@@ -41,6 +48,7 @@ def from_gymnasium(
     succeeds: Callable[[Facts, Facts, float], Any] | None = None,
     name: str | None = None,
     doc: str = "",
+    context: Iterable[str] = (),
     tags: Mapping[str, Iterable[str]] | None = None,
     options: Mapping[str, Any] | None = None,
     levels: int = 5,
@@ -60,6 +68,8 @@ def from_gymnasium(
             environment was registered with a threshold.
         succeeds: whether an action succeeded, from the facts before, the facts after, and the reward. None: where
             anything but the sum of rewards changed, or the reward was above 0.
+        context: predicates of ``describe`` that tell about the situation, such as a position: numbers that rise and
+            fall, where nothing is used up when they fall. Without ``describe``, all numbers are taken for such.
         options: for `gymnasium.make`, with a name.
         levels: steps from low to high in which programs choose a number of a Box.
         clones: "auto" finds out; "deepcopy", "replay" or "none".
@@ -105,7 +115,8 @@ def from_gymnasium(
         goals=bool(goal) or bool(wanted()),
         images=bool(seeing.pictures) or rendered,
     )
-    kind = Kind(origin, deeds, seeing, _two(describe), succeeds, wanted, way, rendered)
+    passing = None if describe is None else frozenset(_names(context, world))
+    kind = Kind(origin, deeds, seeing, _two(describe), succeeds, wanted, way, passing)
     made = GymWorld(kind, spec, driver)
     made.observe()
     return made
@@ -176,6 +187,12 @@ def _way(clones: str, repeats: bool, origin: Origin, driver: Driver, deeds: Deed
             "copying raises; leave clones= out"
         )
     return "replay" if again else "none"
+
+
+def _names(context: Any, world: str) -> list[str]:
+    if isinstance(context, str) or not isinstance(context, Iterable) or not all(isinstance(n, str) for n in context):
+        raise DefinitionError(f"context= of the world {world!r} is {shown(context)}; give names of predicates")
+    return list(context)
 
 
 def _goals(goal: Any, env: Any, world: str) -> Callable[[], Sequence[Goal]]:

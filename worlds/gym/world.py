@@ -21,6 +21,7 @@ from habilis.core import (
     Json,
     Observation,
     Outcome,
+    Predicate,
     Simulator,
     Snapshot,
     Value,
@@ -41,7 +42,8 @@ Facts = dict[Fact, Value]
 
 @dataclass(frozen=True)
 class Kind:
-    """What all copies of one world share. ``clones``: "deepcopy", "replay" or "none"."""
+    """What all copies of one world share. ``clones``: "deepcopy", "replay" or "none"; ``context``: names of context
+    predicates, None: all that are numbers."""
 
     origin: Origin
     deeds: Deeds
@@ -50,7 +52,7 @@ class Kind:
     succeeds: Callable[[Facts, Facts, float], Any] | None
     goals: Callable[[], Sequence[Goal]]
     clones: str
-    rendered: bool
+    context: frozenset[str] | None
 
 
 class GymWorld:
@@ -235,8 +237,16 @@ class GymWorld:
                 "another name"
             )
         facts[ENDED], facts[REWARD] = bool(self._end), _rounded(self._total)
-        self.spec = declared(self.spec, facts, kind.deeds.by_name, "describe")
+        known = self.spec
+        self.spec = declared(known, facts, kind.deeds.by_name, "describe")
+        if self.spec is not known:
+            self.spec = replace(self.spec, predicates=tuple(map(self._as_context, self.spec.predicates)))
         self._moment, self._facts, self._images = moment, facts, None
+
+    def _as_context(self, predicate: Predicate) -> Predicate:
+        known = self._kind.context
+        tells = predicate.numeric if known is None else predicate.name in known
+        return replace(predicate, context=True) if tells else predicate
 
     def _shown(self) -> tuple[Image, ...]:
         """The pictures of now; made when first looked at."""
