@@ -181,7 +181,7 @@ class BlindSearch:
             most = max(1, meter.payable(min(_MACRO_STEPS, max(1, self._left))))
             meter(most)
             skills = needed(program, context.skills)
-            limits = RunLimits(world_steps=most)
+            limits = RunLimits(world_steps=most, images=0)
             trajectory = self._runner.run(program, world, args=move.args, skills=skills, limits=limits)
             taken = max(1, trajectory.world_steps)
             meter.give_back(most - taken)

@@ -30,8 +30,19 @@ from habilis.core.errors import (
 from habilis.core.events import Event, EventStream, Listener
 from habilis.core.extras import need
 from habilis.core.goal import Atom, Fact, Facts, Goal, Snapshot, Term, Value, judged
+from habilis.core.image import Image
 from habilis.core.prices import PriceList, price_of
-from habilis.core.program import Program, ProgramError, RunLimits, Runner, Step, ToolCall, ToolCaller, Trajectory
+from habilis.core.program import (
+    Picture,
+    Program,
+    ProgramError,
+    RunLimits,
+    Runner,
+    Step,
+    ToolCall,
+    ToolCaller,
+    Trajectory,
+)
 from habilis.core.protocols import (
     Approve,
     ChatModel,
@@ -65,6 +76,7 @@ from habilis.core.world import (
     Checkpointed,
     Cloneable,
     Declaring,
+    Ending,
     GoalGiving,
     HavingChores,
     Imaginable,
@@ -111,6 +123,7 @@ __all__ = [
     "DuplicateNameError",
     "Effect",
     "Embedder",
+    "Ending",
     "Episode",
     "Event",
     "EventStream",
@@ -126,6 +139,7 @@ __all__ = [
     "HavingChores",
     "HomeError",
     "HomeLockedError",
+    "Image",
     "Imaginable",
     "InputError",
     "IsolationError",
@@ -147,6 +161,7 @@ __all__ = [
     "Overrun",
     "Overruns",
     "Parameter",
+    "Picture",
     "Portable",
     "Predicate",
     "PriceList",

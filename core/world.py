@@ -132,7 +132,10 @@ class WorldSpec:
     ``capabilities`` is a subset of: "seed" (reset takes a seed and repeats itself), "clone", "simulator",
     "checkpoint", "portable" (programs may run beside a copy of it), "affordances", "goals", "reasons" (failures list
     all unmet atoms), "contracts" (declares them), "chores" (goals that people have a name for), "questions",
-    "recipes" (a document per thing can be bought), "live" (real side effects: verified only by watching).
+    "recipes" (a document per thing can be bought), "live" (real side effects: verified only by watching), "images"
+    (observations carry pictures), "ends" (a life in it comes to an end, and
+    another begins with a reset), "practice" (its simulator imagines true copies: nothing found so is reported on it).
+    Some are for training alone, and absent where a result is reported (`habilis.worlds.evaluation`).
     """
 
     name: str
@@ -273,6 +276,15 @@ class Asking(World, Protocol):
     """
 
     def questions(self, seed: int, actions: Sequence[Action]) -> Sequence[Question]: ...
+
+
+@runtime_checkable
+class Ending(World, Protocol):
+    """``ends``: it may come to an end, after which nothing can be done: the agent begins anew with its next task."""
+
+    def ended(self) -> str:
+        """Why it has ended, in words; "" while it goes on."""
+        ...
 
 
 @runtime_checkable

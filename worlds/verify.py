@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
 from habilis.core.budget import Ledger
@@ -12,7 +13,7 @@ from habilis.core.program import Program, RunLimits, Runner, ToolCaller, Traject
 from habilis.core.protocols import Judge, Verdict
 from habilis.core.skill import Skill, Trial
 from habilis.core.world import Json, World
-from habilis.worlds.runner import reset
+from habilis.worlds.evaluation import for_evaluation
 
 ModelJudge: TypeAlias = Callable[[str, Trajectory, Ledger], Verdict]
 
@@ -45,7 +46,10 @@ class GoalJudge:
 
 
 class WorldVerifier:
-    """Runs a candidate in a fresh world from ``make_world`` for each trial, and asks the judge."""
+    """Runs a candidate in a fresh world from ``make_world`` for each trial, and asks the judge.
+
+    The world that the runner gets has no clones and no seeds (`habilis.worlds.evaluation`).
+    """
 
     def __init__(
         self,
@@ -56,7 +60,7 @@ class WorldVerifier:
         limits: RunLimits | None = None,
     ) -> None:
         self._make_world, self._runner, self._judge = make_world, runner, judge
-        self._limits = limits if limits is not None else RunLimits()
+        self._limits = replace(limits if limits is not None else RunLimits(), images=0)
 
     def trial(
         self,
@@ -79,8 +83,7 @@ class WorldVerifier:
         """
         program = candidate.program
         given = {p.name: p.default for p in program.parameters if not p.required} | dict(args)
-        world = self._make_world()
-        reset(world, seed)
+        world = for_evaluation(self._make_world(), seed)
         trajectory = self._runner.run(
             program,
             world,

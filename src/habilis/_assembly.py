@@ -338,6 +338,7 @@ class Assembly:
         open_run = self.current is not None and not self.ended
         loop = self.current if open_run and self.current is not None else self.session("solve", stay=True)
         ledger, run_id = self.ledger, loop.run_id
+        loop.begin_anew()
         tape = TaskTape(self.home.journal, run_id, lambda: ledger.spent)
         try:
             trajectory = self.runner.run(

@@ -9,9 +9,10 @@ from typing import Any
 
 from habilis.core.budget import Ledger
 from habilis.core.errors import InputError, IsolationError, ToolError, WorldError
-from habilis.core.program import Program, ProgramError, RunLimits, Step, ToolCall, ToolCaller
+from habilis.core.program import Picture, Program, ProgramError, RunLimits, Step, ToolCall, ToolCaller
 from habilis.core.world import Action, Json, Outcome, Primitive, World
 from habilis.worlds.runner._account import Stop, WorldSteps
+from habilis.worlds.runner._film import Film
 from habilis.worlds.runner._lines import FRAMES, Lines, frames_in
 from habilis.worlds.runner._messages import Malformed, clean, read_message
 from habilis.worlds.runner._worker import SIGKILL, SIGNALS, SIGUSR1, SIGXCPU, Line, NotBegun
@@ -69,10 +70,17 @@ class Session:
         self._said = b""
         self._again = False
         self._simulated = simulated
+        shown = "images" in world.spec.capabilities
+        most = limits.images if limits.images is not None else limits.world_steps or _BATCH
+        self._film = Film(world, most) if shown and most else None
 
     @property
     def world_steps(self) -> int:
         return self._account.used
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        return tuple(self._film.pictures) if self._film is not None else ()
 
     @property
     def printed(self) -> str:
@@ -226,6 +234,8 @@ class Session:
             outcome = self._world.act(action)
         except InputError as error:
             outcome = Outcome(False, message=str(error), steps=0)
+        except WorldError:  # which says what is wrong
+            raise
         except RAISED as error:
             raise WorldError(f"the world {self._world.spec.name} raised on {_named(action)}: {error!r}") from error
         if not isinstance(outcome, Outcome):
@@ -235,6 +245,8 @@ class Session:
             )
         self.steps.append(Step(action, outcome))
         self._account.took(outcome.steps)
+        if self._film is not None:
+            self._film.took(len(self.steps))
         return action, outcome
 
     def _checked(self, name: Any, args: Any) -> tuple[Action, Primitive]:
