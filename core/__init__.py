@@ -52,7 +52,7 @@ from habilis.core.protocols import (
     used_by,
 )
 from habilis.core.serial import dump, load
-from habilis.core.skill import Case, Clause, ClauseKind, Evidence, EvidenceLevel, Record, Skill, Trial, fill
+from habilis.core.skill import Case, Clause, ClauseKind, Evidence, EvidenceLevel, Record, Skill, Trial, fill, fitted
 from habilis.core.standing import Overrun, Overruns, Standing, Standings, Turn, Turns, check_policy
 from habilis.core.task import Attempt, Episode, Task
 from habilis.core.tracing import Span, span
@@ -64,15 +64,18 @@ from habilis.core.world import (
     Change,
     Checkpointed,
     Cloneable,
+    CommandForm,
     Declaring,
     GoalGiving,
     HavingChores,
+    HavingForms,
     Imaginable,
     Json,
     Observation,
     Outcome,
     Parameter,
     Portable,
+    Posing,
     Predicate,
     Primitive,
     Question,
@@ -100,6 +103,7 @@ __all__ = [
     "Clause",
     "ClauseKind",
     "Cloneable",
+    "CommandForm",
     "Condition",
     "Context",
     "Contract",
@@ -124,6 +128,7 @@ __all__ = [
     "GoalSyntaxError",
     "HabilisError",
     "HavingChores",
+    "HavingForms",
     "HomeError",
     "HomeLockedError",
     "Imaginable",
@@ -148,6 +153,7 @@ __all__ = [
     "Overruns",
     "Parameter",
     "Portable",
+    "Posing",
     "Predicate",
     "PriceList",
     "Primitive",
@@ -194,6 +200,7 @@ __all__ = [
     "declared_atoms",
     "dump",
     "fill",
+    "fitted",
     "judged",
     "load",
     "load_user_code",

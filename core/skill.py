@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from habilis.core.errors import InputError
+from habilis.core.errors import GoalSyntaxError, InputError
 from habilis.core.goal import Goal
 from habilis.core.program import Program
-from habilis.core.world import Json
+from habilis.core.world import Json, Parameter
 
 
 class EvidenceLevel(StrEnum):
@@ -191,5 +191,35 @@ def fill(template: str, values: Mapping[str, Json]) -> str:
     return _PARAMETER.sub(put, template)
 
 
+def fitted(template: str, goal: Goal, parameters: Sequence[Parameter]) -> dict[str, Json] | None:
+    """The arguments with which a template, filled in, is this goal; None where there are none. What `fill` does, undone.
+
+    Only where a whole argument of a fact, or the value of an atom, is a parameter. Nothing that the template leaves
+    open is made up: parameters that are not in it are left out.
+    """
+    known = {p.name: p for p in parameters}
+    marked = {name: f"\ue000{name}\ue001" if p.type == "str" else f"{_MARK}{i:03d}" for i, (name, p) in enumerate(known.items())}
+    try:
+        pattern = Goal.parse(fill(template, {n: m if known[n].type == "str" else int(m) for n, m in marked.items()}))
+    except (GoalSyntaxError, InputError):
+        return None
+    if pattern.judged is not None or len(pattern.atoms) != len(goal.atoms):
+        return None
+    names = {m if known[n].type == "str" else int(m): n for n, m in marked.items()}
+    found: dict[str, Json] = {}
+    for mine, theirs in zip(pattern.atoms, goal.atoms, strict=True):
+        if (mine.fact.predicate, mine.op, len(mine.fact.args)) != (theirs.fact.predicate, theirs.op, len(theirs.fact.args)):
+            return None
+        for wanted, given in zip((*mine.fact.args, mine.value), (*theirs.fact.args, theirs.value), strict=True):
+            name = names.get(wanted)
+            if name is None:
+                if wanted != given:
+                    return None
+            elif isinstance(given, str) != (known[name].type == "str") or found.setdefault(name, given) != given:
+                return None
+    return found
+
+
+_MARK = "8191"  # begins the numbers that stand for parameters while a goal is compared
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _ESCAPED = {ord("\\"): "\\\\", ord('"'): '\\"', ord("\n"): "\\n", ord("\r"): "\\r"}
