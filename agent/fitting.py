@@ -19,8 +19,11 @@ def fits(skills: Iterable[Skill], goal: Goal) -> list[Fit]:
     """The skills whose goal is this one for some arguments, the likeliest to work first; of equal ones the cheapest."""
     found: list[Fit] = []
     for skill in skills:
+        texts = {p.name for p in skill.program.parameters if p.type == "str" and not p.choices}
+        if not texts or skill.cases:
+            continue  # it is planned with, case by case
         args = fitted(skill.goal_template, goal, skill.program.parameters)
-        if not args:  # without arguments it is planned with like any other
+        if not args or not texts & args.keys():
             continue
         try:
             same = skill.goal_for(args) == goal

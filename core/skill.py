@@ -192,23 +192,25 @@ def fill(template: str, values: Mapping[str, Json]) -> str:
 
 
 def fitted(template: str, goal: Goal, parameters: Sequence[Parameter]) -> dict[str, Json] | None:
-    """The arguments with which a template, filled in, is this goal; None where there are none. What `fill` does, undone.
+    """The arguments with which a template, filled in, is this goal, or None: what `fill` does, undone.
 
     Only where a whole argument of a fact, or the value of an atom, is a parameter. Nothing that the template leaves
     open is made up: parameters that are not in it are left out.
     """
     known = {p.name: p for p in parameters}
-    marked = {name: f"\ue000{name}\ue001" if p.type == "str" else f"{_MARK}{i:03d}" for i, (name, p) in enumerate(known.items())}
+    # Stand-ins that no goal has: texts with a character for private use, large odd numbers.
+    marks = {n: f"\ue000{n}" if p.type == "str" else _MARK + i for i, (n, p) in enumerate(known.items())}
     try:
-        pattern = Goal.parse(fill(template, {n: m if known[n].type == "str" else int(m) for n, m in marked.items()}))
+        pattern = Goal.parse(fill(template, marks))
     except (GoalSyntaxError, InputError):
         return None
     if pattern.judged is not None or len(pattern.atoms) != len(goal.atoms):
         return None
-    names = {m if known[n].type == "str" else int(m): n for n, m in marked.items()}
+    names: dict[Json, str] = {mark: name for name, mark in marks.items()}
     found: dict[str, Json] = {}
     for mine, theirs in zip(pattern.atoms, goal.atoms, strict=True):
-        if (mine.fact.predicate, mine.op, len(mine.fact.args)) != (theirs.fact.predicate, theirs.op, len(theirs.fact.args)):
+        alike = mine.fact.predicate == theirs.fact.predicate and len(mine.fact.args) == len(theirs.fact.args)
+        if not alike or mine.op != theirs.op:
             return None
         for wanted, given in zip((*mine.fact.args, mine.value), (*theirs.fact.args, theirs.value), strict=True):
             name = names.get(wanted)
@@ -220,6 +222,6 @@ def fitted(template: str, goal: Goal, parameters: Sequence[Parameter]) -> dict[s
     return found
 
 
-_MARK = "8191"  # begins the numbers that stand for parameters while a goal is compared
+_MARK = 8_191_000_019  # and the numbers after it stand for parameters while a goal is compared
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _ESCAPED = {ord("\\"): "\\\\", ord('"'): '\\"', ord("\n"): "\\n", ord("\r"): "\\r"}

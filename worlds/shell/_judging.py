@@ -1,7 +1,7 @@
-"""Whether an order is carried out: what is wanted is worked out from the folder as it was, and held against what is seen.
+"""Whether an order is carried out: what is wanted, worked out from the folder as it was, held against what is seen.
 
-The facts that a snapshot lists are what programs see. An order's fact is not among them; it is answered when it is asked
-for by name, which only the host does, from the facts listed beside it. So no program can watch for it.
+The facts that a snapshot lists are what programs see. An order's fact is not among them; it is answered when it is
+asked for by name, which only the host does, from the facts listed beside it. So no program can watch for it.
 """
 
 from __future__ import annotations
@@ -88,7 +88,10 @@ class Bench:
             return False
         if wanted.printed is None:
             return True
-        asked, told = wanted.printed.split("\n") if wanted.printed else [], out.rstrip().split("\n") if out.strip() else []
+        asked, told = (
+            wanted.printed.split("\n") if wanted.printed else [],
+            out.rstrip().split("\n") if out.strip() else [],
+        )
         return asked == told if wanted.ordered else sorted(asked) == sorted(told)
 
     def _work_out(self, fact: Fact) -> tuple[Wanted, Listed, Listed] | None:

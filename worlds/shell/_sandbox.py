@@ -342,7 +342,8 @@ def _first_inside(pid: int) -> int | None:
 
 def _family(pid: int, most: int) -> list[int]:
     """A process and what descends from it, until there are too many."""
-    found, todo = [], [pid]
+    found: list[int] = []
+    todo = [pid]
     while todo and len(found) < most:
         one = todo.pop()
         found.append(one)

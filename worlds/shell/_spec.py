@@ -17,8 +17,8 @@ _COMMAND = (
 PRIMITIVES = (
     Primitive(
         "run",
-        "Run a command of bash in the folder. Its value is {'stdout', 'stderr', 'exit'}; it fails where the exit status "
-        "is not 0.",
+        "Run a command of bash in the folder. Its value is {'stdout', 'stderr', 'exit'}; it fails where the exit "
+        "status is not 0.",
         _COMMAND,
         variadic=True,
     ),
@@ -66,12 +66,12 @@ for the arguments, so that blanks and signs in names do no harm:
         world.run('mv -- "$1" "$2"', path, target)
 
 Paths are relative to the folder. A command that ends with another status than 0 raises ActionFailed. Nothing lasts from
-command to command but what is in the folder: no directory, variable, process or temporary file. There is no network; all
-else is read-only.
+command to command but what is in the folder: no directory, variable, process or temporary file. There is no network;
+all else is read-only.
 
-`exists(path)`, `is_dir`, `mode`, `size`, `line_count`, `content` and `printed` tell what stands there and what the last
-command printed. Whether an order is carried out, programs are not told: do what its words say, and leave the rest of the
-folder as it is."""
+`exists(path)`, `is_dir`, `mode`, `size`, `line_count`, `content` and `printed` tell what stands there and what the
+last command printed. Whether an order is carried out, programs are not told: do what its words say, and leave the
+rest of the folder as it is."""
 
 
 @lru_cache(maxsize=1)

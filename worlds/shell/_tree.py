@@ -1,8 +1,8 @@
 """A folder as the host sees it: what stands there, by lstat and by descriptor, without following any link.
 
-What a command left is hostile until proven otherwise: links that lead out, pipes that would hang who opens them, folders
-without end, archives that unpack to more than there is room for. Nothing is opened but regular files, and those without
-following links; what is not looked into is told as what it is.
+What a command left is hostile until proven otherwise: links that lead out, pipes that would hang who opens them,
+folders without end, archives that unpack to more than there is room for. Nothing is opened but regular files, and those
+without following links; what is not looked into is told as what it is.
 """
 
 from __future__ import annotations
@@ -116,9 +116,7 @@ def emptied(root: Path) -> None:
 def saved(entries: Mapping[str, Entry]) -> Json:
     """The entries as JSON. What is no file, folder or link is left out."""
     return {
-        path: [e.kind, e.mode, base64.b64encode(e.data).decode()]
-        for path, e in entries.items()
-        if e.kind != "other"
+        path: [e.kind, e.mode, base64.b64encode(e.data).decode()] for path, e in entries.items() if e.kind != "other"
     }
 
 
@@ -281,5 +279,16 @@ def read(state: Json) -> dict[str, Entry]:
 
 
 __all__ = [
-    "MOST_BYTES", "MOST_ENTRIES", "Entry", "Tree", "copied", "digest", "emptied", "over", "read", "removed", "restored", "saved",
-]  # fmt: skip
+    "MOST_BYTES",
+    "MOST_ENTRIES",
+    "Entry",
+    "Tree",
+    "copied",
+    "digest",
+    "emptied",
+    "over",
+    "read",
+    "removed",
+    "restored",
+    "saved",
+]

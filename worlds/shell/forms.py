@@ -1,8 +1,8 @@
-"""What is known of bash at first: forms of commands, from the manuals of coreutils, findutils, grep, sed, awk, tar, gzip.
+"""What is known of bash at first: forms of commands, from the manuals of coreutils, findutils, grep, sed, awk, tar.
 
 None of them is about any one order. A hole is for what a goal names, by what it is in the folder: ``{file}`` and
-``{folder}`` stand there, ``{new}`` does not yet, ``{text}`` is a text, ``{number}`` a number; ``{text2}`` is another one.
-Which forms belong together, in which order and for what, search finds out.
+``{folder}`` stand there, ``{new}`` does not yet, ``{text}`` is a text, ``{number}`` a number; ``{text2}`` is another
+one. Which forms belong together, in which order and for what, search finds out.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _FILTERS = (
     "sort -n",
     "sort -rn",
     "sort -u",
-    "sort -t, -k\"{number}\",\"{number}\"",
-    "sort -t, -k\"{number}\",\"{number}\"n",
+    'sort -t, -k"{number}","{number}"',
+    'sort -t, -k"{number}","{number}"n',
     "uniq",
     "uniq -c",
     "uniq -d",
@@ -75,14 +75,14 @@ _FILTERS = (
     'sed "/{text}/d"',
     'sed "/{text}/s/{text2}/{text3}/g"',
     'sed "s,^.*/,,"',
-    'awk \'{print $1}\'',
-    'awk \'{print $2}\'',
-    'awk \'{print $NF}\'',
+    "awk '{print $1}'",
+    "awk '{print $2}'",
+    "awk '{print $NF}'",
     "awk '!seen[$0]++'",
-    'awk -F, -v n="{number}" \'{print $n}\'',
+    "awk -F, -v n=\"{number}\" '{print $n}'",
     'awk -F, -v OFS=, -v n="{number}" -v m="{number2}" \'{print $n, $m}\'',
     'awk -F, -v n="{number}" -v t="{text}" \'$n == t\'',
-    'awk -F, -v n="{number}" \'{s += $n} END {print s}\'',
+    "awk -F, -v n=\"{number}\" '{s += $n} END {print s}'",
 )
 _SINKS = ('> "{new}"', '>> "{new}"')
 _SELECTIONS = (

@@ -211,9 +211,7 @@ class ShellWorld:
         self._settle(Bench(files, {one.fact: one.at for one in orders}), tuple(one.fact for one in orders))
         return self.observe()
 
-    def _settle(
-        self, bench: Bench, posed: tuple[Fact, ...], out: str = "", code: int = 0, ruined: str = ""
-    ) -> None:
+    def _settle(self, bench: Bench, posed: tuple[Fact, ...], out: str = "", code: int = 0, ruined: str = "") -> None:
         self._bench, self._posed, self._ruined = bench, posed, ruined
         self._out, self._code = out, code
         self._tree.look()

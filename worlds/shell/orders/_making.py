@@ -11,16 +11,17 @@ from dataclasses import dataclass
 
 from habilis.core import Term
 
-WORDS = (
-    "amber anchor apple arrow autumn badge barley beacon birch blossom bottle branch brass bridge bronze butter candle "
-    "canvas castle cedar chalk cherry cliff clover cobalt copper coral cotton cradle crane crimson crystal daisy dawn "
-    "desert dragon drum eagle echo ember falcon feather fern field flint forest fossil garden garnet ginger glacier "
-    "granite grape hammer harbor hazel heron hollow honey horizon indigo iron island ivory jasmine jasper juniper kettle "
-    "lantern lark laurel lemon lilac linen lotus maple marble meadow mint mirror moss needle nettle oak olive onyx opal "
-    "orchid otter paper pearl pebble pepper pine plum poppy prairie quartz quill rain raven reed ribbon river robin rose "
-    "ruby saddle saffron sage salt sand scarlet shell silver slate sparrow spruce stone storm summer sunset swan thistle "
-    "thunder timber topaz tulip umber valley velvet violet walnut water wheat willow window winter wolf wool yarrow"
-).split()
+WORDS = """
+amber anchor apple arrow autumn badge barley beacon birch blossom bottle branch brass bridge bronze butter
+candle canvas castle cedar chalk cherry cliff clover cobalt copper coral cotton cradle crane crimson crystal
+daisy dawn desert dragon drum eagle echo ember falcon feather fern field flint forest fossil garden garnet
+ginger glacier granite grape hammer harbor hazel heron hollow honey horizon indigo iron island ivory jasmine
+jasper juniper kettle lantern lark laurel lemon lilac linen lotus maple marble meadow mint mirror moss needle
+nettle oak olive onyx opal orchid otter paper pearl pebble pepper pine plum poppy prairie quartz quill rain
+raven reed ribbon river robin rose ruby saddle saffron sage salt sand scarlet shell silver slate sparrow
+spruce stone storm summer sunset swan thistle thunder timber topaz tulip umber valley velvet violet walnut
+water wheat willow window winter wolf wool yarrow
+""".split()  # noqa: SIM905
 SUFFIXES = (".txt", ".csv", ".log", ".md", ".dat", ".cfg", ".sh", ".tmp")
 
 
