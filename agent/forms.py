@@ -38,7 +38,7 @@ from habilis.core import (
     WorldSpec,
 )
 
-__all__ = ["FormSearch", "FormSettings"]
+__all__ = ["FormSearch", "FormSettings", "filled"]
 
 _HOLE = re.compile(r"\{((file|folder|new|text|number|path)\d?)\}")
 _PATH = re.compile(r"\$path\b|\$\{path")
@@ -52,7 +52,7 @@ class FormSettings:
     length at most ``streams`` are gone on with. ``examples``: other folders that a find has to work in, too.
     ``firsts``: of two steps, how many first ones; each costs as many tries as there are second ones."""
 
-    steps: int = 9_000
+    steps: int = 7_000
     filters: int = 3
     streams: int = 120
     examples: int = 3
@@ -139,7 +139,7 @@ class FormSearch:
             return
         self._ground, self._left = _Ground(world, goal, meter), self.settings.steps
         self._all = frozenset(range(len(fact.args)))
-        self._pieces = _filled(world.forms(), world.observe(), fact.args)
+        self._pieces = filled(world.forms(), world.observe(), fact.args)
         others: list[_Ground] | None = None
         self.why = f"none of the commands put together carries out {fact}"
         for plan in self._plans():
@@ -275,7 +275,7 @@ class FormSearch:
         return Draft(Program(fact.predicate, source, parameters, (), "search"), args, template)
 
 
-def _filled(forms: Sequence[CommandForm], snapshot: Snapshot, args: Sequence[Term]) -> dict[str, list[_Piece]]:
+def filled(forms: Sequence[CommandForm], snapshot: Snapshot, args: Sequence[Term]) -> dict[str, list[_Piece]]:
     """The forms with their holes filled in all ways, by role; no two holes of one form are filled with the same."""
     kinds = [_kinds(snapshot, arg) for arg in args]
     found: dict[str, list[_Piece]] = {r: [] for r in ("source", "filter", "sink", "select", "deed", "whole")}

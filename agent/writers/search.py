@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 
 from habilis.agent._names import marked, skill_name
@@ -126,8 +126,11 @@ class SearchWriter:
                 self.why = "no skill does this, and it is found out in worlds for practice only"
                 return
             found = self._formed(task, context, ledger)
-            while (draft := await in_thread(_SEARCH, next, found, None)) is not None:
-                yield draft
+            try:
+                while (draft := await in_thread(_SEARCH, next, found, None)) is not None:
+                    yield draft
+            finally:
+                found.close()  # what it holds on the account is given back
             return
         if self._settings.method == "mcts" and task.kind == "achieve" and task.goal.atoms:
             for attempt in range(self._settings.repeats + 1):
@@ -374,7 +377,7 @@ class SearchWriter:
         """Whether this is for commands to carry out: no contract is known to lead to it."""
         return all(not self._book.producers(atom.fact) for atom in task.goal.atoms) and len(task.goal.atoms) == 1
 
-    def _formed(self, task: Task, context: Context, ledger: Ledger) -> Iterator[Draft]:
+    def _formed(self, task: Task, context: Context, ledger: Ledger) -> Generator[Draft, None, None]:
         """Programs of commands, put together in practice."""
         if context.simulator is None or "forms" not in context.spec.capabilities:
             return

@@ -4,7 +4,7 @@ Owns the sandbox (bubblewrap), the view of a folder that the host has, the order
 forms of commands that search begins with, and the reader of InterCode's task files. Imports `habilis.core` alone.
 """
 
-from habilis.worlds.shell._sandbox import Limits
+from habilis.worlds.shell._sandbox import Limits, Sandbox
 from habilis.worlds.shell.world import ShellWorld
 
-__all__ = ["Limits", "ShellWorld"]
+__all__ = ["Limits", "Sandbox", "ShellWorld"]

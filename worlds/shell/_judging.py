@@ -6,7 +6,7 @@ asked for by name, which only the host does, from the facts listed beside it. So
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from habilis.worlds.shell._tree import Entry, digest
 from habilis.worlds.shell.orders import KINDS, Files, Node, Wanted
 
 Listed = dict[Fact, Value]
+TOLD = "told"  # the predicate of what is asked for in words, with a command that is right for it
 
 
 def named(path: str) -> str:
@@ -67,14 +68,21 @@ def files_of(entries: Mapping[str, Entry]) -> Files:
 @dataclass
 class Bench:
     """What orders are held against: the folder as it was at first, and where each order's own folder is. Orders
-    without one (in a folder of the user's) ask only that what they change is right."""
+    without one (in a folder of the user's) ask only that what they change is right. ``golds``: the commands that
+    are right for what is told in words, and ``play`` runs one: what is seen afterwards, and what was printed."""
 
     before: Files
     places: Mapping[Fact, str] = field(default_factory=dict)
+    golds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    play: Callable[[str], tuple[Listed, str]] | None = None
+    _played: dict[str, tuple[Listed, str]] = field(default_factory=dict)
     _wanted: dict[Fact, tuple[Wanted, Listed, Listed] | None] = field(default_factory=dict)
 
     def carried_out(self, fact: Fact, now: Listed, out: str) -> bool:
         """Whether it is, going by what is seen ``now`` and by what was printed last."""
+        if fact.predicate == TOLD:
+            query = str(fact.args[0]) if fact.args else ""
+            return any(self._as(gold, now, out) for gold in self.golds.get(query, ()))
         if fact not in self._wanted:
             self._wanted[fact] = self._work_out(fact)
         known = self._wanted[fact]
@@ -93,6 +101,14 @@ class Bench:
             out.rstrip().split("\n") if out.strip() else [],
         )
         return asked == told if wanted.ordered else sorted(asked) == sorted(told)
+
+    def _as(self, gold: str, now: Listed, out: str) -> bool:
+        """Whether it came out as this command would have it."""
+        if gold not in self._played and self.play is not None:
+            self._played[gold] = self.play(gold)
+        there, told = self._played.get(gold, ({}, ""))
+        ours = {f: v for f, v in now.items() if f.predicate not in ("printed", "exit_code")}
+        return bool(there) and ours == there and out.rstrip() == told.rstrip()
 
     def _work_out(self, fact: Fact) -> tuple[Wanted, Listed, Listed] | None:
         """What is wanted; the facts that have to be so, and those that must not be."""
@@ -119,7 +135,7 @@ class Seen(dict[Fact, Value]):
         self._bench, self._out = bench, out
 
     def get(self, fact: Any, default: Any = None) -> Any:
-        if isinstance(fact, Fact) and fact.predicate in KINDS:
+        if isinstance(fact, Fact) and (fact.predicate in KINDS or fact.predicate == TOLD):
             return self._bench.carried_out(fact, self, self._out)
         return super().get(fact, default)
 

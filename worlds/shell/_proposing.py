@@ -19,17 +19,14 @@ def afforded(files: Files) -> list[Action]:
         Action("run", ("ls -la",)),
         Action("lines", ("find . -type f",)),
         Action("run", ("mkdir -p scratch",)),
-        Action("run", ("chmod 600 scratch/copy",)),
-        Action("run", ("mv scratch/copy scratch/moved",)),
-        Action("run", ("gzip -kf scratch/copy",)),
         Action("run", ("rm -rf scratch",)),
     ]
     first = next((p for p, node in sorted(files.items()) if node.data and len(p) <= _LONGEST), None)
     if first is not None:
         found += [
             Action("lines", ('wc -l < "$1"', first)),
-            Action("run", ('cp -- "$1" scratch/copy', first)),
-            Action("run", ('sort -- "$1" > scratch/sorted', first)),
+            Action("run", ('mkdir -p scratch && cp -- "$1" scratch/copy && chmod 600 scratch/copy', first)),
+            Action("run", ('mkdir -p scratch && sort -- "$1" > scratch/sorted', first)),
         ]
     return found
 

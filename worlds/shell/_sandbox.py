@@ -25,7 +25,7 @@ from habilis.worlds.shell._tree import MOST_BYTES, MOST_ENTRIES, over
 
 __all__ = ["Limits", "Result", "Sandbox"]
 
-INSIDE = "/work"  # where the folder is seen
+INSIDE = "/work"  # where the folder is seen, if nowhere else
 _TICK = 0.02  # seconds between two looks at what a command uses up
 _FIRST = 0.05  # seconds before the first: most commands are done by then
 _START = 20.0  # seconds in which the sandbox has to come up
@@ -105,8 +105,8 @@ def program() -> str:
 class Sandbox:
     """A sandbox around one folder. Started with its first command; ``close`` ends all that runs in it."""
 
-    def __init__(self, folder: Path, limits: Limits | None = None) -> None:
-        self._folder, self.limits = folder, limits or Limits()
+    def __init__(self, folder: Path, limits: Limits | None = None, at: str = INSIDE) -> None:
+        self._folder, self._at, self.limits = folder, at, limits or Limits()
         self._process: subprocess.Popen[bytes] | None = None
         self._turn = 0
         self._ends: tuple[int, ...] = ()
@@ -149,7 +149,7 @@ class Sandbox:
         pipes = [os.pipe() for _ in range(4)]
         theirs = [pipes[0][0], pipes[1][1], pipes[2][1], pipes[3][1]]
         self._ends = (pipes[0][1], pipes[1][0], pipes[2][0], pipes[3][0])
-        command = [*_namespaces(self._folder), "bash", "--norc", "--noprofile", "-c", script]
+        command = [*_namespaces(self._folder, self._at), "bash", "--norc", "--noprofile", "-c", script]
         try:
             self._process = _starter().submit(_spawn, command, theirs).result()
         finally:
@@ -264,7 +264,7 @@ class Sandbox:
         return True
 
 
-def _namespaces(folder: Path) -> list[str]:
+def _namespaces(folder: Path, at: str) -> list[str]:
     command = [program(), "--unshare-all", "--unshare-user", "--disable-userns", "--uid", "1000", "--gid", "1000"]
     command += ["--cap-drop", "ALL", "--die-with-parent", "--new-session", "--hostname", "shell"]
     for path in ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/etc/alternatives", "/etc/ld.so.cache"):
@@ -276,8 +276,8 @@ def _namespaces(folder: Path) -> list[str]:
         if os.path.exists(path):
             command += ["--ro-bind", path, path]
     command += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
-    command += ["--size", str(_TEMPORARY), "--tmpfs", "/tmp", "--bind", str(folder), INSIDE, "--remount-ro", "/"]
-    command += ["--chdir", INSIDE, "--clearenv"]
+    command += ["--size", str(_TEMPORARY), "--tmpfs", "/tmp", "--bind", str(folder), at, "--remount-ro", "/"]
+    command += ["--chdir", at, "--clearenv"]
     given = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8", "TZ": "UTC", "TERM": "dumb"}
     for name, value in given.items():
         command += ["--setenv", name, value]

@@ -6,6 +6,7 @@ import hashlib
 from functools import lru_cache
 
 from habilis.core import Parameter, Predicate, Primitive, WorldSpec
+from habilis.worlds.shell._judging import TOLD
 from habilis.worlds.shell.orders import KINDS
 
 EDITION = 1  # of the orders and of what is observed; raise it when either changes
@@ -25,9 +26,10 @@ PRIMITIVES = (
     Primitive("lines", "As run; its value is the list of the lines that were printed.", _COMMAND, variadic=True),
 )
 _SEEN = (
-    Predicate("exists", "whether there is such a file or folder", (_PATH,), phrase="have {0} be there"),
-    Predicate("is_dir", "whether it is a folder", (_PATH,), phrase="have a folder {0}"),
-    Predicate("links_to", "where a link leads", (_PATH, Parameter("target")), phrase="have {0} lead to {1}"),
+    Predicate("exists", "whether there is such a file or folder", (_PATH,), phrase="have {0} be there", context=True),
+    Predicate("is_dir", "whether it is a folder", (_PATH,), phrase="have a folder {0}", context=True),
+    Predicate("links_to", "where a link leads", (_PATH, Parameter("target")), phrase="have {0} lead to {1}",
+              context=True),
     Predicate("mode", "its permissions, as in 644", (_PATH,), numeric=True, phrase="have permissions {value} on {0}",
               context=True),
     Predicate("size", "its bytes", (_PATH,), numeric=True, phrase="have {value} bytes in {0}", context=True),
@@ -56,7 +58,13 @@ def _ordered() -> tuple[Predicate, ...]:
     return tuple(found)
 
 
-PREDICATES = (*_SEEN, *_ordered())
+_TOLD = Predicate(
+    TOLD,
+    "a task from a file, in its own words; what came of it, only the host sees",
+    (Parameter("query"),),
+    phrase="{0}",
+)
+PREDICATES = (*_SEEN, *_ordered(), _TOLD)
 _DOC = """\
 bash in a confined copy of a folder. `world.run(command, *arguments)` runs one command there; write `"$1"`, `"$2"` in it
 for the arguments, so that blanks and signs in names do no harm:

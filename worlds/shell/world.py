@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
@@ -23,15 +24,18 @@ from habilis.core import (
     Snapshot,
     WorldSpec,
 )
-from habilis.worlds.shell._judging import Bench, Listed, Seen, entries_of, files_of, listed, named
+from habilis.worlds.shell._judging import TOLD, Bench, Listed, Seen, entries_of, files_of, listed, named
 from habilis.worlds.shell._proposing import afforded, proposed
-from habilis.worlds.shell._sandbox import Limits, Result, Sandbox, program
+from habilis.worlds.shell._sandbox import INSIDE, Limits, Result, Sandbox, program
 from habilis.worlds.shell._spec import spec
 from habilis.worlds.shell._tree import Tree, copied, digest, emptied, removed, restored, saved
 from habilis.worlds.shell.forms import FORMS
+from habilis.worlds.shell.intercode import read_tasks
 from habilis.worlds.shell.orders import KINDS, SPLITS, Files, Order, mixed, order
 
 _PREFIX = "habilis-shell-"
+_PLACE = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+")
+_TAKEN = frozenset("bin boot dev etc gnu lib lib32 lib64 nix proc root run sbin sys tmp usr var".split())  # noqa: SIM905
 _MOST_COMMAND = 4_000  # characters of a command with its arguments
 _MOST_FACTS_TEXT = 60  # entries that are told in words
 
@@ -43,6 +47,8 @@ class ShellWorld:
         folder: what is copied; the folder itself is never touched. None: a folder for practice, with orders in it.
         orders: how many orders, each of another kind, a folder for practice holds (1 to 48).
         split: the stream that practice comes from: "train" or "test".
+        at: where commands see the folder, as an absolute path.
+        tasks: a file with tasks of InterCode's for this folder (`habilis.worlds.shell.intercode`), which become goals.
         practice: whether search may try things on exact clones. Without it a program runs once, as results are
             reported on.
         limits: what one command may use.
@@ -57,9 +63,11 @@ class ShellWorld:
         self,
         *,
         folder: str | Path | None = None,
-        orders: int = 12,
+        orders: int = 24,
         split: str = "train",
         practice: bool = True,
+        at: str = INSIDE,
+        tasks: str | Path | None = None,
         limits: Limits | None = None,
     ) -> None:
         if isinstance(orders, bool) or not isinstance(orders, int) or not 1 <= orders <= len(KINDS):
@@ -68,7 +76,13 @@ class ShellWorld:
             raise InputError(f"shell has no split={split!r}; use one of {', '.join(map(repr, SPLITS))}")
         if not isinstance(practice, bool):
             raise InputError(f"shell takes practice=True or False, not {practice!r}")
+        if not isinstance(at, str) or not _PLACE.fullmatch(at) or at.split("/")[1] in _TAKEN:
+            raise InputError(f"shell cannot show the folder at {at!r}; give an absolute path such as /work or /testbed")
+        if tasks is not None and folder is None:
+            raise InputError("tasks are about a folder: give it too (-o folder=PATH)")
         program()
+        self._tasks = read_tasks(tasks) if tasks is not None else {}
+        self._at = at
         self._source = _checked(folder) if folder is not None else None
         self._orders, self._split, self._limits = orders, split, limits
         self.spec = spec(practice=practice)
@@ -89,7 +103,7 @@ class ShellWorld:
         entries = self._tree.look()
         if self._tree.too_large:
             raise InputError(f"{self._source} is too large for the world shell: 64 MB and 2,000 entries are the most")
-        self._settle(Bench(files_of(entries)), ())
+        self._settle(self._held_against(files_of(entries)), ())
         return self.observe()
 
     def observe(self) -> Observation:
@@ -131,6 +145,7 @@ class ShellWorld:
         twin = ShellWorld.__new__(ShellWorld)
         twin._source, twin._orders, twin._split = self._source, self._orders, self._split
         twin._limits, twin.spec = self._limits, self.spec
+        twin._at, twin._tasks = self._at, self._tasks
         twin._begin()
         copied(self._tree.root, twin._tree.root)
         twin._bench, twin._posed, twin._ruined = self._bench, self._posed, self._ruined
@@ -163,7 +178,7 @@ class ShellWorld:
             raise InputError(f"this is no saved state of the world shell: {error!r:.200}") from None
         restored(self._tree, files)
         same = self._bench.places == places and saved(entries_of(self._bench.before)) == before
-        bench = self._bench if same else Bench(_files(before), places)
+        bench = self._bench if same else self._held_against(_files(before), places)
         self._settle(bench, tuple(places), out, code, ruined)
 
     def affordances(self) -> Sequence[Action]:
@@ -173,6 +188,7 @@ class ShellWorld:
     def goals(self) -> Sequence[Goal]:
         """The orders that this folder holds; in a folder of the user's, what may be asked of it and spoils nothing."""
         wanted = self._posed if self._source is None else proposed(self._bench.before)
+        wanted = [Fact(TOLD, (query,)) for query in self._tasks] or wanted
         return [Goal((Atom(fact),)) for fact in wanted]
 
     def pose(self, like: Goal, seed: int) -> Goal | None:
@@ -188,6 +204,11 @@ class ShellWorld:
         """Forms of commands, for search to put together: what is known of bash at first."""
         return FORMS
 
+    @property
+    def place(self) -> Path:
+        """Where the copy is, for who holds the world: what stands there is as hostile as what made it."""
+        return self._tree.root
+
     def close(self) -> None:
         """End its processes and take the copy away."""
         self._finalizer()
@@ -199,7 +220,7 @@ class ShellWorld:
         root = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         inner = root / "folder"
         inner.mkdir()
-        self._tree, self._sandbox = Tree(inner), Sandbox(inner, self._limits)
+        self._tree, self._sandbox = Tree(inner), Sandbox(inner, self._limits, self._at)
         self._finalizer = weakref.finalize(self, _end, self._sandbox, root)
 
     def _lay_out(self, orders: Sequence[Order]) -> Observation:
@@ -210,6 +231,19 @@ class ShellWorld:
         restored(self._tree, saved(entries))
         self._settle(Bench(files, {one.fact: one.at for one in orders}), tuple(one.fact for one in orders))
         return self.observe()
+
+    def _held_against(self, before: Files, places: Mapping[Fact, str] | None = None) -> Bench:
+        source, at, limits = self._source, self._at, self._limits
+
+        def play(gold: str) -> tuple[Listed, str]:
+            twin = ShellWorld(folder=source, at=at, limits=limits, practice=False)
+            try:
+                twin.act(Action("run", (gold,)))
+                return listed(twin._tree.entries), twin._out
+            finally:
+                twin.close()
+
+        return Bench(before, places or {}, self._tasks, play if self._tasks else None)
 
     def _settle(self, bench: Bench, posed: tuple[Fact, ...], out: str = "", code: int = 0, ruined: str = "") -> None:
         self._bench, self._posed, self._ruined = bench, posed, ruined
