@@ -118,7 +118,9 @@ def _atom_to_words(atom: Atom, spec: WorldSpec) -> str:
     for i, argument in enumerate(atom.fact.args):
         said = str(argument)
         said = f"any {said[1:]}" if said.startswith("#") else said
-        phrase = phrase.replace(f"{{{i}}}", said.replace("_", " "))
+        if "/" not in said and "." not in said:  # of a path every sign counts
+            said = said.replace("_", " ")
+        phrase = phrase.replace(f"{{{i}}}", said)
     if atom.is_numeric:
         return phrase.replace("{value}", f"{SAY[atom.op]}{atom.value}")
     negated = (atom.value is False) == (atom.op == "==")

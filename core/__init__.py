@@ -63,7 +63,7 @@ from habilis.core.protocols import (
     used_by,
 )
 from habilis.core.serial import dump, load
-from habilis.core.skill import Case, Clause, ClauseKind, Evidence, EvidenceLevel, Record, Skill, Trial, fill
+from habilis.core.skill import Case, Clause, ClauseKind, Evidence, EvidenceLevel, Record, Skill, Trial, fill, fitted
 from habilis.core.standing import Overrun, Overruns, Standing, Standings, Turn, Turns, check_policy
 from habilis.core.task import Attempt, Episode, Task
 from habilis.core.tracing import Span, span
@@ -75,16 +75,19 @@ from habilis.core.world import (
     Change,
     Checkpointed,
     Cloneable,
+    CommandForm,
     Declaring,
     Ending,
     GoalGiving,
     HavingChores,
+    HavingForms,
     Imaginable,
     Json,
     Observation,
     Outcome,
     Parameter,
     Portable,
+    Posing,
     Predicate,
     Primitive,
     Question,
@@ -112,6 +115,7 @@ __all__ = [
     "Clause",
     "ClauseKind",
     "Cloneable",
+    "CommandForm",
     "Condition",
     "Context",
     "Contract",
@@ -137,6 +141,7 @@ __all__ = [
     "GoalSyntaxError",
     "HabilisError",
     "HavingChores",
+    "HavingForms",
     "HomeError",
     "HomeLockedError",
     "Image",
@@ -163,6 +168,7 @@ __all__ = [
     "Parameter",
     "Picture",
     "Portable",
+    "Posing",
     "Predicate",
     "PriceList",
     "Primitive",
@@ -209,6 +215,7 @@ __all__ = [
     "declared_atoms",
     "dump",
     "fill",
+    "fitted",
     "judged",
     "load",
     "load_user_code",

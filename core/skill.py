@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from habilis.core.errors import InputError
+from habilis.core.errors import GoalSyntaxError, InputError
 from habilis.core.goal import Goal
 from habilis.core.program import Program
-from habilis.core.world import Json
+from habilis.core.world import Json, Parameter
 
 
 class EvidenceLevel(StrEnum):
@@ -191,5 +191,37 @@ def fill(template: str, values: Mapping[str, Json]) -> str:
     return _PARAMETER.sub(put, template)
 
 
+def fitted(template: str, goal: Goal, parameters: Sequence[Parameter]) -> dict[str, Json] | None:
+    """The arguments with which a template, filled in, is this goal, or None: what `fill` does, undone.
+
+    Only where a whole argument of a fact, or the value of an atom, is a parameter. Nothing that the template leaves
+    open is made up: parameters that are not in it are left out.
+    """
+    known = {p.name: p for p in parameters}
+    # Stand-ins that no goal has: texts with a character for private use, large odd numbers.
+    marks = {n: f"\ue000{n}" if p.type == "str" else _MARK + i for i, (n, p) in enumerate(known.items())}
+    try:
+        pattern = Goal.parse(fill(template, marks))
+    except (GoalSyntaxError, InputError):
+        return None
+    if pattern.judged is not None or len(pattern.atoms) != len(goal.atoms):
+        return None
+    names: dict[Json, str] = {mark: name for name, mark in marks.items()}
+    found: dict[str, Json] = {}
+    for mine, theirs in zip(pattern.atoms, goal.atoms, strict=True):
+        alike = mine.fact.predicate == theirs.fact.predicate and len(mine.fact.args) == len(theirs.fact.args)
+        if not alike or mine.op != theirs.op:
+            return None
+        for wanted, given in zip((*mine.fact.args, mine.value), (*theirs.fact.args, theirs.value), strict=True):
+            name = names.get(wanted)
+            if name is None:
+                if wanted != given:
+                    return None
+            elif isinstance(given, str) != (known[name].type == "str") or found.setdefault(name, given) != given:
+                return None
+    return found
+
+
+_MARK = 8_191_000_019  # and the numbers after it stand for parameters while a goal is compared
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _ESCAPED = {ord("\\"): "\\\\", ord('"'): '\\"', ord("\n"): "\\n", ord("\r"): "\\r"}

@@ -132,10 +132,11 @@ class WorldSpec:
     ``capabilities`` is a subset of: "seed" (reset takes a seed and repeats itself), "clone", "simulator",
     "checkpoint", "portable" (programs may run beside a copy of it), "affordances", "goals", "reasons" (failures list
     all unmet atoms), "contracts" (declares them), "chores" (goals that people have a name for), "questions",
-    "recipes" (a document per thing can be bought), "live" (real side effects: verified only by watching), "images"
-    (observations carry pictures), "ends" (a life in it comes to an end, and
-    another begins with a reset), "practice" (its simulator imagines true copies: nothing found so is reported on it).
-    Some are for training alone, and absent where a result is reported (`habilis.worlds.evaluation`).
+    "orders" (goals whose arguments differ from world to world: it poses one of the same kind anywhere), "forms" (of
+    commands, for search), "recipes" (a document per thing can be bought), "live" (real side effects: verified only by
+    watching), "images" (observations carry pictures), "ends" (a life in it comes to an end, and another begins with a
+    reset), "practice" (its simulator imagines true copies: nothing found so is reported on it). Some are for training
+    alone, and absent where a result is reported (`habilis.worlds.evaluation`).
     """
 
     name: str
@@ -285,6 +286,38 @@ class Ending(World, Protocol):
     def ended(self) -> str:
         """Why it has ended, in words; "" while it goes on."""
         ...
+
+
+@runtime_checkable
+class Posing(World, Protocol):
+    """``orders``: goals that name what is in this world alone, such as its files. A skill for one takes those names as
+    parameters, and is proven with other names in each fresh world."""
+
+    def pose(self, like: Goal, seed: int) -> Goal | None:
+        """Begin anew, from the seed, where a goal like this one can be asked for: that goal, with the arguments that it
+        has here. None (and nothing has changed) where the world has no such goals."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CommandForm:
+    """One way to write a part of a command: ``grep -F -- {word}``.
+
+    ``role``: "source" (prints what is in files), "filter" (reads lines and prints lines), "sink" (writes what it reads
+    to a file), "select" (prints paths, one a line), "deed" (does something to the file in ``{path}``), or "whole" (a
+    command by itself). ``{name}`` is a hole for a text or a number that the goal names.
+    """
+
+    role: str
+    text: str
+
+
+@runtime_checkable
+class HavingForms(World, Protocol):
+    """``forms``: parts of commands that search puts together. Its primitive ``run`` takes a command, and texts for
+    "$1", "$2", … in it; ``lines`` the same, and its value is the list of the lines printed."""
+
+    def forms(self) -> Sequence[CommandForm]: ...
 
 
 @runtime_checkable

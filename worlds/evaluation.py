@@ -27,13 +27,14 @@ _METHODS = {
 _ALWAYS = ("names", "tools")  # that are behind no capability
 
 
-def for_evaluation(world: World, seed: int) -> World:
-    """Begin the world at a seed, and hand out one that has none of the capabilities that are for training.
+def for_evaluation(world: World, seed: int | None = None) -> World:
+    """Begin the world at a seed (None: it has begun), and hand out one without the capabilities that are for training.
 
     They are neither announced nor there as methods; ``reset`` raises `InputError`. Raises `WorldError` where the world
     cannot be reset.
     """
-    reset(world, seed)
+    if seed is not None:
+        reset(world, seed)
     seen: list[tuple[WorldSpec, WorldSpec]] = []
 
     def spec() -> WorldSpec:

@@ -11,9 +11,10 @@ from habilis.core.errors import ModelError
 from habilis.core.goal import Goal
 from habilis.core.program import Program, RunLimits, Runner, ToolCaller, Trajectory
 from habilis.core.protocols import Judge, Verdict
-from habilis.core.skill import Skill, Trial
-from habilis.core.world import Json, World
+from habilis.core.skill import Skill, Trial, fitted
+from habilis.core.world import Json, Posing, World
 from habilis.worlds.evaluation import for_evaluation
+from habilis.worlds.runner import asked, reset
 
 ModelJudge: TypeAlias = Callable[[str, Trajectory, Ledger], Verdict]
 
@@ -71,7 +72,8 @@ class WorldVerifier:
         ledger: Ledger,
         tools: ToolCaller | None = None,
     ) -> tuple[Trial, Trajectory]:
-        """One run in a world reset to ``seed``, and the verdict on ``candidate.goal_for(args)``.
+        """One run in a world reset to ``seed``, and the verdict on ``candidate.goal_for(args)``. Where the world poses
+        orders, with the arguments that such an order has there.
 
         It succeeded if the goal became true and the program ended without an error: whoever calls a skill whose program
         raises gets the error, whatever it has brought about.
@@ -82,8 +84,11 @@ class WorldVerifier:
         what runner and judge raise.
         """
         program = candidate.program
-        given = {p.name: p.default for p in program.parameters if not p.required} | dict(args)
-        world = for_evaluation(self._make_world(), seed)
+        default = {p.name: p.default for p in program.parameters if not p.required}
+        world = self._make_world()
+        posed = self._posed(world, candidate, default | dict(args), seed)
+        given = default | dict(args) | posed
+        world = for_evaluation(world)
         trajectory = self._runner.run(
             program,
             world,
@@ -98,5 +103,16 @@ class WorldVerifier:
         why, ok = verdict.reason, verdict.ok and trajectory.error is None
         if trajectory.error is not None:
             why = f"{why}; {trajectory.error.kind}: {trajectory.error.message}" if why else trajectory.error.message
-        trial = Trial(seed, dict(args), ok, trajectory.world_steps, why, self._runner.tier)
+        trial = Trial(seed, dict(args) | posed, ok, trajectory.world_steps, why, self._runner.tier)
         return trial, trajectory
+
+    def _posed(self, world: World, candidate: Skill, given: Mapping[str, Json], seed: int) -> dict[str, Json]:
+        """Begin with this seed; the arguments there, where the world poses goals like the candidate's."""
+        like = candidate.goal_for(given)
+        if isinstance(world, Posing) and "orders" in world.spec.capabilities and like.judged is None:
+            posed = asked(world, f"when asked to pose {like}", lambda: world.pose(like, seed))
+            args = fitted(candidate.goal_template, posed, candidate.program.parameters) if posed is not None else None
+            if args is not None:
+                return args
+        reset(world, seed)
+        return {}

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from dataclasses import dataclass, field
 
 from habilis.agent._names import marked, skill_name
 from habilis.agent.blind import BlindSearch, Prior
 from habilis.agent.calls import blamed_skill, called_tools, needed
+from habilis.agent.fitting import fits
+from habilis.agent.forms import FormSearch, FormSettings
 from habilis.agent.hunches import Guesser
 from habilis.agent.lifting import lift, lift_action
 from habilis.agent.meter import SearchMeter
@@ -62,6 +64,7 @@ class SearchSettings:
     ``questions``: things that tools which tell contracts are asked about in a task.
     ``method``: "regression" over contracts, or "mcts", tree search on the belief that needs to know no rules.
     ``discoveries``: how many unknown actions are tried on the simulator when no plan is found.
+    ``forms``: of search over forms of commands, in worlds that have them.
     """
 
     rounds: int = 16
@@ -73,6 +76,7 @@ class SearchSettings:
     rehearse: bool = True
     blind_steps: int = 20_000
     method: str = "regression"
+    forms: FormSettings = field(default_factory=FormSettings)
 
 
 class SearchWriter:
@@ -114,6 +118,20 @@ class SearchWriter:
         self._afforded, self._avoided = set(context.affordances), set()
         self._tools = ToolActions(context) if context.tools is not None else None
         self._lost = {}
+        for skill, args in fits(context.skills.values(), task.goal)[: self._settings.repeats]:
+            feedback = yield Draft(skill.program, args, skill.goal_template, meta=skill.meta)
+            self._blame(feedback.trajectory, context)
+        if "orders" in context.spec.capabilities and task.kind == "achieve" and self._is_order(task, context):
+            if context.simulator is None:
+                self.why = "no skill does this, and it is found out in worlds for practice only"
+                return
+            found = self._formed(task, context, ledger)
+            try:
+                while (draft := await in_thread(_SEARCH, next, found, None)) is not None:
+                    yield draft
+            finally:
+                found.close()  # what it holds on the account is given back
+            return
         if self._settings.method == "mcts" and task.kind == "achieve" and task.goal.atoms:
             for attempt in range(self._settings.repeats + 1):
                 draft = await in_thread(_SEARCH, self._tree, task, context, ledger, attempt)
@@ -354,6 +372,19 @@ class SearchWriter:
         tags = dict(context.spec.tags) | dict(context.snapshot.tags)
         names = [*(str(f.args[0]) for f in facts if f.args), *self._lost]
         return list(dict.fromkeys(m for n in names for m in (sorted(tags.get(n, ())) if n.startswith("#") else (n,))))
+
+    def _is_order(self, task: Task, context: Context) -> bool:
+        """Whether this is for commands to carry out: no contract is known to lead to it."""
+        return all(not self._book.producers(atom.fact) for atom in task.goal.atoms) and len(task.goal.atoms) == 1
+
+    def _formed(self, task: Task, context: Context, ledger: Ledger) -> Generator[Draft, None, None]:
+        """Programs of commands, put together in practice."""
+        if context.simulator is None or "forms" not in context.spec.capabilities:
+            return
+        search = FormSearch(context.spec, self._settings.forms)
+        with SearchMeter(ledger) as meter:
+            yield from search.drafts(task.goal, context.simulator, meter, task.seed)
+        self.why = search.why
 
     def _tree(self, task: Task, context: Context, ledger: Ledger, attempt: int) -> Draft | None:
         """A straight program by tree search on the belief, another one at each attempt."""
