@@ -113,7 +113,8 @@ class Predicate:
 
     ``context``: it tells about the situation (depth, biome), and is kept with contracts as a hint where to act.
     ``place``: it tells where its first argument is, in words: "on {1}", "in your hands". Of several that hold of a
-    thing, the one that comes first in the spec tells it best.
+    thing, the one that comes first in the spec tells it best. ``fleeting``: it comes and goes whatever the agent does
+    (creatures in view), and is taken neither for what an action does nor for what it needs.
     """
 
     name: str
@@ -123,6 +124,7 @@ class Predicate:
     phrase: str = ""
     context: bool = False
     place: str = ""
+    fleeting: bool = False
 
 
 @dataclass(frozen=True)
@@ -165,14 +167,19 @@ class WorldSpec:
         return frozenset(p.name for p in self.predicates if p.context)
 
     @cached_property
+    def fleeting(self) -> frozenset[str]:
+        """The names of the predicates that come and go whatever the agent does."""
+        return frozenset(p.name for p in self.predicates if p.fleeting)
+
+    @cached_property
     def places(self) -> Mapping[str, str]:
         """The predicates that tell where a thing is, with their words, in the order of the spec."""
         return {p.name: p.place for p in self.predicates if p.place}
 
     @cached_property
     def passing(self) -> frozenset[str]:
-        """The predicates that pass as the agent moves on: what is in reach, and where it stands."""
-        return self.sought | self.contexts
+        """The predicates that pass as the agent moves on: what is in reach, where it stands, what comes and goes."""
+        return self.sought | self.contexts | self.fleeting
 
     def present(self, fact: Fact) -> Atom:
         """The atom that asks for a fact: at least 1 where its predicate is a number, else that it is true."""
