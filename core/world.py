@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
@@ -51,6 +51,13 @@ class Change(NamedTuple):
     after: Value
 
 
+class Preempted(NamedTuple):
+    """What came between: a reflex by its name, and the world steps that it took."""
+
+    by: str
+    steps: int
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What an action did, as the world recorded it.
@@ -58,6 +65,7 @@ class Outcome:
     ``unmet`` is the *complete* list of conditions that the action lacked, or None where the world gives no reasons.
     ``value`` is what a user's function returned, or which target a seeking primitive reached. ``steps`` is the number
     of world steps it took (a primitive such as ``find`` takes many). ``done`` says that the world has ended.
+    ``preempted``: a reflex ran in its place (or before it was through); it was not done, which is no failure of its.
     """
 
     ok: bool
@@ -67,6 +75,14 @@ class Outcome:
     value: Json = None
     steps: int = 1
     done: bool = False
+    preempted: Preempted | None = None
+
+    @property
+    def status(self) -> str:
+        """One of "done", "preempted", "dead" (the world ended before it was done) or "failed"."""
+        if self.preempted is not None:
+            return "preempted"
+        return "done" if self.ok else "dead" if self.done else "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +285,16 @@ class Question:
     told: Mapping[str, str]
     answer: str
     about: str = ""
+
+
+@runtime_checkable
+class Interruptible(World, Protocol):
+    """A world whose primitives that take many steps can be broken off between two of them."""
+
+    def watch(self, due: Callable[[Snapshot], bool] | None) -> None:
+        """From now on ask ``due`` after each step of such a primitive, and break off where it says True. None: no
+        more."""
+        ...
 
 
 @runtime_checkable

@@ -53,6 +53,7 @@ class CrafterWorld:
     _deeds: Mapping[Fact, int]  # what the agent saw come of its own doing
     _stopped: tuple[int, int] | None  # the cell before which `find` stopped last
     _facts: Mapping[Fact, Value]  # what is observed now
+    _watched_by: Callable[[Snapshot], bool] | None
 
     def __init__(self, *, length: int = tables.LENGTH) -> None:
         if isinstance(length, bool) or not isinstance(length, int) or not 1 <= length <= 1_000_000:
@@ -62,6 +63,7 @@ class CrafterWorld:
 
         self._length = length
         self.spec = spec(f"{_RULES}:{version('crafter')}")
+        self._watched_by = None
         self.reset(0)
 
     # -- the protocol ------------------------------------------------------------------------------------------------
@@ -189,6 +191,10 @@ class CrafterWorld:
         """Every thing and item that a goal may name: for reading users' words; it tells no rule."""
         return _NAMES
 
+    def watch(self, due: Callable[[Snapshot], bool] | None) -> None:
+        """From now on break walking off between two steps where ``due`` says so."""
+        self._watched_by = due
+
     # -- for the host and for pictures; programs are handed none of it -------------------------------------------------
 
     def unlocked(self) -> frozenset[str]:
@@ -265,6 +271,8 @@ class CrafterWorld:
             left -= 1
             if self.over or self._facing() == thing or self._game.asleep:
                 break
+            if self._watched_by is not None and self._watched_by(Snapshot(self._now())):
+                return _Walked(0)
             if self._game.position == at:  # something solid, or a creature that has come into the way
                 ahead = self._facing()
                 last = i == len(way) - 1
@@ -388,6 +396,7 @@ class CrafterWorld:
         twin = CrafterWorld.__new__(CrafterWorld)
         twin.spec, twin._length = self.spec, self._length
         twin._deeds, twin._stopped, twin._facts = self._deeds, self._stopped, self._facts
+        twin._watched_by = None
         return twin
 
     def _now(self) -> dict[Fact, Value]:
