@@ -2,7 +2,7 @@
 # mypy: disable-error-code="name-defined"
 """A policy for the crafter world, written by hand: the yardstick of `benchmarks._worlds_crafter`.
 
-One program, which knows the game's rules, sees what any program sees, and goes round what is lacking until its life ends.
+One program that knows the game's rules, sees what any program sees, and goes round what is lacking until its life ends.
 """
 
 from __future__ import annotations

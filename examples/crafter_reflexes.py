@@ -52,14 +52,11 @@ def hunger() -> None:
             pass
 
 
-@reflex("energy() <= 2", priority=0, steps=400, rest=60)
+CALM = ' and visible("zombie") < 1 and visible("skeleton") < 1'
+
+
+@reflex("energy() <= 6 and daylight() >= 9" + CALM, "energy() <= 2", steps=400, rest=60)
 def night() -> None:
-    """Sleep where nothing comes out of the grass, as long as it takes."""
-    for ground in ("sand", "path"):
-        try:
-            world.find(ground)
-            break
-        except ActionFailed:
-            pass
-    while world.energy() < 8:
+    """Sleep before the night, in broad daylight and while nobody is about: whoever sleeps in the dark is struck down."""
+    while world.energy() < 9 or not world.awake():
         world.sleep()

@@ -242,9 +242,7 @@ class Session:
         """Pay for an action, do it, record it."""
         if self.steps and self.steps[-1].outcome.done:
             why = self.steps[-1].outcome.message
-            raise Stop(
-                "ended", f"the world {self._world.spec.name} has ended{': ' * bool(why)}{why}; nothing can be done"
-            )
+            raise Stop("ended", f"the world {self._world.spec.name} has ended: {why or 'nothing can be done in it'}")
         self._account.before(primitive)
         try:
             outcome = self._world.act(action)
