@@ -239,7 +239,8 @@ class BlindSearch:
                     break
 
     def _require(self, action: Action, gained: Mapping[Fact, Change], context: Context) -> None:
-        facts = [f for f in sorted(gained, key=str) if f.predicate not in context.spec.contexts]
+        passing = context.spec.contexts | context.spec.fleeting
+        facts = [f for f in sorted(gained, key=str) if f.predicate not in passing]
         own = [f for f in facts if set(f.args) & set(action.args)]
         known = {c.atom.fact for c in self._book.contract(action).conditions}
         conditions = []

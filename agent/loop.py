@@ -195,6 +195,7 @@ class Loop:
                 self._left = replace(self._left, episode=episode, came_true=came_true)
             else:
                 self._left = None
+            self._begin_anew(worked.episode)
             if episode.status != "stopped" or task.origin == "user":
                 if p.pace is not None:
                     p.pace.ended(episode.cost)
@@ -284,6 +285,15 @@ class Loop:
         blamed = {one for a in episode.attempts if (one := blamed_skill(a.trajectory)) is not None}
         for name in sorted(blamed & skills.keys()):
             p.library.used(name, False)
+
+    def _begin_anew(self, episode: Episode) -> None:
+        """A world that has ended in this episode is set back, to a seed of its own."""
+        world, steps = self.parts.world, [s for a in episode.attempts[-1:] for s in a.trajectory.steps[-1:]]
+        if not (steps and steps[-1].outcome.done and "seed" in world.spec.capabilities):
+            return
+        seed = random.Random(f"anew:{self.run_id}:{self.iteration}:{len(episode.attempts)}").getrandbits(31)
+        reset(world, seed)
+        self.parts.events.emit("world_began_anew", episode.index, seed=seed, reason=steps[-1].outcome.message)
 
     def _count_failure(self, raised: ModelError | WriterError | None, task: Task) -> None:
         """A writer's mistake costs the task; raises it once it keeps coming back. Whoever asked for a task has the

@@ -62,6 +62,7 @@ from habilis.core.protocols import (
     Writer,
     used_by,
 )
+from habilis.core.reflex import Reflex, check_given, load_reflexes, reflex
 from habilis.core.serial import dump, load
 from habilis.core.skill import Case, Clause, ClauseKind, Evidence, EvidenceLevel, Record, Skill, Trial, fill, fitted
 from habilis.core.standing import Overrun, Overruns, Standing, Standings, Turn, Turns, check_policy
@@ -82,6 +83,7 @@ from habilis.core.world import (
     HavingChores,
     HavingForms,
     Imaginable,
+    Interruptible,
     Json,
     Observation,
     Outcome,
@@ -89,6 +91,7 @@ from habilis.core.world import (
     Portable,
     Posing,
     Predicate,
+    Preempted,
     Primitive,
     Question,
     Simulator,
@@ -147,6 +150,7 @@ __all__ = [
     "Image",
     "Imaginable",
     "InputError",
+    "Interruptible",
     "IsolationError",
     "JournalError",
     "Json",
@@ -170,6 +174,7 @@ __all__ = [
     "Portable",
     "Posing",
     "Predicate",
+    "Preempted",
     "PriceList",
     "Primitive",
     "Program",
@@ -177,6 +182,7 @@ __all__ = [
     "Question",
     "Reading",
     "Record",
+    "Reflex",
     "Reservation",
     "RunLimits",
     "Runner",
@@ -210,6 +216,7 @@ __all__ = [
     "Writer",
     "WriterError",
     "as_budget",
+    "check_given",
     "check_policy",
     "cut_short",
     "declared_atoms",
@@ -218,10 +225,12 @@ __all__ = [
     "fitted",
     "judged",
     "load",
+    "load_reflexes",
     "load_user_code",
     "need",
     "place_of",
     "price_of",
+    "reflex",
     "span",
     "split_source",
     "used_by",

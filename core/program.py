@@ -50,8 +50,8 @@ class ToolCall:
 @dataclass(frozen=True, slots=True)
 class ProgramError:
     """Why a program ended early. ``kind``: the exception's name, or "time", "memory", "output", "steps", "calls",
-    "protocol", "forged" (a simulated trace that repeating does not confirm), "died". ``line`` is the line of the
-    program's own source, ``source_line`` its text."""
+    "protocol", "forged" (a simulated trace that repeating does not confirm), "ended" (the world has), "died".
+    ``line`` is the line of the program's own source, ``source_line`` its text."""
 
     kind: str
     message: str

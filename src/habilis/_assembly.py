@@ -95,6 +95,7 @@ class Assembly:
     fresh: Callable[[], World] | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     distillations: list[Mapping[str, Json]] = field(default_factory=list)
+    reflexes: tuple[str, ...] = ()
 
     # ------------------------------------------------------------------ sessions
 
@@ -117,6 +118,7 @@ class Assembly:
             "distil_every": self.settings.distil_every,
             "embedder": self.embedder.fingerprint,
             "tier": self.runner.tier,
+            "reflexes": list(self.reflexes),
         }
 
     def session(
