@@ -119,12 +119,17 @@ def sequence_loss(model: Any, ids: Tensor, dtype: str = "bfloat16") -> Tensor:
     return loss
 
 
-def mean_loss(model: Any, ids: Tensor, dtype: str = "bfloat16", size: int = 8) -> float:
-    """Mean loss per token (nats) over all sequences (n, length); its exponential is the perplexity."""
+def sequence_losses(model: Any, ids: Tensor, dtype: str = "bfloat16", size: int = 8) -> list[float]:
+    """Mean loss per token (nats) of each of the sequences (n, length)."""
     torch = need("torch")
     with torch.no_grad():
-        parts = [sequence_loss(model, ids[i : i + size], dtype).sum().item() for i in range(0, len(ids), size)]
-    return math.fsum(parts) / len(ids)
+        return [x for i in range(0, len(ids), size) for x in sequence_loss(model, ids[i : i + size], dtype).tolist()]
+
+
+def mean_loss(model: Any, ids: Tensor, dtype: str = "bfloat16", size: int = 8) -> float:
+    """Mean loss per token (nats) over all sequences (n, length); its exponential is the perplexity."""
+    losses = sequence_losses(model, ids, dtype, size)
+    return math.fsum(losses) / len(losses)
 
 
 def chunks(tokens: Sequence[int], length: int) -> Tensor:

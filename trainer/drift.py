@@ -8,15 +8,17 @@ not computed from. On such text the base model is at a minimum, so to second ord
 For Q = Σ F (θ - θ*)², with F of the mean loss over ``length`` tokens, rise = 1/2 · length: the factor ``length`` turns
 the Fisher of a mean over tokens into that of one token, for on its own text a model's gradients at different tokens are
 uncorrelated. For Q = KL(base ‖ model) per token, rise = 1. ``c`` (1 if the Fisher were diagonal and the curvature
-constant) is measured: the true drift is probed a few times while training runs. A target drift is so a target Q*, and λ
-is the multiplier of the constraint Q <= Q*, found by dual ascent (Boyd & Vandenberghe 2004, section 5.4): λ = w / Q*,
-with w in nats at the target; w rises while Q is above Q* and falls while it is below. A fixed λ carries over neither
-between models nor between lengths of text; who wants one all the same gives it (`TrainSettings.strength`), and nothing
-is adjusted.
+constant) is measured: the true drift is probed a few times while training runs. λ is the multiplier of the constraint
+drift <= target, found by dual ascent (Boyd & Vandenberghe 2004, section 5.4): it rises by e^`_REACH` at most in a whole
+training while the drift is above the target, and falls while it is below. It begins low and rises slowly, because what
+is drifted at first can be taken back while what is never learned cannot: where λ jumped to hold the first steps,
+SmolLM2-135M learned nothing at all. A fixed λ carries over neither between models nor between lengths of text; who
+wants one all the same gives it (`TrainSettings.strength`), and nothing is adjusted.
 
-What training moves together is not diagonal: on SmolLM2-135M c is 30 to 170, so it has to be measured, and what is
-still above the target at the end is taken back by shrinking the whole update (`shrink`), which by the same model lowers
-the drift with the square of the factor (interpolation towards the base: Wortsman et al. 2022, arXiv:2109.01903).
+Without a penalty c is near 1 on SmolLM2-135M. Under EWC it is 30 to 900: training finds the directions that a diagonal
+Fisher takes for free, in which many layers move together. So it has to be measured, and what is still above the target
+at the end is taken back by shrinking the whole update (`shrink`), which by the same model lowers the drift with the
+square of the factor (interpolation towards the base: Wortsman et al. 2022, arXiv:2109.01903).
 """
 
 from __future__ import annotations
@@ -26,20 +28,22 @@ from dataclasses import asdict, dataclass
 
 from habilis.core import InputError, Json
 
-_RATE = 0.15  # how fast w follows, per step and per unit of relative excess
-_LOWEST, _HIGHEST = 0.1, 30.0  # beyond, the penalty drowns the examples and Adam swings
-_SMOOTH = 0.3  # of a step's Q in the running mean that c is measured against: some methods only sample Q
+_FIRST = 0.2  # nats that the penalty weighs at the target, to begin with
+_REACH = 6.0  # λ changes by a factor e^6 at most in a whole training
+_FASTEST = 0.15  # of that, in one step
+_SMOOTH = 0.3  # of a step's Q in the running mean that is compared: some methods only sample Q
 
 
 @dataclass
 class DriftControl:
-    """Keeps the drift near ``target`` (0.03: perplexity 3 % up). ``rise``: see above. ``fixed``: λ, where it is
-    given."""
+    """Keeps the drift near ``target`` (0.03: perplexity 3 % up). ``rise``: see above. ``steps``: that are planned.
+    ``fixed``: λ, where it is given."""
 
     target: float
     rise: float
     fixed: float | None = None
-    w: float = 1.0
+    steps: int = 100
+    moved: float = 0.0
     c: float = 1.0
     q: float = 0.0
     q_mean: float | None = None
@@ -61,7 +65,7 @@ class DriftControl:
         """λ, the factor of Q in the loss (nats)."""
         if self.fixed is not None:
             return self.fixed
-        return self.w / self.q_target if self.rise > 0 else 0.0
+        return math.exp(self.moved) * _FIRST * self.rise / math.log1p(self.target)
 
     @property
     def predicted(self) -> float:
@@ -73,8 +77,8 @@ class DriftControl:
         self.q = q
         self.q_mean = q if self.q_mean is None else (1 - _SMOOTH) * self.q_mean + _SMOOTH * q
         if self.rise > 0:
-            excess = max(-1.0, min(1.0, q / self.q_target - 1.0))
-            self.w = max(_LOWEST, min(_HIGHEST, self.w * math.exp(_RATE * excess)))
+            excess = self.q_mean / self.q_target - 1.0
+            self.moved += min(_FASTEST, _REACH / self.steps) * max(-1.0, min(1.0, excess))
 
     def probed(self, base_loss: float, loss: float) -> None:
         """Tell the mean loss per token (nats) of base and present model on the held-out self-written text."""

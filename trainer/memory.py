@@ -20,7 +20,7 @@ from habilis.trainer.training.settings import TrainSettings, arithmetic, choose_
 if TYPE_CHECKING:
     from torch import Tensor
 
-_HELD_OUT_TEXTS = 4  # sequences of self-written text kept from the Fisher, to measure the drift on
+_HELD_OUT_TEXTS = 16  # kept from the Fisher, to measure the drift on: from text to text it differs threefold
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class BaseMemory:
     def fisher_file(self) -> Path:
         """The Fisher on self-written text."""
         s = self.settings
-        return self.folder / f"{s.memory}x{s.memory_length}-{s.seed}-{_dtype(s)}.fisher.safetensors"
+        return self.folder / f"{_texts_name(s)}-{_dtype(s)}.fisher.safetensors"
 
     def fisher(
         self, corpus: Sequence[Encoded] = (), given: Path | None = None, progress: Progress | None = None
@@ -78,7 +78,7 @@ def remember(
     """Self-written text of a base model, from the cache or into it."""
     n, length = settings.memory, settings.memory_length
     folder = (cache or cache_dir()) / "fisher" / base.fingerprint[:16]
-    name = f"{n}x{length}-{settings.seed}"
+    name = _texts_name(settings)
     file = folder / f"{name}.texts"
     texts = _kept(file)
     if texts is None:
@@ -125,6 +125,11 @@ def text_rows(tokenizer: Any, text: str, length: int) -> list[Encoded]:
     """A text of the user's as samples for a Fisher: pieces of ``length`` tokens."""
     ids = tokenizer(text, add_special_tokens=False).input_ids
     return [(row[:1], row[1:]) for row in chunks(ids, min(length, len(ids))).tolist()] if len(ids) > 1 else []
+
+
+def _texts_name(settings: TrainSettings) -> str:
+    """All texts of a seed are drawn together, so that how many there are makes them what they are."""
+    return f"{settings.memory}+{_HELD_OUT_TEXTS}x{settings.memory_length}-{settings.seed}"
 
 
 def _dtype(settings: TrainSettings) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _WEIGHTS = "trained.safetensors"
+_GLANCE = 4  # held-out texts that are looked at on the way; what is said of the drift at the end is of all
 _TAKEN_BACK = 6  # times: the drift falls with less than the square of the factor, where it is large
 
 
@@ -36,7 +38,7 @@ class Course:
         self.model, self.control, self.heldout, self.seed = model, control, heldout, seed
         self.good: dict[str, Any] = {}
         self.wrapped: Any = None  # the objective, as DDP or FSDP wrapped it
-        self.base_loss: float | None = None
+        self.base_losses: list[float] = []  # of the held-out texts, before
         self.first_loss: float | None = None
         self.last_loss: float | None = None
         self.stopped = "done"
@@ -68,12 +70,14 @@ class Course:
         if self.good:
             put_trained(self.model, self.good)
 
-    def probe(self) -> None:
-        """Measure the true drift on the held-out self-written text."""
-        if self.heldout is None or self.base_loss is None:
+    def probe(self, whole: bool = False) -> None:
+        """Measure the true drift on the held-out self-written texts: on some of them, or on the ``whole``."""
+        if self.heldout is None or not self.base_losses:
             return
+        texts = self.heldout if whole else self.heldout[:_GLANCE]
+        before = self.base_losses[: len(texts)]
         self.wrapped.eval()
-        self.control.probed(self.base_loss, self.wrapped(text=self.heldout))
+        self.control.probed(math.fsum(before) / len(before), self.wrapped(text=texts))
         self.wrapped.train()
 
     def take_back(self, base: Callable[[], Mapping[str, Tensor]]) -> float:
@@ -87,16 +91,16 @@ class Course:
             shrink(self.model, factor, weights)
             kept *= factor
             self.control.q *= factor**2
-            self.probe()
+            self.probe(whole=True)
         return kept
 
     def note(self) -> dict[str, Any]:
-        return {"control": self.control.dump(), "base_loss": self.base_loss, "first_loss": self.first_loss}
+        return {"control": self.control.dump(), "base_losses": self.base_losses, "first_loss": self.first_loss}
 
     def take_up(self, note: Mapping[str, Any]) -> None:
         for name, value in note["control"].items():
             setattr(self.control, name, value)
-        self.base_loss, self.first_loss = note["base_loss"], note["first_loss"]
+        self.base_losses, self.first_loss = note["base_losses"], note["first_loss"]
 
 
 def make_loop(objective: Any, arguments: Any, steps: Steps, course: Course, callback: Any) -> Any:
@@ -202,7 +206,7 @@ def _callback() -> Any:
             every = max(1, course.planned // PROBES)
             probed = step % every == 0 or step == course.planned or step in EARLY
             if probed:
-                course.probe()
+                course.probe(whole=step == course.planned)
             if self.log is not None:
                 known = course.control
                 self.log.step(step, {

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from habilis.core import InputError, Json, need
-from habilis.trainer._lm import encode, linear_layers, mean_loss
+from habilis.trainer._lm import encode, linear_layers, sequence_losses
 from habilis.trainer._sharding import is_sharded
 from habilis.trainer.corpus import Example
 from habilis.trainer.drift import DriftControl
@@ -90,7 +90,7 @@ def train(
     state = regulariser.prepare(model, remembered)
     control = DriftControl(settings.drift, state.rise, settings.strength)
     course = Course(model, control, heldout, settings.seed)
-    course.base_loss = _loss_before(model, state, remembered, heldout)
+    course.base_losses = _losses_before(model, state, remembered, heldout)
     loss = objective(model, regulariser, state, control, dtype)
 
     rows = [encode(tokenizer, e) for e in examples]
@@ -124,7 +124,7 @@ def train(
             ),
             arguments,
         )
-    course.planned = plan.steps
+    course.planned = control.steps = plan.steps
     own = parts(plan)
     arguments.max_steps, arguments.warmup_steps = plan.steps, min(5, plan.steps // 4)
     arguments.gradient_accumulation_steps = own.parts
@@ -233,18 +233,18 @@ def _agreed(make: Callable[[], Plan], arguments: Any) -> Plan:
     return plan
 
 
-def _loss_before(model: Any, state: State, remembered: Remembered, heldout: Tensor | None) -> float | None:
-    """The mean loss on the held-out text that the drift is counted from."""
+def _losses_before(model: Any, state: State, remembered: Remembered, heldout: Tensor | None) -> list[float]:
+    """The losses on the held-out texts that the drift is counted from."""
     if heldout is None:
-        return None
+        return []
     model.eval()
     try:
         if state.from_start:
-            return mean_loss(model, heldout, "float32")
+            return sequence_losses(model, heldout, "float32")
         if has_lora(model):
             with model.disable_adapter():
-                return mean_loss(model, heldout, "float32")
-        return mean_loss(remembered.base().to(next(model.parameters()).device), heldout, "float32")
+                return sequence_losses(model, heldout, "float32")
+        return sequence_losses(remembered.base().to(next(model.parameters()).device), heldout, "float32")
     finally:
         model.train()
 
