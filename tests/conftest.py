@@ -12,8 +12,8 @@ from hypothesis import settings
 from habilis.core import IsolationError
 from habilis.worlds.runner import TIERS, probe
 
-# The models here are so small that a second thread costs more than it does. Read when torch is first imported, which any
-# folder's tests may be the first to do, those of a process that a test starts too.
+# The models here are so small that a second thread costs more than it does. Read when torch is first imported, which
+# the tests of any folder may be the first to do.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
