@@ -248,7 +248,7 @@ def check_begin(settings: TrainSettings, options: DistilOptions) -> None:
     if options.launcher:
         check_launcher(options.launcher)
     if options.fisher is not None:
-        Fisher.load(options.fisher)
+        Fisher.check(options.fisher)
 
 
 class _Clock:

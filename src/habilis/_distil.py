@@ -150,7 +150,10 @@ async def distil_now(
     # recorded the name stays, so that interrupted work is found again.
     name = f"{base.rsplit('/', 1)[-1]}-{journal.count_models() + 1}"
     out = parts.home.models_path / name
-    parts.events.emit("distil_started", iteration, episodes=journal.count_episodes(), model=name)
+    spec = parts.world.spec
+    lived = (e.task for e in journal.episodes(with_trajectories=False) if e.task.world == spec.name)
+    count = sum(task.fingerprint in ("", spec.fingerprint) for task in lived)
+    parts.events.emit("distil_started", iteration, episodes=count, model=name)
     last = [0.0]
 
     def progress(phase: str, step: int, steps: int, loss: float) -> None:
