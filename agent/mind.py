@@ -24,10 +24,11 @@ _WHAT = "the local model"
 class LocalMind:
     """A model folder as a `Mind`, through transformers on the CPU. Loaded at the first call; safe under threads.
 
-    ``dtype``: "bfloat16" (half the memory, and faster where the processor has it) or "float32".
+    ``dtype``: "auto" (as the weights are written), "float32", or "bfloat16": half the memory, and a fifth faster, but
+    much of what a small update changed is rounded away.
     """
 
-    def __init__(self, path: Path, *, name: str = "", dtype: str = "bfloat16") -> None:
+    def __init__(self, path: Path, *, name: str = "", dtype: str = "auto") -> None:
         self.path, self.name, self.dtype = Path(path), name or Path(path).name, dtype
         self._loaded: tuple[Any, Any] | None = None
         self._lock = threading.Lock()
@@ -142,7 +143,7 @@ def _open(path: Path, dtype: str) -> tuple[Any, Any]:
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(path), local_files_only=True)
         model = transformers.AutoModelForCausalLM.from_pretrained(
-            str(path), dtype=getattr(torch, dtype), local_files_only=True
+            str(path), dtype=dtype if dtype == "auto" else getattr(torch, dtype), local_files_only=True
         )
     except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
         raise ModelError(f"cannot load the model in {path}: {error}; distil again: habilis distil") from error

@@ -51,7 +51,7 @@ def household_corpus(
 
 
 def baselines(corpus: Corpus, embedder: Embedder | None = None) -> dict[str, dict[str, float]]:
-    """By family: examples in training and test, and the share right of each baseline in the test."""
+    """By family: examples in each split, and the share right of each baseline in the test."""
     world = HouseholdWorld(people="always")
     answers: dict[str, Answer] = {
         "constant": constant(corpus.train),
@@ -59,9 +59,9 @@ def baselines(corpus: Corpus, embedder: Embedder | None = None) -> dict[str, dic
         "symbolic": symbolic(world.contracts(), world.spec),
     }
     table: dict[str, dict[str, float]] = {}
-    for split, examples in (("train", corpus.train), ("test", corpus.test)):
+    for split, examples in corpus.splits.items():
         for example in examples:
-            row = table.setdefault(example.family, {"train": 0, "test": 0})
+            row = table.setdefault(example.family, dict.fromkeys(corpus.splits, 0))
             row[split] += 1
     for name, answer in answers.items():
         for family, (right, asked) in scores(answer, corpus.test).items():
@@ -82,10 +82,10 @@ def main() -> None:
     if given.size is not None:
         corpus = corpus.limited(given.size)
     table = baselines(corpus)
-    columns = ("train", "test", "constant", "nearest", "symbolic")
+    columns = ("train", "validation", "test", "constant", "nearest", "symbolic")
     print(f"| family | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
     for family, row in table.items():
-        cells = [f"{row[c]:g}" for c in columns[:2]] + [f"{row[c]:.2f}" if c in row else "" for c in columns[2:]]
+        cells = [f"{row[c]:g}" for c in columns[:3]] + [f"{row[c]:.2f}" if c in row else "" for c in columns[3:]]
         print(f"| {family} | {' | '.join(cells)} |")
     print(f"train {len(corpus.train)}, test {len(corpus.test)}, plans {len(corpus.plans)}; seconds {took}")
     if given.json is not None:

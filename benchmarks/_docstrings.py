@@ -13,6 +13,7 @@ import re
 import sysconfig
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,13 +38,19 @@ class Documented(NamedTuple):
 def documented(count: int = COUNT, folder: Path | None = None) -> list[Documented]:
     """This many functions (fewer where there are no more), drawn by the hash of their names. Both are
     unique. ``folder``: by default the standard library of the running Python."""
+    return list(_drawn(folder or Path(sysconfig.get_path("stdlib")))[:count])
+
+
+@cache
+def _drawn(folder: Path) -> tuple[Documented, ...]:
+    """All of a folder, read once, in the order of the hash of their names."""
     found: dict[str, Documented] = {}
     seen: set[str] = set()
-    for one in _all(folder or Path(sysconfig.get_path("stdlib"))):
+    for one in _all(folder):
         if one.says not in seen and one.source not in seen:
             found.setdefault(one.name, one)
             seen |= {one.says, one.source}
-    return sorted(found.values(), key=lambda d: hashlib.sha256(d.name.encode()).digest())[:count]
+    return tuple(sorted(found.values(), key=lambda d: hashlib.sha256(d.name.encode()).digest()))
 
 
 def modules(folder: Path | None = None) -> tuple[dict[str, str], list[tuple[str, str]]]:

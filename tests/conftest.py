@@ -12,6 +12,11 @@ from hypothesis import settings
 from habilis.core import IsolationError
 from habilis.worlds.runner import TIERS, probe
 
+# The models here are so small that a second thread costs more than it does. Read when torch is first imported, which
+# the tests of any folder may be the first to do.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("searching", deadline=None)  # HYPOTHESIS_PROFILE=searching looks for new ones
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))

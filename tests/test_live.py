@@ -33,6 +33,7 @@ class Summary:
     spent: Cost = SPENT
     distillations: Sequence[Mapping[str, Json]] = ()
     report: Path | None = None
+    explored: int = 0
 
 
 def _pipe() -> Console:
@@ -272,3 +273,10 @@ def test_a_run_that_did_nothing_has_a_table_too() -> None:
     LiveView(console).final_table(Summary(tried=0, solved=0, skills=0, calling=0, spent=Cost()))
     assert "0 tried, 0 solved\n" in _text(console)
     assert "nothing" in _text(console)
+
+
+def test_what_had_nothing_to_solve_is_not_counted_as_unsolved() -> None:
+    for explored, told in ((8, "tasks         8 explored at random\n"), (2, "6 tried, 3 solved (50%); 2 explored at")):
+        console = _pipe()
+        LiveView(console).final_table(Summary(tried=8, solved=3 if explored == 2 else 0, explored=explored))
+        assert told in _text(console)

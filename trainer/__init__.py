@@ -20,7 +20,7 @@ from habilis.trainer.distil import DistilOptions, DistilResult, distil, distil_c
 from habilis.trainer.drift import DriftControl
 from habilis.trainer.evaluate import Evaluation, PlanRunner, calibration_error, evaluate, heldout_text, perplexity
 from habilis.trainer.examples import read_examples
-from habilis.trainer.export import export_model
+from habilis.trainer.export import export_model, update_kept
 from habilis.trainer.families import FAMILIES, Family
 from habilis.trainer.fisher import Fisher, diagonal_fisher
 from habilis.trainer.forgetting import ForgettingMatrix
@@ -84,5 +84,6 @@ __all__ = [
     "save_corpus",
     "tiny_random_model",
     "train",
+    "update_kept",
     "with_lora",
 ]

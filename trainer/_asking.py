@@ -81,8 +81,8 @@ def ask(
     """Ask the model in a folder. ``like``: just what another was asked. ``base``: the base model's folder, whose
     perplexity is wanted too (``like`` has it already)."""
     device = choose_device(questions.device)
-    # The weights are bfloat16 already, as they are when the model is used.
-    model, tokenizer = load_model(folder, "bfloat16")
+    # Distilled weights are float32, and used as they are; the base model is asked in the same arithmetic.
+    model, tokenizer = load_model(folder)
     model = model.to(device)
     parts = {
         "validation": (questions.validation, questions.validation_plans),
@@ -110,7 +110,7 @@ def ask(
     elif base is None or base == folder:
         surprise = found["validation"].perplexity
     else:
-        reference, tokenizer = load_model(base, "bfloat16")
+        reference, tokenizer = load_model(base)
         surprise = perplexity(reference.to(device), tokenizer, dtype="float32")
     assert not math.isnan(surprise)
     return Asked(**found, base_perplexity=surprise)

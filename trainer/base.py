@@ -8,6 +8,7 @@ widened to bfloat16 once.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -103,6 +104,18 @@ def fingerprint(folder: Path) -> str:
     except OSError as error:
         raise ModelError(f"cannot read the model in {folder}: {error}; fetch it again: habilis models get") from error
     return digest.hexdigest()
+
+
+def weights_of(folder: Path) -> int:
+    """How many weights the safetensors of a model folder hold, by their heads alone. Raises `ModelError`."""
+    safetensors, total = need("safetensors"), 0
+    for file in sorted(folder.glob("*.safetensors")):
+        try:
+            with safetensors.safe_open(str(file), "np") as opened:
+                total += sum(math.prod(opened.get_slice(name).get_shape()) for name in opened.keys())  # noqa: SIM118
+        except (OSError, safetensors.SafetensorError) as error:
+            raise ModelError(f"{file} is damaged: {error}; fetch it again: habilis models get") from error
+    return total
 
 
 def load_model(folder: Path, dtype: str = "float32") -> tuple[Any, Any]:

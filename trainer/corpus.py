@@ -4,13 +4,13 @@ The families are in `habilis.trainer.families`. An example belongs to the *group
 goal without their amounts, or a class of things) and, where it was lived in a world of its own, to that *house*. A
 whole group is in training, in validation or in the test, and so is a whole house: an example whose group and house are
 in different ones is left out. So a held-out question is never about something that was trained on, nor in such a house.
+Groups are drawn by hash; a house goes where one of its examples is, which is drawn by hash too, so that few are lost.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,6 +22,7 @@ from habilis.memory import prompts
 from habilis.memory.wordings import worded
 from habilis.trainer._example import Example, PlanTask
 from habilis.trainer._life import Life
+from habilis.trainer._splitting import split_examples, split_groups
 from habilis.trainer.examples import SPLITS, split_rows, write_rows
 from habilis.trainer.families import FAMILIES, MAX_ANSWER, Known, asked, group_of
 
@@ -37,10 +38,9 @@ __all__ = [
     "split_groups",
 ]
 
-CORPUS_VERSION = 2
+CORPUS_VERSION = 3
 
 _COMMONEST = 0.2  # no answer may be more frequent than this within a family of one split
-_TEST, _VALIDATION = 0.25, 0.15  # of groups, and of houses: what has both is in the test with their product
 _SHOWN = 3  # leaks or duplicates that an error names
 _PROGRAM = 600  # characters of a program, which may take several lines
 
@@ -113,14 +113,15 @@ def build_corpus(
             "longer: habilis run, or habilis explore"
         )
     wanted = set(families or FAMILIES)
-    found = [e for e in _made(lives, Known(lives, skills, contracts, spec), seed, ask) if e.family in wanted]
-    split_of = split_groups({e.group for e in [*found, *own] if e.group}, seed)
-    house_of = split_groups({e.house for e in [*found, *own] if e.house}, seed)
+    made = _made(lives, Known(lives, skills, contracts, spec), seed, ask)
+    split_of, house_of = split_examples([*made, *own], seed)  # of all, so that it is the same whatever is wanted
+    found = [e for e in made if e.family in wanted]
     by_split = _split(found, split_of, house_of)
     rng = random.Random(f"corpus {CORPUS_VERSION} {seed}")
     mixed = _split(own, split_of, house_of)
     figures: dict[str, Json] = {
         "version": CORPUS_VERSION,
+        "seed": seed,
         "prompts": prompts.PROMPT_VERSION,
         "episodes": len(lives),
         "own": len(own),
@@ -187,20 +188,6 @@ def load_corpus(path: Path) -> Corpus:
     corpus = Corpus(kept["train"], kept["validation"], kept["test"], tuple(plans), figures, _fingerprint(kept))
     check_corpus(corpus)
     return corpus
-
-
-def split_groups(groups: Iterable[str], seed: int = 0) -> dict[str, str]:
-    """Group -> "train", "validation" or "test", by hash: a group keeps its split as the journal grows.
-
-    Only where chance leaves a split under a tenth (or, of 20 groups and more, under 5), the groups with the lowest
-    hashes fill it up.
-    """
-    drawn = sorted((hashlib.sha256(f"{seed}:{g}".encode()).digest(), g) for g in set(groups))
-    shares = [int.from_bytes(digest[:8]) / 2**64 for digest, _ in drawn]
-    least = min(len(drawn) // 3, max(1, math.ceil(len(drawn) / 10), 5 if len(drawn) >= 20 else 0))
-    test = max(least, sum(s < _TEST for s in shares))
-    validation = max(test + least, sum(s < _TEST + _VALIDATION for s in shares))
-    return {g: "test" if i < test else "validation" if i < validation else "train" for i, (_, g) in enumerate(drawn)}
 
 
 # -- making ----------------------------------------------------------------------------------------------------------

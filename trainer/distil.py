@@ -15,7 +15,7 @@ from typing import Any
 from habilis.core import Contract, Episode, InputError, Json, ModelError, Skill, WorldSpec, need
 from habilis.trainer._asking import ask, questions_of
 from habilis.trainer._lm import encode
-from habilis.trainer.base import BaseModel, get_base, load_model, save_model
+from habilis.trainer.base import BaseModel, get_base, load_model, save_model, weights_of
 from habilis.trainer.corpus import Corpus, build_corpus
 from habilis.trainer.evaluate import PlanRunner
 from habilis.trainer.fisher import Fisher, Progress, diagonal_fisher
@@ -248,7 +248,7 @@ def check_begin(settings: TrainSettings, options: DistilOptions) -> None:
     if options.launcher:
         check_launcher(options.launcher)
     if options.fisher is not None:
-        Fisher.load(options.fisher)
+        Fisher.check(options.fisher)
 
 
 class _Clock:
@@ -283,7 +283,8 @@ def _earlier(folder: Path, base: BaseModel) -> Earlier:
 
 
 def _check_room(out: Path, base: BaseModel) -> None:
-    check_room(out, 2 * sum(f.stat().st_size for f in base.path.glob("*.safetensors")))
+    """Merged weights are float32, whatever the base model's are; as much again is for what else is written."""
+    check_room(out, 2 * 4 * weights_of(base.path))
 
 
 def _remembered(
@@ -340,13 +341,13 @@ def _consolidated(
 
 
 def _save(model: Any, tokenizer: Any, out: Path) -> None:
-    """Update (in ``adapter/``) and merged weights (bfloat16)."""
+    """Update (in ``adapter/``) and merged weights, in float32: bfloat16 is too coarse for a small update."""
     torch = need("torch")
     adapter = out.with_name(f".{out.name}.adapter")
     shutil.rmtree(adapter, ignore_errors=True)
     try:
         save_update(model, adapter)
-        save_model(merged(model).to(torch.bfloat16), tokenizer, out)
+        save_model(merged(model).to(torch.float32), tokenizer, out)
         adapter.replace(out / "adapter")
     finally:
         shutil.rmtree(adapter, ignore_errors=True)

@@ -88,11 +88,21 @@ class Fisher:
     @classmethod
     def load(cls, path: Path, *, model: str | None = None) -> Fisher:
         """Read what `save` wrote; ``model``: the fingerprint it has to be of. Raises `ModelError`."""
+        return cls._read(path, model, whole=True)
+
+    @classmethod
+    def check(cls, path: Path) -> None:
+        """Whether `load` can read a file, by its head and its size alone. Raises `ModelError`."""
+        cls._read(path, None, whole=False)
+
+    @classmethod
+    def _read(cls, path: Path, model: str | None, *, whole: bool) -> Fisher:
         safetensors = need("safetensors")
         try:
             with safetensors.safe_open(str(path), "pt") as file:
                 head = json.loads(file.metadata()["habilis"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+                names = file.keys() if whole else ()
+                tensors = {name: file.get_tensor(name) for name in names}
             version = head.pop("version")
             found = cls(tensors, **head) if version == FISHER_VERSION else None
         except FileNotFoundError as error:

@@ -6,12 +6,13 @@ A model folder is all that is needed; the models before it may be gone.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from habilis.core import ModelError
-from habilis.trainer.corpus import Corpus, Example
+from habilis.trainer.corpus import CORPUS_VERSION, Corpus, Example
 from habilis.trainer.fisher import Fisher
 from habilis.trainer.forgetting import ForgettingMatrix
 from habilis.trainer.training.settings import TrainSettings
@@ -108,15 +109,36 @@ def goes_on_from(folder: Path, base: str, its_base: str, settings: TrainSettings
     if not (folder / _EXAMPLES).is_file() or not (folder / "adapter").is_dir():
         return "it was made by an older version, or its adapter was removed"
     try:
-        note = json.loads((folder / "distil.json").read_text())["figures"]["settings"]
+        figures = json.loads((folder / "distil.json").read_text())["figures"]
+        note = figures["settings"]
         was = (note["method"], note["rank"], note["alpha"])
+        corpus = dict(figures["corpus"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"its distil.json cannot be read ({error!r})"
     if was[0] != settings.method:
         return f"that was trained with --method {was[0]}"
     if settings.method == "lora" and was[1:] != (settings.rank, settings.alpha):
         return f"that has rank {was[1]} and alpha {was[2]}, this {settings.rank} and {settings.alpha}"
-    return None
+    return _split_otherwise(corpus, settings)
+
+
+def split_otherwise(folder: Path, settings: TrainSettings | None = None) -> str | None:
+    """Whether the model in a folder was distilled from a corpus that held out other questions, in words."""
+    try:
+        corpus = dict(json.loads((folder / "distil.json").read_text())["figures"]["corpus"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # told where it is read in full
+    return _split_otherwise(corpus, settings or TrainSettings())
+
+
+def _split_otherwise(corpus: Mapping[str, Any], settings: TrainSettings) -> str | None:
+    split = (corpus.get("version", CORPUS_VERSION), corpus.get("seed", settings.seed))
+    if split == (CORPUS_VERSION, settings.seed):
+        return None
+    return (
+        f"its corpus (version {split[0]}, --seed {split[1]}) held out other questions than this one (version "
+        f"{CORPUS_VERSION}, --seed {settings.seed}), which would be trained on now"
+    )
 
 
 def _in_turn(parts: Sequence[Sequence[Example]]) -> Iterator[Example]:

@@ -123,6 +123,7 @@ def summary(parts: Assembly, loop: Loop, status: str, reason: str) -> Summary:
         calling=sum(bool(s.program.calls) for s in skills.values()),
         spent=parts.ledger.spent,
         distillations=tuple(parts.distillations),
+        explored=sum(e.status == "explored" for e in episodes),
     )
 
 

@@ -127,7 +127,7 @@ async def distil_now(
     from habilis.trainer.base import check_base
 
     how = how or Distilling()
-    seconds, base = how.seconds, how.base
+    seconds, base, seed = how.seconds, how.base, 0 if how.settings is None else how.settings.seed
     check_base(base)
     if not (math.isfinite(seconds) and seconds >= _LEAST_SECONDS):
         least = f"{_LEAST_SECONDS:g} seconds"
@@ -150,7 +150,10 @@ async def distil_now(
     # recorded the name stays, so that interrupted work is found again.
     name = f"{base.rsplit('/', 1)[-1]}-{journal.count_models() + 1}"
     out = parts.home.models_path / name
-    parts.events.emit("distil_started", iteration, episodes=journal.count_episodes(), model=name)
+    spec = parts.world.spec
+    lived = (e.task for e in journal.episodes(with_trajectories=False) if e.task.world == spec.name)
+    count = sum(task.fingerprint in ("", spec.fingerprint) for task in lived)
+    parts.events.emit("distil_started", iteration, episodes=count, model=name)
     last = [0.0]
 
     def progress(phase: str, step: int, steps: int, loss: float) -> None:
@@ -171,7 +174,7 @@ async def distil_now(
         parts.ledger.reserve(Cost(seconds=seconds), what="a distillation") as held,
     ):
         try:
-            corpus = await in_thread("the corpus", lambda: corpus_of(parts, examples=how.examples))
+            corpus = await in_thread("the corpus", lambda: corpus_of(parts, seed=seed, examples=how.examples))
             progress("corpus", len(corpus.train), len(corpus.train), 0.0)
             result = await in_thread(
                 "the training",
@@ -229,7 +232,13 @@ def _after(parts: Assembly, how: Distilling) -> Path | None:
         found = {m.name: m for m in journal.models()}
         if how.after not in found:
             raise NotFoundError.of("model", how.after, [*found, "auto", "none"])
-        return home / found[how.after].path
+        named = home / found[how.after].path
+        from habilis.trainer.stages import split_otherwise
+
+        otherwise = split_otherwise(named, how.settings)
+        if otherwise is not None:
+            parts.events.emit("warning", None, message=f"going on from {how.after}, though {otherwise}")
+        return named
     adopted = journal.adopted_model(parts.world.spec.fingerprint)
     if adopted is None:
         return None

@@ -49,7 +49,8 @@ class AgentSettings:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to. ``calling``: skills that call another; ``status``: "finished", "stopped" or "failed"."""
+    """What a run came to. ``calling``: skills that call another; ``status``: "finished", "stopped" or "failed".
+    ``explored``: episodes of those tried in which nothing was to be solved."""
 
     run_id: int
     status: str
@@ -61,6 +62,7 @@ class Summary:
     spent: Cost
     distillations: tuple[Mapping[str, Json], ...] = ()
     report: Path | None = None
+    explored: int = 0
 
 
 __all__ = ["REFLEXES", "WRITERS", "AgentSettings", "Summary"]

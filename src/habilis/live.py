@@ -54,6 +54,8 @@ class RunSummary(Protocol):
     def distillations(self) -> Sequence[Mapping[str, Json]]: ...
     @property
     def report(self) -> Path | None: ...
+    @property
+    def explored(self) -> int: ...
 
 
 class LiveView:
@@ -302,11 +304,14 @@ class LiveView:
         table.add_column(style="dim", no_wrap=True)
         table.add_column(overflow="fold")
         reason = f": {plain(summary.reason, 300)}" if summary.reason else ""
-        share = f" ({summary.solved / summary.tried:.0%})" if summary.tried else ""
+        aimed = summary.tried - summary.explored  # the others had nothing that was to be solved
+        share = f" ({summary.solved / aimed:.0%})" if aimed else ""
+        told = f"{aimed} tried, {summary.solved} solved{share}" if aimed or not summary.explored else ""
+        walked = f"{summary.explored} explored at random" if summary.explored else ""
         calling = f", {summary.calling} of them call another" if summary.skills else ""
         rows = [
             ("run", f"{plain(summary.status, 40)}{reason}"),
-            ("tasks", f"{summary.tried} tried, {summary.solved} solved{share}"),
+            ("tasks", "; ".join(filter(None, (told, walked)))),
             ("skills", f"{summary.skills} kept{calling}"),
             ("costs", ", ".join(_cost(k, v) for k, v in summary.spent.nonzero().items()) or "nothing"),
             *(("distillation", _gate(d)) for d in summary.distillations),

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,10 +29,6 @@ from habilis.core import (
     Trajectory,
     WorldSpec,
 )
-
-# The models here are so small that a second thread costs more than it does. Read when torch is first imported.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 MATERIALS = ("oak", "birch", "iron", "gold", "stone", "clay", "tin", "ash", "bone", "glass")
 THINGS = ("plate", "rod", "wheel", "cup")

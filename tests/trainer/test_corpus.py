@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from habilis.core import Action, Episode, Goal, InputError
 from habilis.memory import prompts
-from habilis.trainer import FAMILIES, Corpus, build_corpus
-from habilis.trainer.corpus import split_groups
+from habilis.trainer import FAMILIES, Corpus, Example, build_corpus
+from habilis.trainer.corpus import split_examples, split_groups
 
 names = st.text(st.characters(codec="ascii", categories=["L", "N"]) | st.just("_"), min_size=1, max_size=8)
 actions = st.lists(st.builds(Action, st.sampled_from(["find", "mine", "go"]), st.tuples(names)), max_size=30)
@@ -136,6 +136,46 @@ def test_a_group_keeps_its_split_as_the_journal_grows() -> None:
     few, many = split_groups(f"g{i}" for i in range(50)), split_groups(f"g{i}" for i in range(500))
     assert all(many[g] == s for g, s in few.items())
     assert {"train", "validation", "test"} == set(split_groups(["a", "b", "c"]).values())
+
+
+@st.composite
+def _families(draw: st.DrawFn) -> list[Example]:
+    """Families of some groups, in houses that are mostly about one of them."""
+    found = []
+    for family in "abc":
+        for group in range(draw(st.integers(1, 30))):
+            for _ in range(draw(st.integers(1, 5))):
+                house = draw(st.sampled_from(["", f"{family}{group}", f"house {group % 7}"]))
+                found.append(Example(f"{len(found)}?", "", family, f"{family}{group}", house=house))
+    return found
+
+
+@given(_families(), st.integers(0, 50))
+@settings(max_examples=60, deadline=None)
+def test_every_family_is_held_out_where_its_groups_allow_it(examples: list[Example], seed: int) -> None:
+    split_of, house_of = split_examples(examples, seed)
+    assert (split_of, house_of) == split_examples(examples[::-1], seed)
+    assert set(split_of) == {e.group for e in examples}
+    assert set(house_of) == {e.house for e in examples} - {""}
+    for family in "abc":
+        sizes = Counter(e.group for e in examples if e.family == family)
+        held = Counter({split: sum(n for g, n in sizes.items() if split_of[g] == split) for split in _SPLITS})
+        spare = [n for g, n in sizes.items() if split_of[g] == "train" and held["train"] - n >= sizes.total() / 2]
+        for split in ("validation", "test"):
+            assert held[split] >= sizes.total() / 10 or not spare, (family, held)
+    for house, split in house_of.items():  # where it is about one task alone it goes with the task
+        about = {split_of[e.group] for e in examples if e.house == house}
+        assert split in about
+
+
+_SPLITS = ("train", "validation", "test")
+
+
+def test_a_house_keeps_its_split_as_the_journal_grows() -> None:
+    many = [Example(f"{i}?", "", "plan", f"task {i % 40}", house=f"house {i // 2}") for i in range(400)]
+    few, all_of_them = split_examples(many[:200]), split_examples(many)
+    assert few[0] == all_of_them[0]
+    assert all(all_of_them[1][h] == split for h, split in few[1].items())
 
 
 def test_a_world_of_the_same_name_and_other_rules_teaches_nothing(workshop: SimpleNamespace) -> None:

@@ -21,6 +21,7 @@ from habilis.trainer import (
     distil,
     fingerprint,
     get_base,
+    update_kept,
 )
 
 pytest.importorskip("torch")
@@ -86,6 +87,7 @@ def test_from_episodes_to_a_verdict(tiny: BaseModel, workshop: SimpleNamespace, 
     assert mind.name == "m1"
     assert len(mind.complete(["Words: get 4 sticks\nGoal:\n"] * 3, max_tokens=4)) == 3
     assert fingerprint(adopted.path) != tiny.fingerprint
+    assert update_kept(adopted.path, "float32") == pytest.approx(1, abs=1e-3)
 
 
 def test_asked_to_stop_it_stops_at_the_next_step_and_goes_on_later(

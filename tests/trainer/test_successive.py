@@ -197,6 +197,9 @@ def test_what_does_not_belong_together_is_refused_by_name(tiny: BaseModel, first
     assert "rank 8" in str(goes_on_from(first.path, "tiny", "tiny", replace(SETTINGS, rank=4)))
     assert "--method lora" in str(goes_on_from(first.path, "tiny", "tiny", replace(SETTINGS, method="full")))
     assert "older version" in str(goes_on_from(tmp_path, "tiny", "tiny", SETTINGS))
+    other = str(goes_on_from(first.path, "tiny", "tiny", replace(SETTINGS, seed=1)))
+    assert "held out other questions" in other
+    assert "--seed 1" in other
 
 
 def test_the_fisher_may_be_of_a_text_of_the_examples_or_of_both(tiny: BaseModel, tmp_path: Path) -> None:

