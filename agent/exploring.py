@@ -137,6 +137,7 @@ class Explorer:
             self._at_random(life, rng)
             attempts = (self._attempt(task, life),)
         episode = self._told(index, task, attempts, ledger.spent)
+        self.loop.keep_pictures(episode)
         with p.journal.transaction():
             p.journal.append_episode(self.loop.run_id, episode)
             self.loop.iteration += 1

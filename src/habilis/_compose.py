@@ -117,7 +117,7 @@ def compose(
         _refuse_unconfined(runner)
         journal = opened.journal
         book = ContractBook(world.spec, journal.contracts(world.spec.fingerprint))
-        chats = [_chat(one, base_url, prices) for one in models]
+        chats = [_chat(one, base_url, prices, settings.images) for one in models]
         for one in chats:
             one.standing.keep(journal, settings.overruns or "reprice", notes.tell)
         chat = chats[0] if chats else None
@@ -200,6 +200,7 @@ def compose(
             ledger=ledger,
             events=events,
             help=helping,
+            images=opened.images,
             stop=stop.is_set,
         )
         assembly = Assembly(
@@ -294,13 +295,13 @@ def _writer(
     return cascade((search, *(ChatWriter(one, name=f"chat:{one.name}") for one in chats)))
 
 
-def _chat(model: Any, base_url: str | None, prices: UserPrices) -> Any:
+def _chat(model: Any, base_url: str | None, prices: UserPrices, images: bool | None) -> Any:
     from habilis.agent.chat_model import Prices, as_priced, open_chat_model
 
     if not isinstance(model, str):
         return as_priced(model)
     given = Prices(*prices) if isinstance(prices, (tuple, list)) else price_list(prices)
-    return open_chat_model(model, base_url=base_url, prices=given)
+    return open_chat_model(model, base_url=base_url, prices=given, images=images)
 
 
 def _chat_judge(chat: Any) -> Any:

@@ -64,6 +64,10 @@ EmbedderOption = Annotated[
 SearchMethodOption = Annotated[
     str, typer.Option("--search", help="how the search writer plans: regression, or mcts (tree search on the belief)")
 ]
+ImagesOption = Annotated[
+    bool | None,
+    typer.Option("--images/--no-images", help="the chat model takes pictures; else: where it is known to"),
+]
 NumpyOption = Annotated[bool, typer.Option("--numpy", help="programs may import numpy")]
 
 
@@ -95,6 +99,7 @@ def run(
     isolation: IsolationOption = "auto",
     unsafe_no_isolation: UnsafeOption = False,
     numpy: NumpyOption = False,
+    images: ImagesOption = None,
     task_budget: TaskBudgetOption = None,
     index: IndexOption = "chroma",
     embedder: EmbedderOption = "auto",
@@ -117,6 +122,7 @@ def run(
         isolation=isolation,
         unsafe_no_isolation=unsafe_no_isolation,
         numpy=numpy,
+        images=images,
         task_budget=task_budget,
         index=index,
         embedder=embedder,
@@ -208,6 +214,7 @@ def solve(
     isolation: IsolationOption = "auto",
     unsafe_no_isolation: UnsafeOption = False,
     numpy: NumpyOption = False,
+    images: ImagesOption = None,
     task_budget: TaskBudgetOption = None,
     index: IndexOption = "chroma",
     embedder: EmbedderOption = "auto",
@@ -234,6 +241,7 @@ def solve(
             isolation=isolation,
             unsafe_no_isolation=unsafe_no_isolation,
             numpy=numpy,
+            images=images,
             task_budget=task_budget,
             index=index,
             embedder=embedder,
