@@ -3,8 +3,8 @@
     pip install 'habilis[gym]'
     python examples/cliff_world.py cliff-home
 
-Nobody tells the agent what an action does, nor why one failed. It finds out, writes a program from that, and proves it in fresh
-worlds. From the command line the same world is `habilis run --world examples/cliff_world.py:make_world`.
+Nobody tells the agent what an action does, nor why one failed. It finds out, writes a program from that, and proves it
+in fresh worlds. From the command line the same world is `habilis run --world examples/cliff_world.py:make_world`.
 """
 
 from __future__ import annotations

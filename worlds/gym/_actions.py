@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -111,6 +112,9 @@ def _given(actions: Any, space: Any, world: str) -> Iterable[Deed]:
 def _named(name: Any, one: Any, space: Any, world: str) -> Deed:
     if not isinstance(name, str):
         raise DefinitionError(f"actions= of the world {world!r} has the name {shown(name)}; a name is a text")
+    if callable(one) and _takes_nothing(one):
+        primitive = Primitive(name, inspect.getdoc(one) or f"The environment's action {name}.")
+        return Deed(primitive, lambda args: _fitting(_plain(args, name, one)(), space))
     if callable(one):
         signature = read_signature(one)
         primitive = Primitive(name, signature.primitive.doc, signature.primitive.parameters)
@@ -138,6 +142,13 @@ def _plain(args: Sequence[Term], name: str, value: Any) -> Any:
     if args:
         raise InputError(f"{name} takes no arguments, and {tuple(args)!r} were given")
     return value
+
+
+def _takes_nothing(function: Callable[..., Any]) -> bool:
+    try:
+        return not inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
 
 
 def _fitting(value: Any, space: Any) -> Any:

@@ -115,7 +115,8 @@ def from_gymnasium(
         goals=bool(goal) or bool(wanted()),
         images=bool(seeing.pictures) or rendered,
     )
-    passing = None if describe is None else frozenset(_names(context, world))
+    named = frozenset(_names(context, world))
+    passing = None if describe is None else named
     kind = Kind(origin, deeds, seeing, _two(describe), succeeds, wanted, way, passing)
     made = GymWorld(kind, spec, driver)
     made.observe()
