@@ -40,6 +40,9 @@ class ImageStore:
         if len(image.data) > self.most_bytes:
             self.refused = f"a picture has {len(image.data)} bytes, and {self.most_bytes} are the most"
             return False
+        if hashlib.sha256(image.data).hexdigest() != image.sha256:
+            self.refused = f"a picture is called {image.sha256}, and its bytes have another hash"
+            return False
         file = self._file(image)
         try:
             if file.exists():

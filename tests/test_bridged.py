@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from habilis import Agent, AgentSettings
 from habilis.agent.chat_model import Prices, open_chat_model
 from habilis.core import Budget, Event, Fact, Image, Ledger
 from habilis.testing.chat import ScriptedChatModel, serve_openai
+from habilis.testing.worlds import check_world
 from habilis.worlds import from_functions
 from habilis.worlds.gym import from_gymnasium
 
@@ -59,6 +61,23 @@ def test_the_example_learns_to_walk_along_the_cliff(tmp_path: Path) -> None:
         assert "have_above_the_cliff" in skill.program.calls
         assert 13 in [trial.world_steps for trial in skill.evidence.trials]  # nobody gets there in fewer
         assert agent.solve_now("to_the_right() <= 0 and below() <= 0").solved
+
+
+def test_what_the_pages_show_can_be_followed_to_the_letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HABILIS_CACHE", str(tmp_path / "cache"))
+    page = (ROOT / "docs" / "worlds.md").read_text("utf-8")
+    bridge, back = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    known: dict[str, Any] = {}
+    exec(bridge, known)
+    with Agent(known["world"], home=tmp_path / "cliff-home") as agent:
+        assert any("to_the_right() <= {n1}" in b.skill.goal_template for b in agent.skills.values())
+    exec(back, known)
+    assert known["env"].reset(seed=0)[0].shape == known["env"].observation_space.shape
+    told = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    shown = told[told.index("       def where(observation):") : told.index("   Describe what an action *needs*")]
+    exec(textwrap.dedent(shown), known)
+    check_world(known["make_world"], seeds=(0,), steps=20)
 
 
 def test_the_world_can_be_named_on_the_command_line(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from habilis.worlds._declare import check_name, read_signature
 from habilis.worlds._observed import shown
 from habilis.worlds.gym._spaces import kind_of, parts_of
 
+_TOLD = ("reward", "ended")  # predicates of every bridged world
 _MOST_NAMED = 32  # actions of a Discrete space that get a primitive each
 _MOST_NUMBERS = 12  # of one action
 _MOST_AFFORDED = 200  # actions of one primitive; beyond it an even sample
@@ -44,7 +45,7 @@ class Deeds:
             name = deed.primitive.name
             if not name.isidentifier():
                 raise DefinitionError(f"the world {world!r} has an action {name!r}, which is no name as in Python")
-            check_name("an action", name, world)
+            check_name("an action", name, world, _TOLD)
             if name in self.by_name:
                 raise DuplicateNameError(f"two actions of the world {world!r} are called {name!r}; rename one")
             self.by_name[name] = deed

@@ -144,6 +144,8 @@ def test_actions_are_named_by_the_user() -> None:
         (Corridor, {"actions": ["left", "go right"]}, DefinitionError, "no name as in Python"),
         (Corridor, {"actions": {"jump": 7}}, DefinitionError, "not in the action space"),
         (Corridor, {"actions": "left"}, DefinitionError, "give names"),
+        (Corridor, {"actions": ["left", "reward"]}, DefinitionError, "another name"),
+        (Corridor, {"goal": lambda: 1 / 0}, WorldError, "ZeroDivisionError"),
         (Rich, {"actions": ["a", "b"]}, DefinitionError, "mapping of names to actions"),
         (Corridor, {"actions": {"go": lambda n: n}}, DefinitionError, "define it with def"),
         (Corridor, {"goal": "at the end"}, DefinitionError, "cannot read the goal"),
@@ -209,7 +211,7 @@ FAULTS = {
     "shape": "shows the shape (3,), where its space says (2,)",
     "space": "changed its action_space from Discrete(2) to Discrete(3)",
     "four": "gave tuple of 4",
-    "hangs": "did not answer within step_seconds=0.5",
+    "hangs": "did not answer within 0.5 s when asked to take the step right()",
 }
 
 
@@ -278,6 +280,41 @@ def test_a_checkpoint_is_a_replay_and_says_when_it_comes_to_something_else() -> 
     other = from_gymnasium(lambda: Corridor(length=5, wind=0), actions=NAMES)
     with pytest.raises(WorldError, match="cannot be taken up again"):
         other.load(state)
+
+
+def test_numbers_of_numpys_and_arrays_that_are_written_over_are_read_right() -> None:
+    class Buffered(Corridor):
+        """Writes every observation into the same array."""
+
+        def __init__(self) -> None:
+            super().__init__(length=30, wind=0.3)
+            self.observation_space = gymnasium.spaces.Box(0, 255, (16, 30), np.uint8)  # type: ignore[assignment]
+            self.buffer = np.zeros((16, 30), np.uint8)
+
+        def reset(self, **given: Any) -> Any:
+            super().reset(**given)
+            return self._written(), {}
+
+        def step(self, action: Any) -> Any:
+            return self._written(), *super().step(action)[1:]
+
+        def _written(self) -> Any:
+            self.buffer[:] = 0
+            self.buffer[:, self.at] = 255
+            return self.buffer
+
+    def describe(seen: Any) -> dict[str, Any]:
+        return {"at": {seen.argmax()}, "light": seen.mean(), "lit": seen.any(), "of": {seen.argmax(): seen.max()}}
+
+    check_world(lambda: from_gymnasium(Buffered, describe=describe), seeds=(0,), steps=20)
+    world = from_gymnasium(Buffered, describe=describe)
+    world.reset(1)
+    before = world.observe()
+    twin = world.clone()
+    for _ in range(5):
+        world.act(Action("action_1"))
+    assert twin.observe() == before
+    assert world.observe().images != before.images
 
 
 def test_the_fingerprint_follows_the_rules_and_not_the_way_of_learning() -> None:
