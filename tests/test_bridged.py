@@ -114,6 +114,16 @@ def test_a_run_goes_on_when_an_environment_fails(tmp_path: Path, fault: str, sai
     assert summary.status == "finished"
 
 
+def test_an_exploration_goes_on_when_an_environment_fails(tmp_path: Path) -> None:
+    world = from_gymnasium(lambda: Faulty("raises"), actions=NAMES, describe=lambda seen: {"place": int(seen[0])})
+    with Agent(world, home=tmp_path / "home", settings=SETTINGS) as agent:
+        summary = agent.explore_now(6, steps=8)
+        told = list(agent._parts.home.journal.episodes(summary.run_id))
+    assert summary.status == "finished"
+    assert {e.status for e in told} == {"failed", "explored"}
+    assert all("the motor is hot" in e.reason for e in told if e.status == "failed")
+
+
 def test_a_world_that_ended_begins_anew_with_the_next_task(tmp_path: Path) -> None:
     world = corridor(render=False)
     with Agent(world, home=tmp_path / "home", settings=SETTINGS, writer="chat", model=_scripted(WALK)) as agent:
