@@ -47,6 +47,7 @@ def open_chat_model(
     prices: Prices | PriceList | Literal["assume"] | None = None,
     timeout: float = 60.0,
     max_output_tokens: int = 1500,
+    images: bool | None = None,
 ) -> PricedChatModel:
     """Open a chat model: ``provider:model`` of any provider that LangChain knows, or, with ``base_url``, the name of a
     model behind any OpenAI-compatible server.
@@ -55,6 +56,7 @@ def open_chat_model(
     does not know is looked up in the list that ships with the package ``genai-prices`` (works offline). Where neither
     knows the model, and for servers on this machine, say what it costs; ``"assume"`` takes `ASSUMED`. The key is read
     from the provider's usual variable; a server on this machine needs none, and is sent none that was not given here.
+    ``images``: whether it takes pictures; None: where LangChain's list of models says that it does.
 
     Raises `InputError` (no price, no such provider), `ModelError` (no key), `MissingExtraError`.
     """
@@ -89,6 +91,7 @@ def open_chat_model(
         max_output_tokens=max_output_tokens,
         timeout=timeout,
         local=local,
+        images=_sees(client) if images is None else images,
         secrets=_secrets(api_key),
     )
 
@@ -122,6 +125,11 @@ def _client(
     except ValueError as error:
         said = scrub(" ".join(str(error).split()), _secrets(api_key))
         raise InputError(f"cannot open {provider}:{model}: {said}") from None
+
+
+def _sees(client: ChatModel) -> bool:
+    profile = getattr(client, "profile", None)
+    return isinstance(profile, dict) and profile.get("image_inputs") is True
 
 
 def _secrets(api_key: str | None) -> tuple[str, ...]:

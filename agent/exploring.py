@@ -17,7 +17,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from habilis.agent.lifting import lift
 from habilis.agent.loop import Loop
@@ -45,6 +45,7 @@ from habilis.core import (
     Task,
     Trajectory,
     World,
+    WorldError,
     dump,
 )
 
@@ -109,8 +110,8 @@ class Explorer:
             )
 
     def episode(self) -> Episode:
-        """One more, recorded. Raises `BudgetExceeded` before the step that cannot be paid; nothing is recorded then but
-        what was spent."""
+        """One more, recorded: as failed, where the world raised on the way. Raises `BudgetExceeded` before a step that
+        cannot be paid; nothing is recorded then but what was spent."""
         p, index = self.loop.parts, self.loop.iteration
         seed = world_seed(self.settings.seed, index)
         rng = random.Random(f"exploring:{seed}")
@@ -127,16 +128,22 @@ class Explorer:
             why="exploration of a new world",
         )
         life = _Life(world, ledger, self.settings.steps)
-        attempts: tuple[Attempt, ...]
-        if self.settings.policy == "regression":
-            attempts = self._programs(task, world, ledger)
-        elif task.goal.atoms:
-            self._towards(task.goal, life, ledger, rng)
-            attempts = (self._attempt(task, life),)
-        else:
-            self._at_random(life, rng)
-            attempts = (self._attempt(task, life),)
+        attempts, wrong = tuple[Attempt, ...](), ""
+        try:
+            if self.settings.policy == "regression":
+                attempts = self._programs(task, world, ledger)
+            elif task.goal.atoms:
+                self._towards(task.goal, life, ledger, rng)
+            else:
+                self._at_random(life, rng)
+            if self.settings.policy != "regression":
+                attempts = (self._attempt(task, life),)
+        except WorldError as error:
+            wrong = f"WorldError: {error}"
         episode = self._told(index, task, attempts, ledger.spent)
+        if wrong:
+            episode = replace(episode, status="failed", reason=wrong)
+        self.loop.keep_pictures(episode)
         with p.journal.transaction():
             p.journal.append_episode(self.loop.run_id, episode)
             self.loop.iteration += 1

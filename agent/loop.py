@@ -35,6 +35,7 @@ from habilis.core import (
     load,
     span,
 )
+from habilis.memory.images import images_of
 from habilis.worlds.runner import asked, ended, reset
 
 __all__ = ["Help", "Loop", "LoopSettings", "Parts", "describe"]
@@ -55,6 +56,7 @@ class Loop:
         self._upkeep = Cost()
         self._left: LeftOver | None = None
         self._failing: tuple[type | None, int] = (None, 0)  # how the writer fails, in so many tasks in a row
+        self._told_of_pictures = False
         self._known: dict[str, Json] = {}  # the curriculum's state as it was read, with what a newer version put there
 
     # ------------------------------------------------------------------ state that outlives a kill
@@ -177,6 +179,7 @@ class Loop:
         if before.episode is not None and before.episode.index == self.iteration:
             episode = _continued(before.episode, episode)
         kept: list[Skill] = []
+        self.keep_pictures(episode)
         with p.journal.transaction():
             if self.settings.keep_skills:
                 for skill in worked.skills:
@@ -218,6 +221,14 @@ class Loop:
         )
         p.events.emit("budget", episode.index, spent=dump(p.ledger.spent), limit=dump(p.ledger.limit))
         return episode, worked.raised
+
+    def keep_pictures(self, episode: Episode) -> None:
+        """Keep what was seen in an episode, before its hashes are written down. What cannot be kept is told once."""
+        store = self.parts.images
+        why = store.keep_all(images_of(episode)) if store is not None else ""
+        if why and not self._told_of_pictures:
+            self._told_of_pictures = True
+            self.parts.events.emit("warning", episode.index, message=f"{why}; all else goes on")
 
     @property
     def cut_short(self) -> bool:

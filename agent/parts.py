@@ -33,6 +33,7 @@ from habilis.core import (
     Writer,
 )
 from habilis.memory.contracts import ContractBook
+from habilis.memory.images import ImageStore
 from habilis.memory.journal import Journal
 from habilis.memory.library import SkillLibrary
 from habilis.worlds.runner import asked, look_at
@@ -83,7 +84,8 @@ class Credited(Protocol):
 @dataclass
 class Parts:
     """What the roof hands to the loop. ``pace``: of the run's budget, None where its tasks are not paced. ``stop``:
-    whether someone asked to stop, which ends a user's task between two programs (others are done to their end)."""
+    whether someone asked to stop, which ends a user's task between two programs (others are done to their end).
+    ``images``: where pictures are kept; None: nowhere."""
 
     world: World
     book: ContractBook
@@ -97,6 +99,7 @@ class Parts:
     events: EventStream
     help: Help | None = None
     pace: RunPace | None = None
+    images: ImageStore | None = None
     stop: Callable[[], bool] = lambda: False
 
     @property

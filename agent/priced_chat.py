@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from habilis.agent._chat_errors import advice, is_a, retry_after, scrub, status_of
+from habilis.agent._chat_images import Content, pictures_in, sendable, text_of
 from habilis.agent.chat_prices import Prices
 from habilis.core import ChatModel, Cost, HabilisError, InputError, Ledger, ModelError, Span, Standing, Turns, span
 
 __all__ = ["Messages", "PricedChatModel", "as_priced"]
 
-Messages = Sequence[tuple[str, str]]
-"""(role, text) pairs; roles are "system", "user" and "assistant"."""
+Messages = Sequence[tuple[str, Content]]
+"""(role, content) pairs; roles are "system", "user" and "assistant", content is a text, or texts and pictures."""
 
 _NO_REQUESTS = "HABILIS_NO_MODEL_REQUESTS"
 _LONGEST_WAIT = 20.0  # seconds; a server that asks for more is as good as down while a person watches
@@ -31,7 +32,8 @@ class PricedChatModel:
     ``max_output_tokens`` per reply (what is reserved; `open_chat_model` also tells the server); ``max_prompt_tokens``:
     longer prompts are refused before they are sent, and list prices rise beyond it; ``timeout``: seconds for one
     request, start to end; ``retries`` after 429, 5xx and lost connections, ``backoff`` seconds before the first,
-    doubled for each further one; ``local``: requests stay on this machine.
+    doubled for each further one; ``local``: requests stay on this machine. ``images``: it takes pictures; each is
+    reserved as ``image_tokens`` (a picture of 512 pixels counts as 85 to 2,833 by the tables that providers publish).
 
     ``standing``, ``turns``: whether the server counts more tokens than can have been read and written, as where it adds
     to a prompt or thinks without counting that in. Requests wait for each other until one answer has kept to what was
@@ -48,6 +50,8 @@ class PricedChatModel:
     retries: int = 2
     backoff: float = 0.5
     local: bool = False
+    images: bool = False
+    image_tokens: int = 3_000
     secrets: tuple[str, ...] = field(default=(), repr=False)
     standing: Standing = field(default_factory=Standing, repr=False, compare=False)
     turns: Turns = field(default_factory=Turns, repr=False, compare=False)
@@ -89,9 +93,14 @@ class PricedChatModel:
         """The most that one request with these messages may cost."""
         # A byte-level tokenizer never makes more tokens than there are bytes; roles and separators take a few more.
         more_in, more_out = self._learned()
-        prompt = 16 + sum(len(text.encode("utf-8", "replace")) + 8 for _, text in messages) + more_in
+        texts = sum(len(text_of(content).encode("utf-8", "replace")) + 8 for _, content in messages)
+        prompt = 16 + texts + self._shown(messages) + more_in
         written = self.max_output_tokens + more_out
         return Cost(usd=self.prices.usd(prompt, written), tokens=prompt + written, calls=1)
+
+    def _shown(self, messages: Messages) -> int:
+        """The tokens that the pictures may count as."""
+        return self.image_tokens * sum(pictures_in(content) for _, content in messages)
 
     def _learned(self) -> tuple[int, int]:
         """Tokens that this server counts beyond those that can have been read, and written."""
@@ -110,11 +119,10 @@ class PricedChatModel:
 
     async def _ask(self, messages: Messages, ledger: Ledger, here: Span) -> str:
         self._refuse_if_forbidden()
-        # Observations and prints may hold half characters, which no server takes.
-        sent = [(role, text.encode("utf-8", "replace").decode()) for role, text in messages]
-        most = self.most(sent)
+        sent = [(role, sendable(content)) for role, content in messages]
+        most, shown = self.most(messages), self._shown(messages)
         # The bound on cost counts bytes; real text has about four to a token, and three is still on the safe side.
-        prompt = (most.tokens - self.max_output_tokens - sum(self._learned())) // 3
+        prompt = (most.tokens - self.max_output_tokens - sum(self._learned()) - shown) // 3 + shown
         if prompt > self.max_prompt_tokens:
             raise InputError(
                 f"the prompt has about {prompt} tokens, max_prompt_tokens is {self.max_prompt_tokens}; "
@@ -124,7 +132,7 @@ class PricedChatModel:
         for attempt in range(self.retries + 1):
             async with self.turns.turn():
                 self._refuse_if_overrun()
-                most = self.most(sent)  # another request may have taught us more
+                most = self.most(messages)  # another request may have taught us more
                 with ledger.reserve(most, what=f"a request to {self.name}") as held:
                     try:
                         reply = await asyncio.wait_for(self.model.ainvoke(sent), self.timeout)

@@ -29,6 +29,11 @@ class Image:
     media_type: str = field(default="image/png", compare=False)
     data: bytes = field(default=b"", repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        """Raises `InputError` for what is no hash: files are named after it."""
+        if len(self.sha256) != 64 or not _HEX.issuperset(self.sha256):
+            raise InputError(f"{self.sha256[:80]!r} is no picture's name; give its SHA-256 in hexadecimal")
+
     @classmethod
     def of(cls, picture: Any) -> Image:
         """A picture from the bytes of a file, or from an array of bytes: (height, width), or with 1, 3 or 4 channels.
@@ -52,8 +57,6 @@ class Image:
         if isinstance(text, cls):
             return text
         sha256, _, media_type = str(text).partition(" ")
-        if len(sha256) != 64 or not _HEX.issuperset(sha256):
-            raise InputError(f"{str(text)[:80]!r} is no picture's name; give its SHA-256 in hexadecimal")
         return cls(sha256, media_type or "image/png")
 
     @classmethod

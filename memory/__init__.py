@@ -1,12 +1,13 @@
 """What the agent remembers, a room for each: `journal`, `contracts`, `library` (the skills), `index` (vectors),
-`embedding` (texts to vectors), `exchange` (skills from and for others); beside them the home, fetched model files, and
-the wording of prompts.
+`embedding` (texts to vectors), `exchange` (skills from and for others); beside them the home, pictures that were seen,
+fetched model files, and the wording of prompts.
 
 May import `habilis.core` only. The journal is the only source of truth; the index is derived from it.
 """
 
 from habilis.memory.embedding import EndpointEmbedder, fetch_embedder, open_embedder
 from habilis.memory.home import Home, default_home
+from habilis.memory.images import ImageStore
 from habilis.memory.index import (
     ChromaIndex,
     ChromaServerIndex,
@@ -27,6 +28,7 @@ __all__ = [
     "FaissIndex",
     "Hit",
     "Home",
+    "ImageStore",
     "Journal",
     "MemoryIndex",
     "ModelRecord",

@@ -8,6 +8,7 @@
     vectors.sqlite          what was embedded, derived; listing commands, which may not open the index, read it
     models/                 distilled models
     reports/
+    images/                 pictures that were seen, by hash
 
 Others may read the journal meanwhile: `Home.open(path, read_only=True)` takes no lock.
 """
@@ -22,11 +23,13 @@ import sys
 import time
 import weakref
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from habilis.core.errors import HabilisError, HomeError, HomeLockedError, InputError, NotFoundError, SchemaError
+from habilis.memory.images import ImageStore
 from habilis.memory.journal import SCHEMA_VERSION, Held, Hook, Journal
 
 __all__ = ["Home", "default_home", "is_owned", "rebuild_command"]
@@ -148,6 +151,11 @@ class Home:
     @property
     def reports_path(self) -> Path:
         return self.path / "reports"
+
+    @cached_property
+    def images(self) -> ImageStore:
+        """Pictures that were seen."""
+        return ImageStore(self.path / "images")
 
     def check_embedder(self, fingerprint: str) -> None:
         """Raises `HomeError` where the home was made with another embedder than this."""

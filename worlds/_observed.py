@@ -127,7 +127,7 @@ def said(error: BaseException) -> str:
 def _terms(key: Any, predicate: str, who: str) -> tuple[Term, ...]:
     parts = key if isinstance(key, tuple) else (key,)
     terms: list[Term] = []
-    for part in parts:
+    for part in map(_bare, parts):
         plain = os.fspath(part) if isinstance(part, os.PathLike) else part
         if isinstance(plain, bool) or not isinstance(plain, (str, int)):
             raise DefinitionError(
@@ -142,7 +142,13 @@ def _terms(key: Any, predicate: str, who: str) -> tuple[Term, ...]:
     return tuple(terms)
 
 
-def _value(value: Any, predicate: str, who: str) -> Value:
+def _bare(value: Any) -> Any:
+    """A number of numpy's as one of Python's."""
+    return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
+
+
+def _value(given: Any, predicate: str, who: str) -> Value:
+    value = _bare(given)
     if isinstance(value, int) and abs(value) >= 10**MOST_DIGITS:
         raise DefinitionError(
             f"{who} gave {predicate!r} a value of more than {MOST_DIGITS} digits; that is the most: count in larger "

@@ -34,6 +34,7 @@ from habilis.core import (
     Fact,
     Goal,
     GoalSyntaxError,
+    Image,
     InputError,
     Json,
     Observation,
@@ -116,6 +117,7 @@ def from_functions(
     live: bool | None = None,
     reasons: bool = False,
     tags: Mapping[str, Iterable[str]] | None = None,
+    picture: Callable[[], Any] | None = None,
 ) -> FunctionWorld:
     """A world whose primitives are these functions; see `FunctionWorld` for the arguments."""
     return FunctionWorld(
@@ -130,6 +132,7 @@ def from_functions(
         live=live,
         reasons=reasons,
         tags=tags,
+        picture=picture,
     )
 
 
@@ -145,6 +148,8 @@ class FunctionWorld:
         live: real side effects, so skills are proven by watching alone. None: live unless ``reset`` is given.
         reasons: every failure is told in full, by ``requires`` or by raising `Unmet`.
         tags: names beginning with ``#`` for sets of interchangeable arguments.
+        picture: gives what can be seen now, as an array of uint8 or the bytes of a file (`habilis.core.Image.of`), or
+            None. Called only when somebody looks.
 
     Raises `DefinitionError` naming the function for a missing hint, or the name that a program could not use or that
     an action and a predicate share, and `DuplicateNameError` for two functions of one name.
@@ -167,12 +172,14 @@ class FunctionWorld:
         live: bool | None = None,
         reasons: bool = False,
         tags: Mapping[str, Iterable[str]] | None = None,
+        picture: Callable[[], Any] | None = None,
     ) -> None:
         if not isinstance(name, str) or not name.strip():
             raise DefinitionError(f"a world's name is a text, not {shown(name)}; give name='…'")
         if not isinstance(doc, str):
             raise DefinitionError(f"doc= of the world {name!r} is a text, not {shown(doc)}")
         given = {"observe": observe, "reset": reset, "clone": clone, "contracts": contracts, "goals": goals}
+        given["picture"] = picture
         for what, function in given.items():
             if not callable(function) and (function is not None or what == "observe"):
                 raise DefinitionError(f"{what}= of the world {name!r} is {shown(function)}; give a function")
@@ -192,7 +199,7 @@ class FunctionWorld:
             check_name("an action", signature.name, name)
             self._signatures[signature.name] = signature
         self._observe, self._reset, self._clone = observe, reset, clone
-        self._contracts, self._goals = contracts, goals
+        self._contracts, self._goals, self._picture = contracts, goals, picture
         self._seeded = reset is not None and bool(inspect.signature(reset).parameters)
         told = contracts is not None or any(s.declared.tells for s in self._signatures.values())
         announced = {
@@ -203,6 +210,7 @@ class FunctionWorld:
             "contracts": told,
             "goals": goals is not None,
             "reasons": reasons,
+            "images": picture is not None,
         }
         self.spec = WorldSpec(
             name=name,
@@ -227,7 +235,7 @@ class FunctionWorld:
 
     def observe(self) -> Observation:
         facts = self._facts()
-        return Snapshot(facts=facts, tags=self.spec.tags, text=in_words(facts))
+        return Snapshot(facts, self.spec.tags, in_words(facts), self._seen())
 
     def act(self, action: Action) -> Outcome:
         """Call the function. Raises `InputError` for an action that this world does not have."""
@@ -242,7 +250,7 @@ class FunctionWorld:
             arguments = signature.arguments(action.args)
         except InputError as error:
             return Outcome(False, message=str(error))
-        before = self.observe()
+        before = Snapshot(self._facts(), self.spec.tags)
         unmet = tuple(a for a in signature.declared.needs(signature, action.args) if not before.holds(a))
         if unmet:
             return Outcome(False, unmet=unmet, message="needs " + ", ".join(map(str, unmet)))
@@ -336,6 +344,10 @@ class FunctionWorld:
             raise DefinitionError(f"{what} of the world {self.spec.name!r} gave {shown(given)}; give a list")
         listed: list[Any] = self._ask(what, lambda: list(given))
         return listed
+
+    def _seen(self) -> tuple[Image, ...]:
+        shown_now = self._ask("picture", self._picture) if self._picture is not None else None
+        return () if shown_now is None else (self._ask("picture", lambda: Image.of(shown_now)),)
 
     def _facts(self) -> dict[Fact, Value]:
         facts = read_facts(self._ask("observe", self._observe), "observe", self.spec.name)

@@ -1,13 +1,15 @@
 """The chat writer: any chat model writes the program, is told what it did, and corrects it.
 
 The prompt follows Voyager (Wang et al. 2023, arXiv:2305.16291, section 3.3): iterative prompting with the environment's
-feedback, execution errors and what is still unmet. Unlike there, no model judges goals that the world can check.
+feedback, execution errors and what is still unmet. Unlike there, no model judges goals that the world can check. A
+model that takes pictures sees what the world shows now, and what it shows after a program ran.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
+from habilis.agent._chat_images import Content, with_pictures
 from habilis.agent.chat_model import PricedChatModel, as_priced
 from habilis.agent.writers._prompt import feedback_text, system, task_text
 from habilis.agent.writers._reply import Problem, goal_template, read_program
@@ -40,7 +42,8 @@ class ChatWriter:
 
         For choosing among writers; what is spent is reserved request by request. Documents that are bought come on top.
         """
-        first = self.model.most([("system", system()), ("user", task_text(task, context))])
+        said = with_pictures(task_text(task, context), context.snapshot.images, self.model.images)
+        first = self.model.most([("system", system()), ("user", said)])
         longer = 2 * self.model.max_output_tokens  # each round, for the next one to read
         read = longer * (self.rounds * (self.rounds - 1) // 2)
         return Cost(
@@ -54,7 +57,9 @@ class ChatWriter:
 
         Raises `BudgetExceeded` before a request that ``ledger`` cannot afford, `ModelError` when the model fails.
         """
-        messages = [("system", system()), ("user", task_text(task, context, context.read()))]
+        told = task_text(task, context, context.read())
+        first = with_pictures(told, context.snapshot.images, self.model.images)
+        messages: list[tuple[str, Content]] = [("system", system()), ("user", first)]
         for _ in range(self.rounds):
             reply = await self.model.ask(messages, ledger)
             found = read_program(reply, writer=self.name, skills=context.skills)
@@ -66,4 +71,6 @@ class ChatWriter:
             feedback = yield Draft(program, {}, goal_template(said, program, task.goal))
             if feedback is None or feedback.verdict.ok:
                 return
-            messages += [("assistant", reply), ("user", feedback_text(feedback, program))]
+            after = feedback.trajectory.after.images
+            said_back = with_pictures(feedback_text(feedback, program), after, self.model.images)
+            messages += [("assistant", reply), ("user", said_back)]

@@ -125,7 +125,7 @@ def compose(
         world, fresh = reflexive(world, beside, runner), _with_reflexes(fresh, beside, runner)
         journal = opened.journal
         book = ContractBook(world.spec, journal.contracts(world.spec.fingerprint))
-        chats = [_chat(one, base_url, prices) for one in models]
+        chats = [_chat(one, base_url, prices, settings.images) for one in models]
         for one in chats:
             one.standing.keep(journal, settings.overruns or "reprice", notes.tell)
         chat = chats[0] if chats else None
@@ -208,6 +208,7 @@ def compose(
             ledger=ledger,
             events=events,
             help=helping,
+            images=opened.images,
             stop=stop.is_set,
         )
         assembly = Assembly(
@@ -322,13 +323,13 @@ def _writer(
     return cascade((search, *(ChatWriter(one, name=f"chat:{one.name}") for one in chats)))
 
 
-def _chat(model: Any, base_url: str | None, prices: UserPrices) -> Any:
+def _chat(model: Any, base_url: str | None, prices: UserPrices, images: bool | None) -> Any:
     from habilis.agent.chat_model import Prices, as_priced, open_chat_model
 
     if not isinstance(model, str):
         return as_priced(model)
     given = Prices(*prices) if isinstance(prices, (tuple, list)) else price_list(prices)
-    return open_chat_model(model, base_url=base_url, prices=given)
+    return open_chat_model(model, base_url=base_url, prices=given, images=images)
 
 
 def _chat_judge(chat: Any) -> Any:

@@ -55,6 +55,7 @@ def write(
             if world is None or m.fingerprint in ("", world)
         ],
         uses=uses,
+        find=home.images.find,
     )
     return write_report(data, path if path is not None else home.reports_path / f"run-{run.id}.html")
 

@@ -26,7 +26,7 @@ from habilis.worlds.runner import ConfinedRunner
 
 __all__ = ["LIMITS", "MOST_HITS", "Served"]
 
-LIMITS = RunLimits(tool_calls=0)  # of one run: 20 s, 2,500 world steps, 512 MB
+LIMITS = RunLimits(tool_calls=0, images=0)  # of one run: 20 s, 2,500 world steps, 512 MB
 MOST_HITS = 50
 _SOURCE, _TEXT, _LINE, _ROWS = 100_000, 4_000, 400, 100  # characters of a program, a text, a line; lines of a list
 _ARGS = 64_000  # characters of the arguments

@@ -26,7 +26,8 @@ class AgentSettings:
     without a limit. None: 12,000 search steps and 60,000 world steps. A task that needs more fails; the run goes on.
     ``overruns``: what follows when a tool, a model or an embedder has cost more than was reserved: "refuse", so that
     none does so twice, or "reprice" (more is reserved from then on; one that is over that as well is refused). None:
-    tools are refused; models and embedders, whose requests differ, are priced anew.
+    tools are refused; models and embedders, whose requests differ, are priced anew. ``images``: whether chat models
+    that are named take pictures; None: where LangChain knows that they do.
     ``reflexes``: which run beside the programs: "given" (those handed to the agent), or "none" (an ablation).
     """
 
@@ -45,6 +46,7 @@ class AgentSettings:
     task_budget: Budget | str | None = None
     overruns: Overruns | None = None
     reflexes: str = "given"
+    images: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from habilis._report_charts import Point, call_graph, growth_chart, layers
+from habilis._report_film import Find, films
 from habilis._report_skill import article, badge, link, picker
 from habilis._text import amount, escaped, number, plain
 from habilis.core import Budget, Cost, Episode, HomeError, Json, Skill
@@ -56,6 +57,7 @@ class ReportData:
     ``run``: how it was run; ``name``, ``world``, ``writer``, ``seed``, ``status`` go into the heading, all of it into
     the last table. ``skills``: every version; those that are active are shown. ``distillations``: the data of the
     ``distil_ended`` events (``model``, ``adopted``, ``reasons``, ``figures``), with ``iteration`` where it is known.
+    ``find``: the bytes of pictures that the journal knows by hash.
     """
 
     run: Mapping[str, Json]
@@ -65,6 +67,7 @@ class ReportData:
     limit: Budget = field(default_factory=Budget.unlimited)
     distillations: Sequence[Mapping[str, Json]] = ()
     uses: Sequence[Use] = ()
+    find: Find = lambda image: image if image.data else None
 
 
 def write_report(data: ReportData, path: Path | str) -> Path:
@@ -97,6 +100,7 @@ def _page(data: ReportData) -> str:
         "heading": _heading(data),
         "figures": _headline(data, skills, calls),
         "growth": _growth(data),
+        "films": films(data.episodes, data.find),
         "graph": _graph(calls, ids),
         "picker": picker(ids, calls, chosen),
         "skills": "".join(article(skills[n], n == chosen, callers[n], ids, first.get(n)) for n in ids),
@@ -112,6 +116,8 @@ def _page(data: ReportData) -> str:
     script = template.split("<script>")[1].split("</script>")[0]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     parts["policy"] = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
+    if parts["films"]:
+        parts["policy"] += "; img-src data:"
     # One pass: what is filled in is never searched for placeholders again.
     return re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m[1]], template)
 

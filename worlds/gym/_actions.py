@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ from habilis.worlds._declare import check_name, read_signature
 from habilis.worlds._observed import shown
 from habilis.worlds.gym._spaces import kind_of, parts_of
 
+_TOLD = ("reward", "ended")  # predicates of every bridged world
 _MOST_NAMED = 32  # actions of a Discrete space that get a primitive each
 _MOST_NUMBERS = 12  # of one action
 _MOST_AFFORDED = 200  # actions of one primitive; beyond it an even sample
@@ -43,7 +45,7 @@ class Deeds:
             name = deed.primitive.name
             if not name.isidentifier():
                 raise DefinitionError(f"the world {world!r} has an action {name!r}, which is no name as in Python")
-            check_name("an action", name, world)
+            check_name("an action", name, world, _TOLD)
             if name in self.by_name:
                 raise DuplicateNameError(f"two actions of the world {world!r} are called {name!r}; rename one")
             self.by_name[name] = deed
@@ -111,6 +113,9 @@ def _given(actions: Any, space: Any, world: str) -> Iterable[Deed]:
 def _named(name: Any, one: Any, space: Any, world: str) -> Deed:
     if not isinstance(name, str):
         raise DefinitionError(f"actions= of the world {world!r} has the name {shown(name)}; a name is a text")
+    if callable(one) and _takes_nothing(one):
+        primitive = Primitive(name, inspect.getdoc(one) or f"The environment's action {name}.")
+        return Deed(primitive, lambda args: _fitting(_plain(args, name, one)(), space))
     if callable(one):
         signature = read_signature(one)
         primitive = Primitive(name, signature.primitive.doc, signature.primitive.parameters)
@@ -138,6 +143,13 @@ def _plain(args: Sequence[Term], name: str, value: Any) -> Any:
     if args:
         raise InputError(f"{name} takes no arguments, and {tuple(args)!r} were given")
     return value
+
+
+def _takes_nothing(function: Callable[..., Any]) -> bool:
+    try:
+        return not inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
 
 
 def _fitting(value: Any, space: Any) -> Any:

@@ -13,10 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
+
 from habilis.core import InputError, WorldError
 from habilis.worlds._observed import said
 
 _MOST_LEFT = 4  # threads in which an environment hangs: each may keep a processor busy
+_PATIENCE = 10  # times the limit of a step: for making an environment, and for a reset
 _RAISED = (Exception, SystemExit)
 
 T = TypeVar("T")
@@ -60,7 +63,7 @@ class Origin:
             given, self._given = self._given, None
             return Driver(self, given)
         driver = Driver(self, None)
-        driver.env = driver.run("be made", self.make)
+        driver.env = driver.run("be made", self.make, patience=_PATIENCE)
         if not hasattr(driver.env, "reset") or not hasattr(driver.env, "step"):
             raise InputError(
                 f"what should make the environment of the world {self.name!r} made a {type(driver.env).__name__}; "
@@ -84,10 +87,10 @@ class Driver:
 
     def reset(self, seed: int) -> Moment:
         """Begin anew. Raises `WorldError`."""
-        given = self.run(f"be reset to seed {seed}", lambda: self.env.reset(seed=seed))
+        given = self.run(f"be reset to seed {seed}", lambda: self.env.reset(seed=seed), patience=_PATIENCE)
         if not isinstance(given, tuple) or len(given) != 2:
             raise self.wrong(f"gave {type(given).__name__} when reset; reset gives (observation, info)")
-        return Moment(given[0], given[1] if isinstance(given[1], dict) else {})
+        return Moment(_kept(given[0]), given[1] if isinstance(given[1], dict) else {})
 
     def step(self, action: Any, what: str) -> Moment:
         """One step. ``what``: the action, for errors. Raises `WorldError`."""
@@ -104,6 +107,7 @@ class Driver:
             raise self.wrong(f"gave the reward {reward!r:.80} for {what}, which is no number") from None
         if not math.isfinite(number):
             raise self.wrong(f"gave the reward {number} for {what}; a reward is a finite number")
+        observation = _kept(observation)
         return Moment(observation, info if isinstance(info, dict) else {}, number, bool(terminated), bool(truncated))
 
     def render(self) -> Any:
@@ -125,12 +129,14 @@ class Driver:
         self.why = f"the environment of the world {self.origin.name!r} {what}"
         return WorldError(self.why)
 
-    def run(self, what: str, function: Callable[..., T], *given: Any) -> T:
-        """Call it in the environment's thread. ``what``: in words. Raises `WorldError` for what it raises, and where it
-        takes longer than it may."""
+    def run(self, what: str, function: Callable[..., T], *given: Any, patience: int = 1) -> T:
+        """Call it in the environment's thread. ``what``: in words; ``patience``: how many ``step_seconds`` it may take.
+
+        Raises `WorldError` for what it raises, and where it takes longer than it may.
+        """
         if self.hung:
             raise WorldError(self.why)
-        limit = self.origin.step_seconds
+        limit = None if self.origin.step_seconds is None else patience * self.origin.step_seconds
         if limit is None:
             try:
                 return function(*given)
@@ -149,7 +155,8 @@ class Driver:
             self.origin.left += 1
             self._work.put(None)  # should it ever come back, its thread ends
             raise self.wrong(
-                f"did not answer within step_seconds={limit:g} when asked to {what}; it is left behind"
+                f"did not answer within {limit:g} s when asked to {what}, and is left behind; allow more with "
+                "step_seconds="
             ) from None
         if raised is not None:
             if not isinstance(raised, _RAISED):
@@ -177,6 +184,17 @@ class Driver:
     def __del__(self) -> None:
         if getattr(self, "_work", None) is not None:
             self.end()
+
+
+def _kept(observation: Any) -> Any:
+    """The observation, safe from environments that write the next one into the same array."""
+    if isinstance(observation, np.ndarray):
+        return observation.copy()
+    if isinstance(observation, dict):
+        return {key: _kept(part) for key, part in observation.items()}
+    if type(observation) is tuple:
+        return tuple(map(_kept, observation))
+    return observation
 
 
 def _serve(work: queue.SimpleQueue[Any], done: queue.SimpleQueue[Any]) -> None:

@@ -43,7 +43,7 @@ def as_gymnasium(
     gymnasium = need("gymnasium", "a world as a Gymnasium environment", install="'habilis[gym]'")
     import numpy as np
 
-    lived = world if isinstance(world, World) else world()
+    lived = world() if isinstance(world, type) or not isinstance(world, World) else world
     goal = task.goal if isinstance(task, Task) else Goal.parse(task) if isinstance(task, str) else task
     if goal.judged is not None or not goal.atoms:
         raise InputError(f"an environment needs a goal that the world can check, not {goal}; write atoms")

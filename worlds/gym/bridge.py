@@ -15,6 +15,7 @@ from habilis.core import (
     Image,
     InputError,
     Predicate,
+    WorldError,
     WorldSpec,
     need,
 )
@@ -74,7 +75,8 @@ def from_gymnasium(
         levels: steps from low to high in which programs choose a number of a Box.
         clones: "auto" finds out; "deepcopy", "replay" or "none".
         practice: let search plan on true copies; the world's name says so.
-        step_seconds: the longest that the environment may take for anything; None: no limit, and no thread of its own.
+        step_seconds: the longest that the environment may take for a step, ten times as long to be made or reset; None:
+            no limit, and no thread of its own.
 
     Raises `MissingExtraError` without Gymnasium, `DefinitionError` that says what to give, `InputError` for an
     environment that cannot be made, `WorldError` for one that does something wrong in its first steps.
@@ -112,10 +114,11 @@ def from_gymnasium(
         clone=way != "none",
         simulator=practice,
         practice=practice,
-        goals=bool(goal) or bool(wanted()),
+        goals=bool(wanted()) or callable(goal),
         images=bool(seeing.pictures) or rendered,
     )
-    passing = None if describe is None else frozenset(_names(context, world))
+    named = frozenset(_names(context, world))
+    passing = None if describe is None else named
     kind = Kind(origin, deeds, seeing, _two(describe), succeeds, wanted, way, passing)
     made = GymWorld(kind, spec, driver)
     made.observe()
@@ -197,7 +200,7 @@ def _names(context: Any, world: str) -> list[str]:
 
 def _goals(goal: Any, env: Any, world: str) -> Callable[[], Sequence[Goal]]:
     if callable(goal):
-        return lambda: _read_goals(goal(), world)
+        return lambda: _read_goals(_asked(goal, world), world)
     if goal is None:
         registered = getattr(env, "spec", None)
         threshold = getattr(registered, "reward_threshold", None)
@@ -207,6 +210,13 @@ def _goals(goal: Any, env: Any, world: str) -> Callable[[], Sequence[Goal]]:
             goal = [f"{REWARD} >= {threshold!r}" if threshold > 0 else f"{ENDED} and {REWARD} >= {threshold!r}"]
     fixed = _read_goals([goal] if isinstance(goal, (str, Goal)) else goal, world)
     return lambda: fixed
+
+
+def _asked(goal: Callable[[], Any], world: str) -> Any:
+    try:
+        return goal()
+    except Exception as error:
+        raise WorldError(f"goal= of the world {world!r} raised {said(error)}") from error
 
 
 def _read_goals(given: Any, world: str) -> list[Goal]:
@@ -264,4 +274,7 @@ def _source(of: Any) -> str:
         return inspect.getsource(of)
     except (OSError, TypeError):
         code = getattr(of, "__code__", None)
-        return code.co_code.hex() if code is not None else type(of).__qualname__
+        if code is None:
+            return type(of).__qualname__
+        fixed = [value for value in code.co_consts if not hasattr(value, "co_code")]  # whose text has its address
+        return f"{code.co_code.hex()} {code.co_names} {fixed}"

@@ -68,6 +68,10 @@ ReflexOption = Annotated[
     list[str] | None, typer.Option("--reflex", help="a file of reflexes, run beside the programs; repeatable")
 ]
 ReflexesOption = Annotated[str, typer.Option("--reflexes", help="given, or none: leave the given ones out")]
+ImagesOption = Annotated[
+    bool | None,
+    typer.Option("--images/--no-images", help="the chat model takes pictures; else: where it is known to"),
+]
 NumpyOption = Annotated[bool, typer.Option("--numpy", help="programs may import numpy")]
 
 
@@ -99,6 +103,7 @@ def run(
     isolation: IsolationOption = "auto",
     unsafe_no_isolation: UnsafeOption = False,
     numpy: NumpyOption = False,
+    images: ImagesOption = None,
     task_budget: TaskBudgetOption = None,
     index: IndexOption = "chroma",
     embedder: EmbedderOption = "auto",
@@ -123,6 +128,7 @@ def run(
         isolation=isolation,
         unsafe_no_isolation=unsafe_no_isolation,
         numpy=numpy,
+        images=images,
         task_budget=task_budget,
         index=index,
         embedder=embedder,
@@ -216,6 +222,7 @@ def solve(
     isolation: IsolationOption = "auto",
     unsafe_no_isolation: UnsafeOption = False,
     numpy: NumpyOption = False,
+    images: ImagesOption = None,
     task_budget: TaskBudgetOption = None,
     index: IndexOption = "chroma",
     embedder: EmbedderOption = "auto",
@@ -244,6 +251,7 @@ def solve(
             isolation=isolation,
             unsafe_no_isolation=unsafe_no_isolation,
             numpy=numpy,
+            images=images,
             task_budget=task_budget,
             index=index,
             embedder=embedder,

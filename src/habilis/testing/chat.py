@@ -141,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         answer = Response(answer) if isinstance(answer, str) else answer
         if self._odd(answer):
             return None
-        said = sum(len(str(m.get("content") or "").split()) for m in request.get("messages", []))
+        said = sum(len(_text_of(m.get("content")).split()) for m in request.get("messages", []))
         counted = answer.usage_counts or (max(1, said), max(1, len(answer.text.split())))
         usage = {
             "prompt_tokens": counted[0],
@@ -227,6 +227,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True  # a client that gave up is part of what is tested
+
+
+def _text_of(content: Any) -> str:
+    """The text of a message, without its pictures."""
+    if isinstance(content, list):
+        return " ".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    return str(content or "")
 
 
 def _pieces(text: str) -> list[str]:
