@@ -16,7 +16,9 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +31,7 @@ INSIDE = "/work"  # where the folder is seen, if nowhere else
 _TICK = 0.02  # seconds between two looks at what a command uses up
 _FIRST = 0.05  # seconds before the first: most commands are done by then
 _START = 20.0  # seconds in which the sandbox has to come up
-_GONE = 0.5  # seconds in which what was killed has to be gone
+_GONE = 2.0  # seconds in which what was killed has to be gone
 _TEMPORARY = 16 << 20  # bytes of /tmp
 
 # `kill -1` reaches all but bash itself and the namespace's first process, which cannot be killed from inside.
@@ -134,14 +136,48 @@ class Sandbox:
         if process is not None:
             inside = _first_inside(process.pid)
             if inside is not None:
-                _kill(inside)  # the first process of the namespace: the kernel ends the rest with it
-            _kill(process.pid)
+                _signal(inside, signal.SIGKILL)  # the first process of the namespace: the kernel ends the rest with it
+                until = time.monotonic() + _GONE
+                while _state(inside) not in (b"Z", b"X") and time.monotonic() < until:
+                    time.sleep(0.0002)
+            _signal(process.pid, signal.SIGKILL)
             process.wait()
         for end in self._ends:
             os.close(end)
         self._ends = ()
 
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """While the host changes or copies the folder, nothing in the sandbox moves: a command may have got hold of our
+        bash, and would lead the host out of the folder by a link at the right moment. What does not stand still as it
+        should is ended."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            yield
+            return
+        ours = _family(self._first, 16)
+        for pid in ours:
+            _signal(pid, signal.SIGSTOP)
+        if not self._stands(ours):
+            self.close()
+        try:
+            yield
+        finally:
+            for pid in ours if self._process is not None else ():
+                _signal(pid, signal.SIGCONT)
+
     # ------------------------------------------------------------------ inside
+
+    def _stands(self, ours: list[int]) -> bool:
+        """Whether the namespace's first process and bash, of one thread each, are all there is, and are stopped."""
+        until = time.monotonic() + _GONE
+        while time.monotonic() < until:
+            if _family(self._first, 16) != ours or len(ours) != 2 or any(_threads(p) != 1 for p in ours):
+                return False
+            if all(_state(p) == b"T" for p in ours):
+                return True
+            time.sleep(0.0002)
+        return False
 
     def _start(self) -> None:
         limits = self.limits
@@ -218,8 +254,9 @@ class Sandbox:
                 if printed > self.limits.output:
                     why = f"it printed more than {self.limits.output} bytes; print less, or into a file"
                 elif time.monotonic() >= look:
+                    looked = time.monotonic()
                     why = why or self._used_up(began)
-                    look = time.monotonic() + _TICK
+                    look = time.monotonic() + max(_TICK, 3 * (time.monotonic() - looked))
         code = None
         if not why:
             code = self._code(told)
@@ -257,7 +294,7 @@ class Sandbox:
     def _alone(self) -> bool:
         """Whether nothing but our bash is alive in there. What was killed may take a moment to be gone."""
         until = time.monotonic() + _GONE
-        while len([p for p in _family(self._first, 16) if not _dead(p)]) > 2:
+        while len([p for p in _family(self._first, 16) if _state(p) not in (b"Z", b"X")]) > 2:
             if time.monotonic() > until:
                 return False
             time.sleep(0.0005)
@@ -359,16 +396,24 @@ def _resident(pid: int) -> int:
         return 0
 
 
-def _dead(pid: int) -> bool:
+def _state(pid: int) -> bytes:
+    """The kernel's letter for what a process does; X where it is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as told:
-            return told.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
+            return told.read().rpartition(b")")[2].split()[0]
     except (OSError, IndexError):
-        return True
+        return b"X"
 
 
-def _kill(pid: int) -> None:
+def _threads(pid: int) -> int:
     try:
-        os.kill(pid, signal.SIGKILL)
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return 0
+
+
+def _signal(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
         pass
