@@ -62,7 +62,7 @@ _TOLD = Predicate(
     TOLD,
     "a task from a file, in its own words; what came of it, only the host sees",
     (Parameter("query"),),
-    phrase="{0}",
+    phrase="do as told: {0}",
 )
 PREDICATES = (*_SEEN, *_ordered(), _TOLD)
 _DOC = """\

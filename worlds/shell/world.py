@@ -31,7 +31,7 @@ from habilis.worlds.shell._spec import spec
 from habilis.worlds.shell._tree import Tree, copied, digest, emptied, removed, restored, saved
 from habilis.worlds.shell.forms import FORMS
 from habilis.worlds.shell.intercode import read_tasks
-from habilis.worlds.shell.orders import KINDS, SPLITS, Files, Order, mixed, order
+from habilis.worlds.shell.orders import KINDS, SPLITS, Files, Order, mixed, order, read_order
 
 _PREFIX = "habilis-shell-"
 _PLACE = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+")
@@ -201,6 +201,11 @@ class ShellWorld:
         one = order(fact.predicate, seed, self._split)
         self._lay_out([one])
         return Goal((Atom(one.fact),))
+
+    def understand(self, text: str) -> Goal | None:
+        """The order that a text in the words of its phrase gives, or None."""
+        fact = read_order(text)
+        return None if fact is None else Goal((Atom(fact),))
 
     def forms(self) -> Sequence[CommandForm]:
         """Forms of commands, for search to put together: what is known of bash at first."""
