@@ -181,7 +181,7 @@ class BlindSearch:
             most = max(1, meter.payable(min(_MACRO_STEPS, max(1, self._left))))
             meter(most)
             skills = needed(program, context.skills)
-            limits = RunLimits(world_steps=most)
+            limits = RunLimits(world_steps=most, images=0)
             trajectory = self._runner.run(program, world, args=move.args, skills=skills, limits=limits)
             taken = max(1, trajectory.world_steps)
             meter.give_back(most - taken)
@@ -239,7 +239,8 @@ class BlindSearch:
                     break
 
     def _require(self, action: Action, gained: Mapping[Fact, Change], context: Context) -> None:
-        facts = [f for f in sorted(gained, key=str) if f.predicate not in context.spec.contexts]
+        passing = context.spec.contexts | context.spec.fleeting
+        facts = [f for f in sorted(gained, key=str) if f.predicate not in passing]
         own = [f for f in facts if set(f.args) & set(action.args)]
         known = {c.atom.fact for c in self._book.contract(action).conditions}
         conditions = []

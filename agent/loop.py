@@ -8,6 +8,7 @@ any moment loses at most the attempts of the task in hand, and a resumed run goe
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 from habilis.agent.calls import blamed_skill, needed
@@ -28,15 +29,17 @@ from habilis.core import (
     NotFoundError,
     Skill,
     Task,
+    WorldError,
     WriterError,
     dump,
     load,
     span,
 )
-from habilis.worlds.runner import asked, reset
+from habilis.worlds.runner import asked, ended, reset
 
 __all__ = ["Help", "Loop", "LoopSettings", "Parts", "describe"]
 
+_RESETS = 3  # of a world that has ended, before it is given up
 _WRITER_FAILURES = 3  # tasks in a row that a writer may fail in the same way: one may be odd, three show a mistake
 
 
@@ -105,6 +108,7 @@ class Loop:
     async def step(self) -> Episode | None:
         """One iteration: propose, or take up what was cut short; work, record. None when nothing is left to try."""
         p = self.parts
+        await in_thread("a new beginning of the world", self.begin_anew)
         await self._keep_up()
         if not self.settings.keep_contracts:
             p.book.forget()
@@ -137,6 +141,7 @@ class Loop:
         told: dict[str, str | int] = {"habilis.run": self.run_id, "habilis.iteration": self.iteration}
         told |= {"habilis.world": task.world, "habilis.task.origin": task.origin}
         with span("habilis.task", told) as here:
+            await in_thread("a new beginning of the world", self.begin_anew)
             episode, raised = await self._worked(task, chosen)
             here.cost(episode.cost)
             here.set({"habilis.task.status": episode.status, "habilis.skill": episode.skill or ""})
@@ -190,6 +195,7 @@ class Loop:
                 self._left = replace(self._left, episode=episode, came_true=came_true)
             else:
                 self._left = None
+            self._begin_anew(worked.episode)
             if episode.status != "stopped" or task.origin == "user":
                 if p.pace is not None:
                     p.pace.ended(episode.cost)
@@ -219,6 +225,21 @@ class Loop:
         return self._left is not None
 
     # ------------------------------------------------------------------ between two tasks
+
+    def begin_anew(self) -> None:
+        """A world that has come to its end begins again, from another seed. One that cannot be reset is tried again,
+        for what went wrong may have to do with the seed; raises `WorldError` at last."""
+        world = self.parts.world
+        if not ended(world):
+            return
+        rng = random.Random(f"life:{self.parts.curriculum.seed}:{self.run_id}:{self.iteration}")
+        for left in reversed(range(_RESETS)):
+            try:
+                reset(world, rng.getrandbits(31))
+                return
+            except WorldError:
+                if not left:
+                    raise
 
     async def _keep_up(self) -> None:
         """Every so many iterations the library is kept up, in one transaction with what is learned on the way."""
@@ -264,6 +285,15 @@ class Loop:
         blamed = {one for a in episode.attempts if (one := blamed_skill(a.trajectory)) is not None}
         for name in sorted(blamed & skills.keys()):
             p.library.used(name, False)
+
+    def _begin_anew(self, episode: Episode) -> None:
+        """A world that has ended in this episode is set back, to a seed of its own."""
+        world, steps = self.parts.world, [s for a in episode.attempts[-1:] for s in a.trajectory.steps[-1:]]
+        if not (steps and steps[-1].outcome.done and "seed" in world.spec.capabilities):
+            return
+        seed = random.Random(f"anew:{self.run_id}:{self.iteration}:{len(episode.attempts)}").getrandbits(31)
+        reset(world, seed)
+        self.parts.events.emit("world_began_anew", episode.index, seed=seed, reason=steps[-1].outcome.message)
 
     def _count_failure(self, raised: ModelError | WriterError | None, task: Task) -> None:
         """A writer's mistake costs the task; raises it once it keeps coming back. Whoever asked for a task has the

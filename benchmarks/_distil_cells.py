@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks._distil_corpus import constant_accuracy, mean_over_families, nearest_accuracy, stages
+from benchmarks._distil_corpus import baselines, mean_over_families, stages
+from benchmarks._distil_speed import throughput
 from benchmarks._harness import commit
 from habilis.trainer import (
     BaseModel,
@@ -34,6 +36,7 @@ from habilis.trainer.base import load_model
 ARMS = ("none", "l2", "ewc", "online_ewc", "kl", "replay", "ewc_replay")
 TARGETS = (0.005, 0.01, 0.02, 0.05)
 CHAINS = ("none", "ewc", "online_ewc", "replay", "ewc_replay")
+CURVE = (500, 1_000, 2_000, 4_000)  # examples, each once over
 TARGET = 0.01  # the drift that is allowed in all arms with a penalty
 
 
@@ -41,7 +44,8 @@ TARGET = 0.01  # the drift that is allowed in all arms with a penalty
 class Scale:
     """How much a cell does. ``steps`` of 8 examples; ``questions`` of the test part; ``chain``: steps of each of three
     successive distillations; ``probe``: steps of the cells that only look at the drift; ``text``: characters of
-    WikiText-2 that a perplexity is taken on (about 4 a token)."""
+    WikiText-2 that a perplexity is taken on (about 4 a token). ``segments`` of ``segment`` steps each are timed on
+    either side of ``throughput``."""
 
     steps: int = 200
     questions: int = 1_000
@@ -49,6 +53,8 @@ class Scale:
     probe: int = 100
     text: int = 64 * 1024
     base: str = "smollm2"
+    segments: int = 6
+    segment: int = 9
 
     @property
     def key(self) -> list[Any]:
@@ -56,7 +62,7 @@ class Scale:
 
 
 def run_cell(arm: str, seed: int, scale: Scale, corpora: Sequence[Corpus], data: Path | None) -> dict[str, Any]:
-    """``base``, an arm, ``target-1%`` or ``chain-ARM``, with one seed."""
+    """``base``, an arm, ``curve-500``, ``target-1%``, ``chain-ARM`` or ``throughput``, with one seed."""
     began, cpu = time.monotonic(), time.process_time()
     base = get_base(scale.base)
     if arm == "base":
@@ -66,6 +72,13 @@ def run_cell(arm: str, seed: int, scale: Scale, corpora: Sequence[Corpus], data:
         found = _trained(base, settings, scale.probe, corpora[0])[1]
     elif arm.startswith("chain-"):
         found = _chain(base, arm.removeprefix("chain-"), seed, scale, corpora)
+    elif arm.startswith("curve-"):
+        few = _beginning(corpora[0], int(arm.removeprefix("curve-")))
+        settings = _settings("ewc", seed, TARGET)
+        model, found = _trained(base, settings, math.ceil(len(few.train) / settings.batch), few)
+        found |= _measured(model, base, scale, few, data)
+    elif arm == "throughput":
+        found = throughput(base, _settings("none", seed, TARGET), corpora[0].train, scale.segments, scale.segment)
     else:
         model, found = _trained(base, _settings(arm, seed, TARGET), scale.steps, corpora[0])
         found |= _measured(model, base, scale, corpora[0], data)
@@ -74,6 +87,7 @@ def run_cell(arm: str, seed: int, scale: Scale, corpora: Sequence[Corpus], data:
         "arm": arm,
         "seed": seed,
         "scale": scale.key,
+        "corpus": corpus_key(corpora),
         **found,
         "cpu_seconds": round(time.process_time() - cpu, 1),
         "seconds": round(time.monotonic() - began, 1),
@@ -85,14 +99,26 @@ def _settings(arm: str, seed: int, drift: float) -> TrainSettings:
     return TrainSettings(regulariser=arm, drift=drift, seed=seed, epochs=100, save_every=10_000, device="cpu")
 
 
+def corpus_key(corpora: Sequence[Corpus]) -> str:
+    """What cells are of: the beginnings of the corpora's fingerprints."""
+    return " ".join(corpus.fingerprint[:16] for corpus in corpora)
+
+
+def _beginning(corpus: Corpus, size: int) -> Corpus:
+    if len(corpus.train) < size:
+        raise SystemExit(f"curve-{size}: the corpus has {len(corpus.train)} examples to train on; give it a larger one")
+    return corpus.limited(size)
+
+
 def _base(base: BaseModel, scale: Scale, corpus: Corpus, data: Path | None) -> dict[str, Any]:
     questions = corpus.test[: scale.questions]
     return {
         **_measured(load_model(base.path)[0], base, scale, corpus, data),
-        "constant": constant_accuracy(corpus, questions),
-        "nearest": nearest_accuracy(corpus, questions),
+        **baselines(corpus, questions),
         "questions": len(questions),
         "examples": len(corpus.train),
+        "asked_of": dict(sorted(Counter(e.family for e in questions).items())),
+        "taught_of": dict(sorted(Counter(e.family for e in corpus.train).items())),
     }
 
 

@@ -2,60 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from habilis.memory.embedding import HashEmbedder
-from habilis.memory.home import Home
+from habilis._corpus import corpus_of
+from habilis.core import Contract, WorldSpec
 from habilis.run import Agent, AgentSettings
-from habilis.trainer import Corpus, Example, build_corpus
+from habilis.trainer import Corpus, Example
+from habilis.trainer.baselines import Answer, constant, nearest, scores, symbolic
 from habilis.worlds.craft import CraftWorld
+from habilis.worlds.household import HouseholdWorld
 
 SPLITS = ("train", "validation", "test")
 
 
 def lived(iterations: int, seed: int = 0) -> Corpus:
     """The corpus of a life in the craft world, from nothing, without a language model."""
-    with tempfile.TemporaryDirectory(prefix="habilis-distil-") as folder:
-        home = Path(folder) / "home"
-        with Agent("craft", home=home, settings=AgentSettings(seed=seed, embedder="hash")) as agent:
-            agent.run_now(iterations)
-        return of_home(home)
-
-
-def of_home(path: Path) -> Corpus:
-    """The corpus of what a home knows of the craft world."""
-    spec = CraftWorld().spec
-    with Home.open(path, read_only=True) as home:
-        journal = home.journal
-        skills = [s for s in journal.skills() if s.fingerprint == spec.fingerprint]
-        return build_corpus(list(journal.episodes()), skills, list(journal.contracts(spec.fingerprint)), spec)
-
-
-def read(path: Path) -> Corpus:
-    """From JSON lines with split, prompt, answer, family and group."""
-    found: dict[str, list[Example]] = {name: [] for name in SPLITS}
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        try:
-            row = json.loads(line)
-            example = Example(row["prompt"], row["answer"], row["family"], row.get("group", row["prompt"]))
-            found[row["split"]].append(example)
-        except (ValueError, KeyError, TypeError) as error:
-            raise SystemExit(f"{path}:{number}: {error!r}; a line has split, prompt, answer, family, group") from error
-    return Corpus(*(tuple(found[name]) for name in SPLITS))
-
-
-def write(corpus: Corpus, path: Path) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        for split in SPLITS:
-            for e in getattr(corpus, split):
-                row = {"split": split, "prompt": e.prompt, "answer": e.answer, "family": e.family, "group": e.group}
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    with (
+        tempfile.TemporaryDirectory(prefix="habilis-distil-") as folder,
+        Agent("craft", home=Path(folder) / "home", settings=AgentSettings(seed=seed, embedder="hash")) as agent,
+    ):
+        agent.run_now(iterations)
+        return corpus_of(agent._parts, seed=seed)
 
 
 def stages(corpora: Sequence[Corpus], count: int = 3) -> list[Corpus]:
@@ -71,34 +40,30 @@ def stages(corpora: Sequence[Corpus], count: int = 3) -> list[Corpus]:
     return parts
 
 
-def constant_accuracy(corpus: Corpus, questions: Sequence[Example]) -> dict[str, float]:
-    """Of always giving the commonest training answer of a family, by family."""
-    answers: dict[str, Counter[str]] = defaultdict(Counter)
-    for e in corpus.train:
-        answers[e.family][e.answer] += 1
-    said = {family: min(counts, key=lambda a: (-counts[a], a)) for family, counts in sorted(answers.items())}
-    return _shares(questions, [said.get(e.family, "") for e in questions])
+def baselines(corpus: Corpus, questions: Sequence[Example]) -> dict[str, dict[str, float]]:
+    """Share right by family of "constant", "nearest" and, where the corpus is of a world of ours, "symbolic". A family
+    that a baseline has no answer for is left out of it."""
+    answers: dict[str, Answer] = {"constant": constant(corpus.train), "nearest": nearest(corpus.train)}
+    known = _rules(corpus)
+    if known is not None:
+        answers["symbolic"] = symbolic(*known)
+    return {
+        name: {family: right / asked for family, (right, asked) in scores(answer, questions).items()}
+        for name, answer in answers.items()
+    }
 
 
-def nearest_accuracy(corpus: Corpus, questions: Sequence[Example]) -> dict[str, float]:
-    """Of giving the answer of the most similar training question of the family (words and spelling, hashed)."""
-    embedder = HashEmbedder()
-    pools: dict[str, list[Example]] = defaultdict(list)
-    for e in corpus.train:
-        pools[e.family].append(e)
-    vectors = {family: embedder.embed([e.prompt for e in pool]) for family, pool in sorted(pools.items())}
-    said = []
-    for question, vector in zip(questions, embedder.embed([q.prompt for q in questions]), strict=True):
-        pool = pools.get(question.family)
-        said.append(pool[int(np.argmax(vectors[question.family] @ vector))].answer if pool else "")
-    return _shares(questions, said)
-
-
-def _shares(questions: Sequence[Example], said: Sequence[str]) -> dict[str, float]:
-    right: dict[str, list[bool]] = defaultdict(list)
-    for question, answer in zip(questions, said, strict=True):
-        right[question.family].append(question.answer == answer)
-    return {family: sum(hits) / len(hits) for family, hits in sorted(right.items())}
+def _rules(corpus: Corpus) -> tuple[Sequence[Contract], WorldSpec] | None:
+    """All contracts of the world that a corpus is of, and its spec; None where it is of none of ours."""
+    names = {e.house.split()[0] for e in corpus.train if e.house} | {p.task.world for p in corpus.plans}
+    worlds: Mapping[str, Callable[[], CraftWorld | HouseholdWorld]] = {
+        "craft": lambda: CraftWorld(recipes="declared"),
+        "household": lambda: HouseholdWorld(people="always"),
+    }
+    if len(names) != 1 or not names <= set(worlds):
+        return None
+    world = worlds[names.pop()]()
+    return world.contracts(), world.spec
 
 
 def mean_over_families(shares: Mapping[str, float]) -> float:

@@ -4,21 +4,25 @@
     python -m benchmarks.distil --quick --data DATA         a few minutes: none and ewc, a dozen steps
     python -m benchmarks.distil --json out.json             resumes from the cells in out.jsonl, and adds to them
     python -m benchmarks.distil --cell ewc:1 --json out.json           one cell
-    python -m benchmarks.distil --corpus a.jsonl [--corpus b.jsonl]    examples of yours (split, prompt, answer, family)
-    python -m benchmarks.distil --home HOME                 the experience of a home, in the craft world
+    python -m benchmarks.distil --corpus a.jsonl [--corpus b.jsonl]    corpora: habilis corpus build --out a.jsonl
+    python -m benchmarks.distil --table out.jsonl           the cells there are, as tables in Markdown
 
-Without --corpus and --home the examples come from a life of 160 iterations in the craft world, once, kept beside the
-cells. SmolLM2-135M, LoRA r = 8, steps of 8 examples, target drift 1 % in every arm that has a penalty. The cells:
+Without --corpus the examples come from a life of 160 iterations in the craft world, once, kept beside the cells.
+SmolLM2-135M, LoRA r = 8, steps of 8 examples, target drift 1 % in every arm that has a penalty. The cells:
 
-``base``          the base model on the test questions; a constant answer and the nearest training question beside it
+``base``          the base model on the test questions; beside it a constant answer, the nearest training question and,
+                in a world of ours, the solver that knows the rules (its mean is over the families it has an answer for)
 ``none`` … ``ewc_replay``   an arm: accuracy by family, calibration, perplexity on held-out English and on WikiText-2
                 (``DATA/wikitext2``; λ was calibrated on neither), CPU seconds of every step
+``curve-500`` … ``curve-4000``   EWC trained on the first so many examples, each once: what more of them teach
 ``target-1%``   EWC at a target drift: what drift was obtained
 ``chain-ewc``   successive distillations (the corpora in turn; of one corpus its families in three groups), each from
                 where the last ended, all of them adopted: the forgetting matrix
+``throughput``  the training loop beside transformers' own Trainer on the same batches: steps per CPU second, the probes
+                of the drift left out; ``throughput_ratio`` without a penalty, ``throughput_ratio_ewc`` with EWC's
 
-none and ewc run with all seeds, the other cells with the first. In a first distillation online_ewc *is* ewc, and has no
-cell of its own there; it differs in the chain.
+none and ewc run with all seeds, the other cells with the first; a point of the curve that the corpus is too small for
+is left out. In a first distillation online_ewc *is* ewc, and has no cell of its own there; it differs in the chain.
 """
 
 from __future__ import annotations
@@ -31,21 +35,42 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks._distil_cells import ARMS, CHAINS, TARGETS, Scale, family_gain, paired_overhead, run_cell
-from benchmarks._distil_corpus import lived, mean_over_families, of_home, read, write
+from benchmarks._distil_cells import (
+    ARMS,
+    CHAINS,
+    CURVE,
+    TARGETS,
+    Scale,
+    corpus_key,
+    family_gain,
+    paired_overhead,
+    run_cell,
+)
+from benchmarks._distil_corpus import lived, mean_over_families
+from benchmarks._distil_tables import tables
 from benchmarks._harness import Figure, Options, main, parse
-from habilis.trainer import Corpus
+from habilis.core import InputError
+from habilis.trainer import Corpus, load_corpus, save_corpus
 
 AIMS = {
     "gain_over_base": ">= 0.2",
     "accuracy_gap": "<= 0.01",
     "perplexity_rise": "<= 0.01",
     "step_overhead": "<= 0.1",
+    "throughput_ratio": ">= 0.9",
 }
 _SINGLE = ("l2", "ewc", "kl", "replay")
 _ALL_SEEDS = ("none", "ewc")
 _TARGET_CELLS = tuple(f"target-{100 * t:g}%" for t in TARGETS)
-CELLS = ("base", *(a for a in ARMS if a != "online_ewc"), *_TARGET_CELLS, *(f"chain-{a}" for a in CHAINS))
+_CURVE_CELLS = {f"curve-{n}": n for n in CURVE}
+CELLS = (
+    "base",
+    *(a for a in ARMS if a != "online_ewc"),
+    *_CURVE_CELLS,
+    *_TARGET_CELLS,
+    *(f"chain-{a}" for a in CHAINS),
+    "throughput",
+)
 QUICK_CELLS = ("base", "none", "ewc")
 QUICK = Scale(steps=12, questions=48, chain=6, probe=12, text=16 * 1024)
 _ITERATIONS, _QUICK_ITERATIONS = 160, 60
@@ -54,17 +79,19 @@ Cell = Mapping[str, Any]
 
 
 class Cells:
-    """The results of cells, one JSON object a line; a cell that is there is not run again."""
+    """The results of cells, one JSON object a line; a cell that is there, of the same scale and corpora, is not run
+    again."""
 
     def __init__(self, path: Path, scale: Scale, corpora: Sequence[Corpus], data: Path | None) -> None:
         self.path, self.scale, self.corpora, self.data = path, scale, corpora, data
+        self.corpus = corpus_key(corpora)
         self.done: dict[tuple[str, int], Cell] = {}
         for line in path.read_text("utf-8").splitlines() if path.exists() else ():
             try:
                 cell = json.loads(line)
             except ValueError:
                 continue  # a run that was killed leaves half a line; its cell is run again
-            if cell["scale"] == scale.key:
+            if cell["scale"] == scale.key and cell.get("corpus") == self.corpus:
                 self.done[cell["arm"], cell["seed"]] = cell
 
     def get(self, arm: str, seed: int) -> Cell:
@@ -91,7 +118,10 @@ def figures(cells: Mapping[str, Sequence[Cell]]) -> dict[str, Figure]:
             found |= _arm(arm, cells[arm], base)
     if base is not None:
         for name in ("constant", "nearest"):
-            found[f"accuracy_{name}"] = Figure.of([mean_over_families(base[name])])
+            found[f"accuracy_{name}"] = Figure.of([sum(base[name].values()) / len(base["families"])])
+        if "symbolic" in base:
+            found["accuracy_symbolic"] = Figure.of([mean_over_families(base["symbolic"])])
+            found["families_symbolic"] = Figure.of([float(len(base["symbolic"]))])
         found["questions"] = Figure.of([float(base["questions"])])
         found["examples"] = Figure.of([float(base["examples"])])
     if cells.get("ewc") and base is not None:
@@ -116,6 +146,16 @@ def figures(cells: Mapping[str, Sequence[Cell]]) -> dict[str, Figure]:
             drifts = [c["training"]["drift"]["probed"] for c in cells[name]]
             target = float(name.removeprefix("target-").removesuffix("%")) / 100
             found[f"drift_over_target_{100 * target:g}%"] = Figure.of([d / target for d in drifts], "of the target")
+    for name, size in _CURVE_CELLS.items():
+        if cells.get(name):
+            found[f"curve_{size}"] = Figure.of([c["accuracy"] for c in cells[name]])
+            for family in cells[name][0]["families"]:
+                found[f"curve_{size}_{family}"] = Figure.of([c["families"][family] for c in cells[name]])
+    spent = [c["cpu_segments"] for c in cells.get("throughput", ())]
+    for name, side in (("throughput_ratio", "none"), ("throughput_ratio_ewc", "ewc")):
+        ratios = [plain / ours for one in spent for plain, ours in zip(one["plain"], one[side], strict=True)]
+        if ratios:
+            found[name] = Figure.of(ratios, "of transformers' loop")
     for arm in CHAINS:
         if cells.get(f"chain-{arm}"):
             chain = [c["forgetting"] for c in cells[f"chain-{arm}"]]
@@ -145,24 +185,21 @@ def _arm(arm: str, cells: Sequence[Cell], base: Cell | None) -> dict[str, Figure
 
 def _corpora(given: argparse.Namespace, options: Options, folder: Path) -> list[Corpus]:
     if given.corpus:
-        return [read(path) for path in given.corpus]
-    if given.home is not None:
-        return [of_home(given.home)]
-    kept = (
-        folder if options.json is None else options.json.parent
-    ) / f"distil-life-{'quick' if options.quick else 'full'}.jsonl"
+        return [load_corpus(path) for path in given.corpus]
+    beside = folder if options.json is None else options.json.parent
+    kept = beside / f"distil-life-{'quick' if options.quick else 'full'}.jsonl"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        corpus = lived(_QUICK_ITERATIONS if options.quick else _ITERATIONS)
-        write(corpus, kept.with_suffix(".part"))
-        kept.with_suffix(".part").replace(kept)
-    return [read(kept)]
+        save_corpus(lived(_QUICK_ITERATIONS if options.quick else _ITERATIONS), kept)
+    return [load_corpus(kept)]
 
 
 def measure(options: Options, given: argparse.Namespace) -> dict[str, Figure]:
     with tempfile.TemporaryDirectory(prefix="habilis-distil-cells-") as folder:
         cells = _cells(options, given, Path(folder))
-        found: dict[str, list[Cell]] = {arm: [] for arm in (QUICK_CELLS if options.quick else CELLS)}
+        most = len(cells.corpora[0].train)
+        asked = [a for a in (QUICK_CELLS if options.quick else CELLS) if _CURVE_CELLS.get(a, 0) <= most]
+        found: dict[str, list[Cell]] = {arm: [] for arm in asked}
         for seed in range(options.seeds):  # seed by seed, so that what an interrupted run leaves can be compared
             for arm, done in found.items():
                 if seed == 0 or arm in _ALL_SEEDS:
@@ -187,14 +224,19 @@ def _own(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """The options that only this benchmark has, and the rest."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--corpus", type=Path, action="append")
-    parser.add_argument("--home", type=Path)
+    parser.add_argument("--table", type=Path)
     return parser.parse_known_args(argv)
 
 
 if __name__ == "__main__":
     own, rest = _own(sys.argv[1:])
     asked = parse("distil", 3, 1, rest)
-    if asked.cell is not None:
-        _one_cell(asked, own)
-    else:
-        main("distil", lambda options: measure(options, own), aims=AIMS, seeds=3, quick_seeds=1, argv=rest)
+    try:
+        if own.table is not None:
+            print(tables(own.table))
+        elif asked.cell is not None:
+            _one_cell(asked, own)
+        else:
+            main("distil", lambda options: measure(options, own), aims=AIMS, seeds=3, quick_seeds=1, argv=rest)
+    except InputError as error:  # a corpus that cannot be read
+        raise SystemExit(str(error)) from error

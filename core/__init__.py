@@ -30,8 +30,19 @@ from habilis.core.errors import (
 from habilis.core.events import Event, EventStream, Listener
 from habilis.core.extras import need
 from habilis.core.goal import Atom, Fact, Facts, Goal, Snapshot, Term, Value, judged
+from habilis.core.image import Image
 from habilis.core.prices import PriceList, price_of
-from habilis.core.program import Program, ProgramError, RunLimits, Runner, Step, ToolCall, ToolCaller, Trajectory
+from habilis.core.program import (
+    Picture,
+    Program,
+    ProgramError,
+    RunLimits,
+    Runner,
+    Step,
+    ToolCall,
+    ToolCaller,
+    Trajectory,
+)
 from habilis.core.protocols import (
     Approve,
     ChatModel,
@@ -51,6 +62,7 @@ from habilis.core.protocols import (
     Writer,
     used_by,
 )
+from habilis.core.reflex import Reflex, check_given, load_reflexes, reflex
 from habilis.core.serial import dump, load
 from habilis.core.skill import Case, Clause, ClauseKind, Evidence, EvidenceLevel, Record, Skill, Trial, fill, fitted
 from habilis.core.standing import Overrun, Overruns, Standing, Standings, Turn, Turns, check_policy
@@ -66,10 +78,12 @@ from habilis.core.world import (
     Cloneable,
     CommandForm,
     Declaring,
+    Ending,
     GoalGiving,
     HavingChores,
     HavingForms,
     Imaginable,
+    Interruptible,
     Json,
     Observation,
     Outcome,
@@ -77,6 +91,7 @@ from habilis.core.world import (
     Portable,
     Posing,
     Predicate,
+    Preempted,
     Primitive,
     Question,
     Simulator,
@@ -115,6 +130,7 @@ __all__ = [
     "DuplicateNameError",
     "Effect",
     "Embedder",
+    "Ending",
     "Episode",
     "Event",
     "EventStream",
@@ -131,8 +147,10 @@ __all__ = [
     "HavingForms",
     "HomeError",
     "HomeLockedError",
+    "Image",
     "Imaginable",
     "InputError",
+    "Interruptible",
     "IsolationError",
     "JournalError",
     "Json",
@@ -152,9 +170,11 @@ __all__ = [
     "Overrun",
     "Overruns",
     "Parameter",
+    "Picture",
     "Portable",
     "Posing",
     "Predicate",
+    "Preempted",
     "PriceList",
     "Primitive",
     "Program",
@@ -162,6 +182,7 @@ __all__ = [
     "Question",
     "Reading",
     "Record",
+    "Reflex",
     "Reservation",
     "RunLimits",
     "Runner",
@@ -195,6 +216,7 @@ __all__ = [
     "Writer",
     "WriterError",
     "as_budget",
+    "check_given",
     "check_policy",
     "cut_short",
     "declared_atoms",
@@ -203,10 +225,12 @@ __all__ = [
     "fitted",
     "judged",
     "load",
+    "load_reflexes",
     "load_user_code",
     "need",
     "place_of",
     "price_of",
+    "reflex",
     "span",
     "split_source",
     "used_by",

@@ -21,6 +21,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from habilis.core.errors import GoalSyntaxError, InputError
+from habilis.core.image import Image
 
 Value = bool | int | float
 Term = str | int
@@ -194,14 +195,13 @@ def judged(text: str) -> Goal:
 class Snapshot:
     """What was observed at one moment: the value of each fact, and the tags that group arguments.
 
-    Facts that are not listed are 0 or false. ``text`` describes the same in words; ``images`` are hashes of stored
-    pictures.
+    Facts that are not listed are 0 or false. ``text`` describes the same in words, ``images`` shows it.
     """
 
     facts: Facts = field(default_factory=dict)
     tags: Mapping[str, frozenset[str]] = field(default_factory=dict)
     text: str = ""
-    images: tuple[str, ...] = ()
+    images: tuple[Image, ...] = ()
 
     def value(self, fact: Fact) -> Value | None:
         """The value of a fact, summed (numbers) or any-ed (truth values) over the members of a tag."""

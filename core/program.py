@@ -9,6 +9,7 @@ from typing import Protocol
 from habilis.core.budget import Ledger
 from habilis.core.errors import InputError
 from habilis.core.goal import Snapshot
+from habilis.core.image import Image
 from habilis.core.world import Action, Json, Outcome, Parameter, World
 
 
@@ -49,8 +50,8 @@ class ToolCall:
 @dataclass(frozen=True, slots=True)
 class ProgramError:
     """Why a program ended early. ``kind``: the exception's name, or "time", "memory", "output", "steps", "calls",
-    "protocol", "forged" (a simulated trace that repeating does not confirm), "died". ``line`` is the line of the
-    program's own source, ``source_line`` its text."""
+    "protocol", "forged" (a simulated trace that repeating does not confirm), "ended" (the world has), "died".
+    ``line`` is the line of the program's own source, ``source_line`` its text."""
 
     kind: str
     message: str
@@ -59,11 +60,20 @@ class ProgramError:
     where: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What could be seen after so many steps of a run."""
+
+    step: int
+    image: Image
+
+
 @dataclass(frozen=True)
 class Trajectory:
     """The host's record of one run: nothing in it was claimed by the program except ``returned`` and ``printed``.
 
-    ``tier``: what confined it, as in `Runner.tier`.
+    ``tier``: what confined it, as in `Runner.tier`; ``pictures``: some of what could be seen meanwhile, evenly spaced,
+    where the world shows pictures.
     """
 
     steps: tuple[Step, ...] = ()
@@ -76,6 +86,7 @@ class Trajectory:
     world_steps: int = 0
     seconds: float = 0.0
     tier: int = 0
+    pictures: tuple[Picture, ...] = ()
 
     @property
     def inconclusive(self) -> bool:
@@ -84,6 +95,7 @@ class Trajectory:
 
 
 _MOST = 10**12
+_MAY_BE_NONE = ("output_bytes", "world_steps", "calls", "tool_calls", "images")  # at all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +105,8 @@ class RunLimits:
     ``seconds`` wall clock (a program that hangs must end while a person still watches), ``idle_seconds`` without a word
     to the host (who only computes has this long), ``cpu_seconds``, ``memory_mb`` address space (a warm worker takes
     about 60), ``output_bytes`` printed, ``world_steps`` taken by the world, ``calls`` requests to the host, each action
-    of a batch counted, ``tool_calls`` to tools.
+    of a batch counted, ``tool_calls`` to tools. ``images``: pictures kept of a run (a strip that a person takes in at a
+    glance, and a short film).
     """
 
     seconds: float | None = 20.0
@@ -104,6 +117,7 @@ class RunLimits:
     world_steps: int | None = 2_500
     calls: int | None = 20_000
     tool_calls: int | None = 50
+    images: int | None = 24
 
     def __post_init__(self) -> None:
         """Raises `InputError` for a limit that is no number, or not one that a system can keep."""
@@ -111,7 +125,7 @@ class RunLimits:
             value, whole = getattr(self, name), name not in ("seconds", "idle_seconds")
             if value is None:
                 continue
-            least = 0 if name in ("output_bytes", "world_steps", "calls", "tool_calls") else 1 if whole else 1e-3
+            least = 0 if name in _MAY_BE_NONE else 1 if whole else 1e-3
             fits = not isinstance(value, bool) and isinstance(value, int if whole else (int, float))
             if not fits or not least <= value <= _MOST:
                 kind = "whole number" if whole else "number"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
@@ -51,6 +51,13 @@ class Change(NamedTuple):
     after: Value
 
 
+class Preempted(NamedTuple):
+    """What came between: a reflex by its name, and the world steps that it took."""
+
+    by: str
+    steps: int
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What an action did, as the world recorded it.
@@ -58,6 +65,7 @@ class Outcome:
     ``unmet`` is the *complete* list of conditions that the action lacked, or None where the world gives no reasons.
     ``value`` is what a user's function returned, or which target a seeking primitive reached. ``steps`` is the number
     of world steps it took (a primitive such as ``find`` takes many). ``done`` says that the world has ended.
+    ``preempted``: a reflex ran in its place (or before it was through); it was not done, which is no failure of its.
     """
 
     ok: bool
@@ -67,6 +75,14 @@ class Outcome:
     value: Json = None
     steps: int = 1
     done: bool = False
+    preempted: Preempted | None = None
+
+    @property
+    def status(self) -> str:
+        """One of "done", "preempted", "dead" (the world ended before it was done) or "failed"."""
+        if self.preempted is not None:
+            return "preempted"
+        return "done" if self.ok else "dead" if self.done else "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +129,8 @@ class Predicate:
 
     ``context``: it tells about the situation (depth, biome), and is kept with contracts as a hint where to act.
     ``place``: it tells where its first argument is, in words: "on {1}", "in your hands". Of several that hold of a
-    thing, the one that comes first in the spec tells it best.
+    thing, the one that comes first in the spec tells it best. ``fleeting``: it comes and goes whatever the agent does
+    (creatures in view), and is taken neither for what an action does nor for what it needs.
     """
 
     name: str
@@ -123,6 +140,7 @@ class Predicate:
     phrase: str = ""
     context: bool = False
     place: str = ""
+    fleeting: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,7 +152,9 @@ class WorldSpec:
     all unmet atoms), "contracts" (declares them), "chores" (goals that people have a name for), "questions",
     "orders" (goals whose arguments differ from world to world: it poses one of the same kind anywhere), "forms" (of
     commands, for search), "recipes" (a document per thing can be bought), "live" (real side effects: verified only by
-    watching).
+    watching), "images" (observations carry pictures), "ends" (a life in it comes to an end, and another begins with a
+    reset), "practice" (its simulator imagines true copies: nothing found so is reported on it). Some are for training
+    alone, and absent where a result is reported (`habilis.worlds.evaluation`).
     """
 
     name: str
@@ -167,14 +187,19 @@ class WorldSpec:
         return frozenset(p.name for p in self.predicates if p.context)
 
     @cached_property
+    def fleeting(self) -> frozenset[str]:
+        """The names of the predicates that come and go whatever the agent does."""
+        return frozenset(p.name for p in self.predicates if p.fleeting)
+
+    @cached_property
     def places(self) -> Mapping[str, str]:
         """The predicates that tell where a thing is, with their words, in the order of the spec."""
         return {p.name: p.place for p in self.predicates if p.place}
 
     @cached_property
     def passing(self) -> frozenset[str]:
-        """The predicates that pass as the agent moves on: what is in reach, and where it stands."""
-        return self.sought | self.contexts
+        """The predicates that pass as the agent moves on: what is in reach, where it stands, what comes and goes."""
+        return self.sought | self.contexts | self.fleeting
 
     def present(self, fact: Fact) -> Atom:
         """The atom that asks for a fact: at least 1 where its predicate is a number, else that it is true."""
@@ -267,6 +292,16 @@ class Question:
 
 
 @runtime_checkable
+class Interruptible(World, Protocol):
+    """A world whose primitives that take many steps can be broken off between two of them."""
+
+    def watch(self, due: Callable[[Snapshot], bool] | None) -> None:
+        """From now on ask ``due`` after each step of such a primitive, and break off where it says True. None: no
+        more."""
+        ...
+
+
+@runtime_checkable
 class Asking(World, Protocol):
     """``questions``: what only who holds the world can ask about a life in it, such as what somebody else was about.
 
@@ -275,6 +310,15 @@ class Asking(World, Protocol):
     """
 
     def questions(self, seed: int, actions: Sequence[Action]) -> Sequence[Question]: ...
+
+
+@runtime_checkable
+class Ending(World, Protocol):
+    """``ends``: it may come to an end, after which nothing can be done: the agent begins anew with its next task."""
+
+    def ended(self) -> str:
+        """Why it has ended, in words; "" while it goes on."""
+        ...
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -1020,4 +1021,4 @@ def test_all_runs_of_programs_have_the_same_limits(tmp_path: Path, monkeypatch: 
     with Agent(orchard(), fresh=orchard, home=tmp_path / "home") as agent:
         agent.skill(agent.solve_now("have 2 fig").skill)(n=3)
     assert len(seen) >= 5  # the task, three proofs, the call
-    assert all(limits is seen[0] for limits in seen)
+    assert all(replace(limits, images=0) == replace(seen[0], images=0) for limits in seen)  # proofs show no pictures

@@ -19,19 +19,15 @@ import hashlib
 import inspect
 import itertools
 import json
-import keyword
 import math
-import os
 from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from habilis.core import (
     Action,
     Atom,
     BudgetExceeded,
-    Change,
     Contract,
     DefinitionError,
     DuplicateNameError,
@@ -42,23 +38,21 @@ from habilis.core import (
     Json,
     Observation,
     Outcome,
-    Parameter,
-    Predicate,
     Snapshot,
-    Term,
     Value,
     WorldError,
     WorldSpec,
 )
 from habilis.worlds._declare import Declared, Signature, check_name, read_signature
+from habilis.worlds._observed import MOST_DIGITS, changes, declared, in_words, read_facts, said, shown
 
 _MOST_AFFORDED = 200  # actions of one function; beyond it an even sample
-_MOST_TEXT = 4000  # characters of the observation in words
-_MOST_MESSAGE = 500  # characters of an exception's message
 _MOST_VALUE = 2000  # characters of a returned value that is not JSON
-_MOST_DIGITS = 300  # of a number in a fact: more are no float
 # What a function of the user's may raise and the agent goes on: sys.exit() is meant for a program of its own.
 _RAISED = (Exception, SystemExit, GeneratorExit, CancelledError)
+
+if TYPE_CHECKING:
+    from habilis.worlds.gym import GymWorld
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -175,13 +169,13 @@ class FunctionWorld:
         tags: Mapping[str, Iterable[str]] | None = None,
     ) -> None:
         if not isinstance(name, str) or not name.strip():
-            raise DefinitionError(f"a world's name is a text, not {_shown(name)}; give name='…'")
+            raise DefinitionError(f"a world's name is a text, not {shown(name)}; give name='…'")
         if not isinstance(doc, str):
-            raise DefinitionError(f"doc= of the world {name!r} is a text, not {_shown(doc)}")
+            raise DefinitionError(f"doc= of the world {name!r} is a text, not {shown(doc)}")
         given = {"observe": observe, "reset": reset, "clone": clone, "contracts": contracts, "goals": goals}
         for what, function in given.items():
             if not callable(function) and (function is not None or what == "observe"):
-                raise DefinitionError(f"{what}= of the world {name!r} is {_shown(function)}; give a function")
+                raise DefinitionError(f"{what}= of the world {name!r} is {shown(function)}; give a function")
         if not functions:
             raise DefinitionError(
                 f"the world {name!r} has no functions: nothing could be done in it; give at least one"
@@ -221,7 +215,8 @@ class FunctionWorld:
         )
         for signature in self._signatures.values():
             for atom in signature.declared.examples(signature):
-                self._learn(atom.fact, atom.is_numeric)
+                example: dict[Fact, Value] = {atom.fact: 0 if atom.is_numeric else True}
+                self.spec = declared(self.spec, example, self._signatures, "observe")
         self.observe()
 
     def reset(self, seed: int) -> Observation:
@@ -232,7 +227,7 @@ class FunctionWorld:
 
     def observe(self) -> Observation:
         facts = self._facts()
-        return Snapshot(facts=facts, tags=self.spec.tags, text=_text(facts))
+        return Snapshot(facts=facts, tags=self.spec.tags, text=in_words(facts))
 
     def act(self, action: Action) -> Outcome:
         """Call the function. Raises `InputError` for an action that this world does not have."""
@@ -241,8 +236,8 @@ class FunctionWorld:
             raise InputError(
                 f"the world {self.spec.name!r} has no action {action.name!r}; it has {', '.join(self._signatures)}"
             )
-        if any(isinstance(a, int) and abs(a) >= 10**_MOST_DIGITS for a in action.args):
-            return Outcome(False, message=f"an argument has more than {_MOST_DIGITS} digits; that is the most")
+        if any(isinstance(a, int) and abs(a) >= 10**MOST_DIGITS for a in action.args):
+            return Outcome(False, message=f"an argument has more than {MOST_DIGITS} digits; that is the most")
         try:
             arguments = signature.arguments(action.args)
         except InputError as error:
@@ -262,8 +257,8 @@ class FunctionWorld:
             reasons = tuple(a for a in lacking.atoms if not before.holds(a)) or lacking.atoms
             ok, message = False, "needs " + ", ".join(map(str, reasons))
         except _RAISED as error:
-            ok, message = False, _said(error)
-        return Outcome(ok, self._changes(before.facts, self._facts()), reasons, message, value)
+            ok, message = False, said(error)
+        return Outcome(ok, changes(before.facts, self._facts()), reasons, message, value)
 
     def affordances(self) -> Sequence[Action]:
         """Every function with the arguments that observed facts offer: those of the facts that ``requires`` names, else
@@ -291,21 +286,21 @@ class FunctionWorld:
         given = self._listed("contracts", self._contracts)
         for one in given:
             if not isinstance(one, Contract):
-                raise DefinitionError(f"contracts of the world {self.spec.name!r} gave {_shown(one)}; give Contracts")
-        declared = []
+                raise DefinitionError(f"contracts of the world {self.spec.name!r} gave {shown(one)}; give Contracts")
+        told = []
         for name, signature in sorted(self._signatures.items()):
             primitive = self.spec.primitive(name)
             if signature.declared.tells and primitive is not None:
                 lifted = Action(name, tuple(f"${i}" for i in range(len(primitive.parameters))))
-                declared.append(signature.declared.contract(signature, lifted, self.spec.fingerprint))
-        return (*given, *declared)
+                told.append(signature.declared.contract(signature, lifted, self.spec.fingerprint))
+        return (*given, *told)
 
     def goals(self) -> Sequence[Goal]:
         found = []
         for one in self._listed("goals", self._goals):
             if not isinstance(one, (str, Goal)):
                 raise DefinitionError(
-                    f"goals of the world {self.spec.name!r} gave {_shown(one)}; give goals as text, such as "
+                    f"goals of the world {self.spec.name!r} gave {shown(one)}; give goals as text, such as "
                     "\"count('stick') >= 4\""
                 )
             try:
@@ -331,78 +326,21 @@ class FunctionWorld:
             raise
         except _RAISED as error:
             raise WorldError(
-                f"{what} of the world {self.spec.name!r} raised {_said(error)}; call it by itself to see why"
+                f"{what} of the world {self.spec.name!r} raised {said(error)}; call it by itself to see why"
             ) from error
 
     def _listed(self, what: str, function: Callable[[], Any] | None) -> list[Any]:
         """What such a function lists."""
         given = self._ask(what, function) if function is not None else ()
         if isinstance(given, (str, Mapping)) or not isinstance(given, Iterable):
-            raise DefinitionError(f"{what} of the world {self.spec.name!r} gave {_shown(given)}; give a list")
+            raise DefinitionError(f"{what} of the world {self.spec.name!r} gave {shown(given)}; give a list")
         listed: list[Any] = self._ask(what, lambda: list(given))
         return listed
 
-    # -- facts ---------------------------------------------------------------------------------------------------------
-
     def _facts(self) -> dict[Fact, Value]:
-        seen = self._ask("observe", self._observe)
-        if not isinstance(seen, Mapping):
-            raise DefinitionError(f"observe of the world {self.spec.name!r} gave {type(seen).__name__}, not a mapping")
-        facts: dict[Fact, Value] = {}
-        for predicate, entry in seen.items():
-            if isinstance(entry, Mapping):
-                for key, value in entry.items():
-                    facts[Fact(predicate, _terms(key, predicate))] = _value(value, predicate)
-            elif isinstance(entry, (set, frozenset, list, tuple)):
-                for key in entry:
-                    facts[Fact(predicate, _terms(key, predicate))] = True
-            else:
-                facts[Fact(predicate)] = _value(entry, predicate)
-        facts = dict(sorted(facts.items(), key=lambda item: str(item[0])))
-        for fact, value in facts.items():
-            self._learn(fact, not isinstance(value, bool))
+        facts = read_facts(self._ask("observe", self._observe), "observe", self.spec.name)
+        self.spec = declared(self.spec, facts, self._signatures, "observe")
         return facts
-
-    def _learn(self, fact: Fact, numeric: bool) -> None:
-        """Declare a predicate when it is first seen; an observation shows it only once something is true of it."""
-        known = self.spec.predicate(fact.predicate)
-        if known is None:
-            if (
-                not isinstance(fact.predicate, str)
-                or not fact.predicate.isidentifier()
-                or keyword.iskeyword(fact.predicate)
-            ):
-                raise DefinitionError(
-                    f"observe of the world {self.spec.name!r} names a predicate {fact.predicate!r}; "
-                    "a predicate is a name as in Python, and none of its keywords"
-                )
-            check_name("a predicate", fact.predicate, self.spec.name, self._signatures)
-            arguments = tuple(Parameter(f"argument{i}") for i in range(len(fact.args)))
-            words = fact.predicate.replace("_", " ")
-            shown = " ".join([words, *(f"{{{i}}}" for i in range(len(fact.args)))])
-            phrase = f"have {shown} at {{value}}" if numeric else f"have {shown}"
-            if numeric and len(fact.args) == 1:
-                phrase = "have {value} {0}" if fact.predicate == "count" else f"have {{value}} {words} of {{0}}"
-            added = Predicate(fact.predicate, f"{words}, as observed", arguments, numeric=numeric, phrase=phrase)
-            self.spec = replace(self.spec, predicates=(*self.spec.predicates, added))
-        elif (len(known.parameters), known.numeric) != (len(fact.args), numeric):
-            raise DefinitionError(
-                f"the world {self.spec.name!r} uses {fact.predicate!r} in two ways: as {fact} with "
-                f"{'a number' if numeric else 'a truth value'}, and before with {len(known.parameters)} arguments and "
-                f"{'a number' if known.numeric else 'a truth value'}; give one of them another name"
-            )
-
-    @staticmethod
-    def _changes(before: Mapping[Fact, Value], after: Mapping[Fact, Value]) -> tuple[Change, ...]:
-        changes = []
-        for fact in sorted(before.keys() | after.keys(), key=str):
-            now = after.get(fact)
-            was = before.get(fact)
-            absent: Value = False if isinstance(now if was is None else was, bool) else 0
-            was, now = absent if was is None else was, absent if now is None else now
-            if was != now:
-                changes.append(Change(fact, was, now))
-        return tuple(changes)
 
 
 def _where(function: Callable[..., Any]) -> str:
@@ -457,85 +395,29 @@ def _call(function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
     return box[0]
 
 
-def _terms(key: Any, predicate: str) -> tuple[Term, ...]:
-    parts = key if isinstance(key, tuple) else (key,)
-    terms: list[Term] = []
-    for part in parts:
-        plain = os.fspath(part) if isinstance(part, os.PathLike) else part
-        if isinstance(plain, bool) or not isinstance(plain, (str, int)):
-            raise DefinitionError(
-                f"observe gave {predicate!r} the argument {_shown(part)}; arguments are texts, paths or whole numbers"
-            )
-        if isinstance(plain, int) and abs(plain) >= 10**_MOST_DIGITS:
-            raise DefinitionError(
-                f"observe gave {predicate!r} a number of more than {_MOST_DIGITS} digits as an argument; that is the "
-                "most; give it as a text"
-            )
-        terms.append(plain)
-    return tuple(terms)
-
-
-def _value(value: Any, predicate: str) -> Value:
-    if isinstance(value, int) and abs(value) >= 10**_MOST_DIGITS:
-        raise DefinitionError(
-            f"observe gave {predicate!r} a value of more than {_MOST_DIGITS} digits; that is the most: count in larger "
-            "units, or put it into an argument as a text"
-        )
-    if not isinstance(value, (bool, int, float)) or not math.isfinite(value):
-        raise DefinitionError(
-            f"observe gave {predicate!r} the value {_shown(value)}; a value is a finite number or a truth value. "
-            "Put texts into arguments: {'colour': {('door', 'red')}}"
-        )
-    return value
-
-
 def _as_json(value: Any) -> Json:
     try:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError, RecursionError):
-        return _shown(value, _MOST_VALUE)
-
-
-def _shown(value: Any, most: int = 80) -> str:
-    """A value in a message, whatever it is: some have no text."""
-    try:
-        return repr(value)[:most]
-    except Exception:
-        return f"<{type(value).__name__}>"
-
-
-def _said(error: BaseException) -> str:
-    """An error's type and message, in short."""
-    try:
-        return f"{type(error).__name__}: {error}"[:_MOST_MESSAGE]
-    except Exception:
-        return type(error).__name__
-
-
-def _text(facts: Mapping[Fact, Value]) -> str:
-    """The facts in words, grouped by predicate."""
-    groups: dict[str, list[str]] = {}
-    for fact, value in facts.items():
-        shown = ", ".join(map(str, fact.args))
-        if isinstance(value, bool):
-            if fact.args and value:
-                groups.setdefault(fact.predicate, []).append(shown)
-            elif not fact.args:
-                groups.setdefault(fact.predicate, []).append("yes" if value else "no")
-        else:
-            groups.setdefault(fact.predicate, []).append(f"{shown}={value}" if shown else str(value))
-    text = ". ".join(f"{predicate}: {'; '.join(entries)}" for predicate, entries in groups.items())
-    return text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT] + f"… ({len(facts)} facts in all)"
+        return shown(value, _MOST_VALUE)
 
 
 __all__ = ["FunctionWorld", "Unmet", "World", "action", "from_functions"]
 
 
 class World:
-    """Where users begin: `World.from_functions` makes a world of plain functions.
+    """Where users begin: `World.from_functions` makes a world of plain functions, `World.from_gymnasium` of a Gymnasium
+    environment.
 
     Any object with ``spec``, ``reset``, ``observe`` and ``act`` is a world too (`habilis.core.World`); nothing need be
     inherited.
     """
 
     from_functions = staticmethod(from_functions)
+
+    @staticmethod
+    def from_gymnasium(env: Any, **given: Any) -> GymWorld:
+        """A world of a Gymnasium environment; see `habilis.worlds.gym.from_gymnasium` for the arguments."""
+        from habilis.worlds.gym import from_gymnasium
+
+        return from_gymnasium(env, **given)

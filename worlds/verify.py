@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
 from habilis.core.budget import Ledger
@@ -12,6 +13,7 @@ from habilis.core.program import Program, RunLimits, Runner, ToolCaller, Traject
 from habilis.core.protocols import Judge, Verdict
 from habilis.core.skill import Skill, Trial, fitted
 from habilis.core.world import Json, Posing, World
+from habilis.worlds.evaluation import for_evaluation
 from habilis.worlds.runner import asked, reset
 
 ModelJudge: TypeAlias = Callable[[str, Trajectory, Ledger], Verdict]
@@ -45,7 +47,10 @@ class GoalJudge:
 
 
 class WorldVerifier:
-    """Runs a candidate in a fresh world from ``make_world`` for each trial, and asks the judge."""
+    """Runs a candidate in a fresh world from ``make_world`` for each trial, and asks the judge.
+
+    The world that the runner gets has no clones and no seeds (`habilis.worlds.evaluation`).
+    """
 
     def __init__(
         self,
@@ -56,7 +61,7 @@ class WorldVerifier:
         limits: RunLimits | None = None,
     ) -> None:
         self._make_world, self._runner, self._judge = make_world, runner, judge
-        self._limits = limits if limits is not None else RunLimits()
+        self._limits = replace(limits if limits is not None else RunLimits(), images=0)
 
     def trial(
         self,
@@ -83,6 +88,7 @@ class WorldVerifier:
         world = self._make_world()
         posed = self._posed(world, candidate, default | dict(args), seed)
         given = default | dict(args) | posed
+        world = for_evaluation(world)
         trajectory = self._runner.run(
             program,
             world,

@@ -264,7 +264,7 @@ class SearchWriter:
                 args=args,
                 skills=needed(program, context.skills),
                 tools=None,
-                limits=RunLimits(world_steps=limit),
+                limits=RunLimits(world_steps=limit, images=0),
                 seed=seed,
             )
             held.commit(Cost(search_steps=min(limit, trajectory.world_steps)))

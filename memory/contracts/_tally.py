@@ -55,6 +55,7 @@ class Reader:
     def __init__(self, spec: WorldSpec) -> None:
         self._contexts = spec.contexts
         self._sought = spec.sought
+        self._fleeting = spec.fleeting
         self._reasons = "reasons" in spec.capabilities
         self._seeking = {p.name: p.seeks for p in spec.primitives if p.seeks}
 
@@ -70,10 +71,13 @@ class Reader:
             return
         used: dict[Fact, float] = {}
         for change in outcome.changes:
+            if change.fact.predicate in self._fleeting:
+                continue
             self._effect(entry, change.fact, change.before, change.after, used)
         self._weigh(spec, entry, used)
         if not self._reasons:
-            true = frozenset(f for f, v in before.facts.items() if v and f.predicate not in self._contexts)
+            passing = self._contexts | self._fleeting
+            true = frozenset(f for f, v in before.facts.items() if v and f.predicate not in passing)
             entry.held = true if entry.successes == 1 else entry.held & true
         for fact, value in before.facts.items():
             if fact.predicate in self._contexts and not isinstance(value, bool):

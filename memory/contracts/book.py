@@ -154,7 +154,8 @@ class ContractBook:
         facts = dict(trajectory.before.facts)
         state = Snapshot(facts, self.spec.tags)
         for step in trajectory.steps:
-            self.observe(step.action, step.outcome, state)
+            if step.outcome.status in ("done", "failed"):  # pre-empted, or dead before it was done, says nothing of it
+                self.observe(step.action, step.outcome, state)
             for change in step.outcome.changes:
                 facts[change.fact] = change.after
 

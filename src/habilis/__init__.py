@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from habilis.core import Budget, Cost, Episode, Goal, HabilisError, Skill, Task
+    from habilis.core import Budget, Cost, Episode, Goal, HabilisError, Skill, Task, reflex
     from habilis.run import Agent, AgentSettings, BoundSkill, Summary
     from habilis.tools import tool
     from habilis.worlds import World, action
@@ -32,6 +32,7 @@ _FROM = {
     "Task": "habilis.core",
     "World": "habilis.worlds",
     "action": "habilis.worlds",
+    "reflex": "habilis.core",
     "tool": "habilis.tools",
 }
 
@@ -50,6 +51,7 @@ __all__ = [
     "World",
     "__version__",
     "action",
+    "reflex",
     "tool",
 ]
 

@@ -95,6 +95,7 @@ class Assembly:
     fresh: Callable[[], World] | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     distillations: list[Mapping[str, Json]] = field(default_factory=list)
+    reflexes: tuple[str, ...] = ()
 
     # ------------------------------------------------------------------ sessions
 
@@ -117,6 +118,7 @@ class Assembly:
             "distil_every": self.settings.distil_every,
             "embedder": self.embedder.fingerprint,
             "tier": self.runner.tier,
+            "reflexes": list(self.reflexes),
         }
 
     def session(
@@ -343,6 +345,7 @@ class Assembly:
         open_run = self.current is not None and not self.ended
         loop = self.current if open_run and self.current is not None else self.session("solve", stay=True)
         ledger, run_id = self.ledger, loop.run_id
+        loop.begin_anew()
         tape = TaskTape(self.home.journal, run_id, lambda: ledger.spent)
         try:
             trajectory = self.runner.run(

@@ -15,7 +15,7 @@ from habilis._knowledge import learn_from
 from habilis._minds import Minds
 from habilis._overruns import OverrunNotes
 from habilis._prices import UserPrices, check_prices, price_list
-from habilis._settings import WRITERS, AgentSettings
+from habilis._settings import REFLEXES, WRITERS, AgentSettings
 from habilis._worlds import open_world, world_tools
 from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
@@ -34,9 +34,13 @@ from habilis.core import (
     Kind,
     Ledger,
     NotFoundError,
+    Reflex,
     RunLimits,
+    Runner,
     World,
     Writer,
+    check_given,
+    load_reflexes,
     used_by,
 )
 from habilis.memory.contracts import ContractBook
@@ -44,6 +48,7 @@ from habilis.memory.home import Home, default_home
 from habilis.memory.index import open_index
 from habilis.memory.library import SkillLibrary
 from habilis.tools import Catalogue, KnowledgeBase, ToolRegistry, load_registrations
+from habilis.worlds.reflexive import reflexive
 from habilis.worlds.runner import ConfinedRunner
 from habilis.worlds.verify import GoalJudge, WorldVerifier
 
@@ -60,6 +65,7 @@ def compose(
     know: list[Any],
     limit: Budget,
     approve: Approve | None,
+    reflexes: list[Reflex | str],
     fresh: Callable[[], World] | None,
     settings: AgentSettings,
     events: EventStream,
@@ -69,6 +75,7 @@ def compose(
     _check(world, home, writer, base_url, prices, approve, fresh)
     if isinstance(writer, str) and writer not in WRITERS:
         raise NotFoundError.of("writer", writer, WRITERS)
+    beside = _reflexes(reflexes, settings.reflexes)
     if settings.search not in SEARCHES:
         raise NotFoundError.of("method of search", settings.search, SEARCHES)
     models = list(model) if isinstance(model, (list, tuple)) else [model] if model is not None else []
@@ -115,6 +122,7 @@ def compose(
         )
         stack.callback(runner.close)
         _refuse_unconfined(runner)
+        world, fresh = reflexive(world, beside, runner), _with_reflexes(fresh, beside, runner)
         journal = opened.journal
         book = ContractBook(world.spec, journal.contracts(world.spec.fingerprint))
         chats = [_chat(one, base_url, prices) for one in models]
@@ -225,6 +233,7 @@ def compose(
             proposer=_proposer(chat) if writer == "chat" else None,
             fresh=fresh,
             stop=stop,
+            reflexes=tuple(one.name for one in beside),
         )
         holder.append(assembly)
         stack.pop_all()
@@ -273,6 +282,25 @@ def _fresh(world: World, given: Callable[[], World] | None, approve: Approve | N
         given = world.clone
     made = given
     return None if made is None else lambda: approving(made(), approve)
+
+
+def _reflexes(given: list[Reflex | str], which: str) -> tuple[Reflex, ...]:
+    """The reflexes that were handed in, where they are wanted. Raises `InputError`, `NotFoundError`."""
+    if which not in REFLEXES:
+        raise NotFoundError.of("choice of reflexes", which, REFLEXES)
+    found: list[Reflex] = []
+    for one in given:
+        if not isinstance(one, (Reflex, str)):
+            raise InputError(f"reflexes= holds a {type(one).__name__}; give what @reflex made, or path/to/file.py")
+        found += load_reflexes(one) if isinstance(one, str) else [one]
+    check_given(found)
+    return tuple(found) if which == "given" else ()
+
+
+def _with_reflexes(
+    fresh: Callable[[], World] | None, beside: Sequence[Reflex], runner: Runner
+) -> Callable[[], World] | None:
+    return fresh if fresh is None or not beside else lambda: reflexive(fresh(), beside, runner)
 
 
 def _writer(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from habilis.core import Budget, Cost, Json, Overruns
 
+REFLEXES = ("none", "given")
 WRITERS = ("search", "chat", "cascade")  # that can be named; any other is handed in
 
 
@@ -26,6 +27,7 @@ class AgentSettings:
     ``overruns``: what follows when a tool, a model or an embedder has cost more than was reserved: "refuse", so that
     none does so twice, or "reprice" (more is reserved from then on; one that is over that as well is refused). None:
     tools are refused; models and embedders, whose requests differ, are priced anew.
+    ``reflexes``: which run beside the programs: "given" (those handed to the agent), or "none" (an ablation).
     """
 
     seed: int = 0
@@ -42,6 +44,7 @@ class AgentSettings:
     keep_contracts: bool = True
     task_budget: Budget | str | None = None
     overruns: Overruns | None = None
+    reflexes: str = "given"
 
 
 @dataclass(frozen=True)
@@ -60,4 +63,4 @@ class Summary:
     report: Path | None = None
 
 
-__all__ = ["WRITERS", "AgentSettings", "Summary"]
+__all__ = ["REFLEXES", "WRITERS", "AgentSettings", "Summary"]

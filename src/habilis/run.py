@@ -24,6 +24,7 @@ from habilis.core import (
     Json,
     Ledger,
     NotFoundError,
+    Reflex,
     Skill,
     Task,
     World,
@@ -53,6 +54,8 @@ class Agent:
         budget: `Budget`, mapping, or text such as "usd=1,seconds=600"; default: no money, the rest only counted.
         approve: asked before a tool or an action of the world with side effects, by name and arguments. Without it such
             tools are refused, and such actions are done.
+        reflexes: programs that run beside others, made by `@reflex`, or files and modules of them; at most four, of 20
+            lines each. They are at work wherever a program runs, in the fresh worlds of verification too.
         fresh: makes a new world of the same rules for verification; found by itself for worlds that clone.
 
     Raises `HomeLockedError` when another process owns the home, `NotFoundError` for an unknown world or writer. Close
@@ -72,6 +75,7 @@ class Agent:
         know: Iterable[Path | str] = (),
         budget: Budget | Mapping[str, float | None] | str | None = None,
         approve: Approve | None = None,
+        reflexes: Iterable[Reflex | str] = (),
         fresh: Callable[[], World] | None = None,
         settings: AgentSettings | None = None,
         world_options: Mapping[str, Any] | None = None,
@@ -84,6 +88,10 @@ class Agent:
             raise InputError(f"tools= is of type {type(tools).__name__}; give a list of tools")
         if isinstance(know, (str, Path, Mapping)) or not isinstance(know, Iterable):
             raise InputError(f"know= is of type {type(know).__name__}; give a list of paths")
+        if isinstance(reflexes, (str, Reflex)) or not isinstance(reflexes, Iterable):
+            raise InputError(
+                f"reflexes= is of type {type(reflexes).__name__}; give a list of reflexes or of their files"
+            )
         if world_options is not None and not isinstance(world_options, Mapping):
             raise InputError(f"world_options= is of type {type(world_options).__name__}; give a mapping")
         self.settings = settings or AgentSettings()
@@ -102,6 +110,7 @@ class Agent:
             know=list(know),
             limit=limit,
             approve=approve,
+            reflexes=list(reflexes),
             fresh=fresh,
             settings=self.settings,
             events=self.events,

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 from benchmarks import distil
 from benchmarks._distil_cells import Scale, paired_overhead
-from benchmarks._distil_corpus import constant_accuracy, nearest_accuracy, read, stages, write
+from benchmarks._distil_corpus import baselines, stages
+from benchmarks._distil_tables import tables
+from benchmarks._harness import Options
 
-from habilis.trainer import Corpus, Example, tiny_random_model
+from habilis.core import InputError
+from habilis.trainer import Corpus, Example, load_corpus, save_corpus, tiny_random_model
 
 pytest.importorskip("torch")
 
@@ -22,7 +25,7 @@ def corpus() -> Corpus:
     return Corpus(tuple(found[::2]), tuple(found[1::4]), tuple(found[3::4]))
 
 
-def test_a_constant_and_the_nearest_question_need_no_model() -> None:
+def test_what_answers_without_a_model() -> None:
     train = (
         Example("colour of the sky", "blue", "colour", "1"),
         Example("colour of grass", "green", "colour", "2"),
@@ -34,41 +37,53 @@ def test_a_constant_and_the_nearest_question_need_no_model() -> None:
         Example("colour of the wide sea", "blue", "colour", "6"),
         Example("wings of a cat", "0", "wings", "7"),
     )
-    known = Corpus(train, (), asked)
-    assert constant_accuracy(known, asked) == {"colour": 0.5, "wings": 0.0}
-    assert nearest_accuracy(known, asked) == {"colour": 1.0, "wings": 0.0}
+    assert baselines(Corpus(train, (), asked), asked) == {"constant": {"colour": 0.5}, "nearest": {"colour": 1.0}}
 
 
-def test_a_corpus_is_kept_in_lines_and_taught_in_stages(tmp_path: Path) -> None:
-    write(corpus(), tmp_path / "c.jsonl")
-    again = read(tmp_path / "c.jsonl")
-    assert (again.train, again.test) == (corpus().train, corpus().test)
-    assert [sorted({e.family for e in part.train}) for part in stages([again])] == [["odd"], ["plus"]]
-    assert stages([again, again]) == [again, again]
+def test_a_solver_stands_beside_them_where_the_world_is_known() -> None:
+    told = Example('Wanted: holding("cup_1")\nAction:', 'grab("cup_1")', "yields", "cup", house="household 7")
+    asked = Example('Wanted: holding("pan_1")\nAction:', 'grab("pan_1")', "yields", "pan", house="household 8")
+    known = Corpus((told,), (), (asked,))
+    assert baselines(known, known.test) == {
+        "constant": {"yields": 0.0},
+        "nearest": {"yields": 0.0},
+        "symbolic": {"yields": 1.0},
+    }
+
+
+def test_a_corpus_is_taught_in_stages_and_its_file_is_read_or_refused(tmp_path: Path) -> None:
+    assert [sorted({e.family for e in part.train}) for part in stages([corpus()])] == [["odd"], ["plus"]]
+    assert stages([corpus(), corpus()]) == [corpus(), corpus()]
     (tmp_path / "c.jsonl").write_text('{"split": "train"}\n')
-    with pytest.raises(SystemExit, match=r"c\.jsonl:1: .*a line has split"):
-        read(tmp_path / "c.jsonl")
+    own, _ = distil._own(["--corpus", str(tmp_path / "c.jsonl")])
+    with pytest.raises(InputError, match=r"c\.jsonl, line 1 has no messages"):
+        distil._corpora(own, Options(quick=True, seeds=1), tmp_path)
 
 
 def test_cells_append_resume_and_give_the_figures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HABILIS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(distil, "_CURVE_CELLS", {"curve-8": 8})
+    save_corpus(corpus(), tmp_path / "c.jsonl")
+    taught = load_corpus(tmp_path / "c.jsonl")
     wiki = tmp_path / "data" / "wikitext2"
     wiki.mkdir(parents=True)
     (wiki / "valid.txt").write_text("A text that λ was not calibrated on. " * 12)
-    scale = Scale(steps=3, questions=12, chain=1, probe=2, base=str(tiny_random_model(tmp_path / "tiny").path))
+    tiny = str(tiny_random_model(tmp_path / "tiny").path)
+    scale = Scale(steps=3, questions=12, chain=1, probe=2, base=tiny, segments=2, segment=3)
     file = tmp_path / "out.jsonl"
     file.write_text('{"schema_version": 1, "arm": "none", "se')  # of a run that was killed
 
     def cells() -> distil.Cells:
-        return distil.Cells(file, scale, [corpus()], tmp_path / "data")
+        return distil.Cells(file, scale, [taught], tmp_path / "data")
 
     made = cells()
-    arms = ("base", "none", "ewc", "kl", "replay", "target-2%", "chain-ewc_replay")
+    arms = ("base", "none", "ewc", "kl", "replay", "curve-8", "target-2%", "chain-ewc_replay", "throughput")
     found: dict[str, list[Any]] = {arm: [made.get(arm, 0)] for arm in arms}
     again = cells()
     assert sorted(again.done) == sorted((arm, 0) for arm in arms)
+    assert not distil.Cells(file, scale, [taught.limited(8)], None).done  # of another corpus nothing is taken
     assert [again.get(arm, 0) for arm in arms] == [json.loads(json.dumps(found[arm][0])) for arm in arms]
     assert len(capsys.readouterr().err.splitlines()) == len(arms)  # each was run once
     figures = distil.figures(found)
@@ -82,6 +97,31 @@ def test_cells_append_resume_and_give_the_figures(
     assert [row["after"] for row in found["chain-ewc_replay"][0]["forgetting"]["rows"]] == ["stage0", "stage1"]
     assert figures["questions"].value == len(corpus().test)
     assert "accuracy_l2" not in figures
+    curve, speed = found["curve-8"][0], found["throughput"][0]
+    assert len(curve["cpu_each_step"]) + 1 == 1  # eight examples, once over
+    assert figures["curve_8_odd"].value == curve["families"]["odd"]
+    assert {len(spent) for spent in speed["cpu_segments"].values()} == {2}
+    both = zip(speed["cpu_segments"]["plain"], speed["cpu_segments"]["none"], strict=True)
+    assert figures["throughput_ratio"].value == pytest.approx(sum(a / b for a, b in both) / 2)
+
+    told = tables(file)
+    head, _, odd, plus, mean = told.splitlines()[:5]
+    assert head == "| family | train | test | base | constant | nearest | none | ewc | kl | replay |"
+    assert odd.split(" | ")[:3] == ["| odd", "6", "3"]
+    assert plus.split(" | ")[3] == f"{base['families']['plus']:.2f}"
+    assert mean.split(" | ")[3] == f"{base['accuracy']:.2f}"
+    assert "| examples | 0 | 8 |" in told
+    assert "| chain | after the first | after the second |" in told
+
+
+def test_too_few_examples_for_a_point_of_the_curve_and_a_file_without_cells_are_told(tmp_path: Path) -> None:
+    tiny = str(tiny_random_model(tmp_path / "tiny").path)
+    cells = distil.Cells(tmp_path / "out.jsonl", Scale(base=tiny), [corpus()], None)
+    with pytest.raises(SystemExit, match="curve-500: the corpus has 12 examples"):
+        cells.get("curve-500", 0)
+    (tmp_path / "out.jsonl").write_text("{}\n")
+    with pytest.raises(SystemExit, match="holds no cell"):
+        tables(tmp_path / "out.jsonl")
 
 
 def test_an_overhead_is_of_the_same_steps() -> None:

@@ -23,8 +23,10 @@ from habilis.core import (
     EvidenceLevel,
     Fact,
     Goal,
+    Image,
     Outcome,
     Parameter,
+    Picture,
     Program,
     ProgramError,
     Skill,
@@ -38,6 +40,7 @@ from habilis.core import (
     load,
 )
 
+SEEN = Image("ab" * 32, "image/gif")
 STICK = Fact("count", ("stick",))
 PROGRAM = Program(
     "make_stick",
@@ -61,9 +64,10 @@ TRAJECTORY = Trajectory(
     printed="hello",
     returned={"made": 4},
     error=ProgramError("ActionFailed", "craft failed", 3, "world.craft('stick')", "make_stick"),
-    before=Snapshot({STICK: 0}, {"#planks": frozenset({"oak_planks", "birch_planks"})}, "a wood", ("sha256:ab",)),
+    before=Snapshot({STICK: 0}, {"#planks": frozenset({"oak_planks", "birch_planks"})}, "a wood", (SEEN,)),
     after=Snapshot({STICK: 4, Fact("near", ("table",)): True, Fact("heat", ()): 0.5}),
     world_steps=2,
+    pictures=(Picture(1, SEEN),),
     seconds=0.25,
     tier=1,
 )

@@ -5,7 +5,7 @@ May import `habilis.core` only, and no world. What runs in the worker is in ``wo
 by path in a process of its own. What is covered and what is not: docs/security.md.
 """
 
-from habilis.worlds.runner._world import asked, look_at, reset
+from habilis.worlds.runner._world import asked, ended, look_at, reset
 from habilis.worlds.runner.confined import ConfinedRunner
 from habilis.worlds.runner.isolation import TIERS, Isolation, UnconfinedWarning, WeakerWarning, probe
 
@@ -16,6 +16,7 @@ __all__ = [
     "UnconfinedWarning",
     "WeakerWarning",
     "asked",
+    "ended",
     "look_at",
     "probe",
     "reset",

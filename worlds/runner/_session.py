@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from habilis.core.budget import Ledger
 from habilis.core.errors import InputError, IsolationError, ToolError, WorldError
-from habilis.core.program import Program, ProgramError, RunLimits, Step, ToolCall, ToolCaller
+from habilis.core.program import Picture, Program, ProgramError, RunLimits, Step, ToolCall, ToolCaller
 from habilis.core.world import Action, Json, Outcome, Primitive, World
 from habilis.worlds.runner._account import Stop, WorldSteps
+from habilis.worlds.runner._film import Film
 from habilis.worlds.runner._lines import FRAMES, Lines, frames_in
 from habilis.worlds.runner._messages import Malformed, clean, read_message
 from habilis.worlds.runner._worker import SIGKILL, SIGNALS, SIGUSR1, SIGXCPU, Line, NotBegun
@@ -28,7 +30,8 @@ _BATCH = 1_000  # actions in one request
 _KNOWN = 1_000
 _COUNTED = 0.6  # of its processor time that a process has at least by the one count when it is spent by the other
 _PIECES = 16  # of output read before the clock is looked at again
-_OURS = ("time", "output", "steps", "calls", "protocol", "forged", "died")  # kinds that only the host may give
+_PREEMPTED = 8  # times that reflexes may come before one action
+_OURS = ("time", "output", "steps", "calls", "protocol", "forged", "died", "ended")  # kinds that only the host may give
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -69,10 +72,17 @@ class Session:
         self._said = b""
         self._again = False
         self._simulated = simulated
+        shown = "images" in world.spec.capabilities
+        most = limits.images if limits.images is not None else limits.world_steps or _BATCH
+        self._film = Film(world, most) if shown and most else None
 
     @property
     def world_steps(self) -> int:
         return self._account.used
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        return tuple(self._film.pictures) if self._film is not None else ()
 
     @property
     def printed(self) -> str:
@@ -161,8 +171,10 @@ class Session:
                 self._drain()
             if kind == "act":
                 self._one(message)
+                self._heard = monotonic()  # a world that takes its time, or a reflex's program, is not an idle program
             elif kind == "steps":
                 self._several(message)
+                self._heard = monotonic()
             elif kind == "tool":
                 self._tool(message)
             elif message == ["observe"]:
@@ -216,16 +228,36 @@ class Session:
         self._reply(replies, action)
 
     def _act(self, name: Any, args: Any) -> tuple[Action, Outcome]:
-        """Check an action, pay for it, do it, record it."""
+        """Check an action and do it. Where a reflex came before it, it is done afterwards: if that fails, it was still
+        the reflex that came between, and the outcome (with the changes of all) is `preempted`."""
         try:
             action, primitive = self._known[(name, *args) if type(args) is list else ()]
         except (KeyError, TypeError):
             action, primitive = self._checked(name, args)
+        outcome = self._once(action, primitive)
+        if outcome.preempted is None:
+            return action, outcome
+        first, changes, times = outcome.preempted, list(outcome.changes), 1
+        while outcome.preempted is not None and times < _PREEMPTED and not outcome.done:
+            self._check_time()
+            outcome = self._once(action, primitive)
+            changes += outcome.changes
+            times += 1
+        preempted = None if outcome.ok else outcome.preempted or first
+        return action, replace(outcome, changes=tuple(changes), preempted=preempted)
+
+    def _once(self, action: Action, primitive: Primitive) -> Outcome:
+        """Pay for an action, do it, record it."""
+        if self.steps and self.steps[-1].outcome.done:
+            why = self.steps[-1].outcome.message
+            raise Stop("ended", f"the world {self._world.spec.name} has ended: {why or 'nothing can be done in it'}")
         self._account.before(primitive)
         try:
             outcome = self._world.act(action)
         except InputError as error:
             outcome = Outcome(False, message=str(error), steps=0)
+        except WorldError:  # which says what is wrong
+            raise
         except RAISED as error:
             raise WorldError(f"the world {self._world.spec.name} raised on {_named(action)}: {error!r}") from error
         if not isinstance(outcome, Outcome):
@@ -235,7 +267,9 @@ class Session:
             )
         self.steps.append(Step(action, outcome))
         self._account.took(outcome.steps)
-        return action, outcome
+        if self._film is not None:
+            self._film.took(len(self.steps))
+        return outcome
 
     def _checked(self, name: Any, args: Any) -> tuple[Action, Primitive]:
         if type(name) is not str or type(args) is not list:
@@ -450,7 +484,9 @@ class Session:
 
 
 def _told(outcome: Outcome) -> tuple[Any, ...]:
-    """An outcome, as a program is told of it."""
+    """An outcome, as a program is told of it: it worked (1), it did not (0), a reflex came between (2)."""
+    if outcome.preempted is not None:
+        return 2, outcome.preempted.by, outcome.changes, outcome.message
     if outcome.ok:
         return 1, outcome.value, outcome.changes, outcome.message
     return 0, None if outcome.unmet is None else [str(a) for a in outcome.unmet], outcome.changes, outcome.message

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from habilis.core.errors import WorldError
 from habilis.core.goal import Snapshot
-from habilis.core.world import Json, Portable, World
+from habilis.core.world import Ending, Json, Portable, World
 from habilis.worlds.runner.worker.simulate import digest
 
 # A world that calls `sys.exit` would end the host, and without a word.
@@ -21,6 +21,8 @@ def asked(world: World, when: str, what: Callable[[], _T]) -> _T:
     """What the world's own code gives to ``what``. Raises `WorldError` if that raises, or would end the process."""
     try:
         return what()
+    except WorldError:  # which says what is wrong
+        raise
     except RAISED as error:
         raise WorldError(f"the world {world.spec.name} raised {when}: {error!r}") from error
 
@@ -36,6 +38,13 @@ def look_at(world: World) -> Snapshot:
 def reset(world: World, seed: int) -> None:
     """Set it back to its beginning. Raises `WorldError` if it raises."""
     asked(world, "when reset", lambda: world.reset(seed))
+
+
+def ended(world: World) -> str:
+    """Why the world has come to an end, "" while it goes on. Raises `WorldError` if it raises."""
+    if "ends" not in world.spec.capabilities or not isinstance(world, Ending):
+        return ""
+    return str(asked(world, "when asked whether it has ended", world.ended))
 
 
 def facts_of(snapshot: Snapshot) -> list[tuple[str, tuple[Any, ...], Any]]:

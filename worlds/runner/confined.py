@@ -167,6 +167,7 @@ class ConfinedRunner:
                 world_steps=session.world_steps,
                 seconds=time.perf_counter() - began,
                 tier=tier,
+                pictures=session.pictures,
             )
 
     def close(self) -> None:

@@ -64,6 +64,10 @@ EmbedderOption = Annotated[
 SearchMethodOption = Annotated[
     str, typer.Option("--search", help="how the search writer plans: regression, or mcts (tree search on the belief)")
 ]
+ReflexOption = Annotated[
+    list[str] | None, typer.Option("--reflex", help="a file of reflexes, run beside the programs; repeatable")
+]
+ReflexesOption = Annotated[str, typer.Option("--reflexes", help="given, or none: leave the given ones out")]
 NumpyOption = Annotated[bool, typer.Option("--numpy", help="programs may import numpy")]
 
 
@@ -98,6 +102,8 @@ def run(
     task_budget: TaskBudgetOption = None,
     index: IndexOption = "chroma",
     embedder: EmbedderOption = "auto",
+    reflex: ReflexOption = None,
+    reflexes: ReflexesOption = "given",
     as_json: JsonOption = False,
 ) -> None:
     """Learn: let the curriculum propose, work, keep what is proven.
@@ -120,6 +126,7 @@ def run(
         task_budget=task_budget,
         index=index,
         embedder=embedder,
+        reflexes=reflexes,
     )
     warn_unconfined(unsafe_no_isolation)
     with Agent(
@@ -133,6 +140,7 @@ def run(
         settings=settings,
         world_options=options_of(option),
         approve=_ask,
+        reflexes=reflex or (),
     ) as agent:
         if as_json:
             summary = agent.run_now(iterations)
@@ -211,6 +219,8 @@ def solve(
     task_budget: TaskBudgetOption = None,
     index: IndexOption = "chroma",
     embedder: EmbedderOption = "auto",
+    reflex: ReflexOption = None,
+    reflexes: ReflexesOption = "given",
     as_json: JsonOption = False,
 ) -> None:
     """Work on one goal of yours."""
@@ -237,9 +247,11 @@ def solve(
             task_budget=task_budget,
             index=index,
             embedder=embedder,
+            reflexes=reflexes,
         ),
         world_options=options_of(option),
         approve=_ask,
+        reflexes=reflex or (),
     ) as agent:
         before = {name: bound.skill.version for name, bound in agent.skills.items()}
         episode = agent.solve_now(goal)

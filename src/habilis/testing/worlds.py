@@ -27,11 +27,13 @@ from habilis.core import (
     Checkpointed,
     Cloneable,
     Declaring,
+    Ending,
     Fact,
     Goal,
     GoalGiving,
     HavingChores,
     HavingForms,
+    Image,
     Imaginable,
     InputError,
     Outcome,
@@ -43,6 +45,7 @@ from habilis.core import (
     dump,
 )
 from habilis.worlds._declare import RESERVED
+from habilis.worlds.evaluation import TRAINING_ONLY, for_evaluation
 
 __all__ = ["check_world"]
 
@@ -62,6 +65,9 @@ _CAPABILITIES: dict[str, type | None] = {
     "contracts": Declaring,
     "recipes": None,
     "live": None,
+    "images": None,
+    "ends": Ending,
+    "practice": Imaginable,
 }
 _TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
 
@@ -86,6 +92,7 @@ def check_world(make_world: Callable[[], World], *, seeds: Sequence[int] = (0, 1
             _check_checkpoint(make_world, seed, done, steps)
         if "portable" in capabilities:
             _check_portable(make_world, seed, done, steps)
+        _check_evaluation(make_world, seed, done)
         if "simulator" in capabilities:
             _check_simulator(_replayed(make_world, seed, done), seed, steps)
 
@@ -174,6 +181,11 @@ def _check_observation(world: World, snapshot: Snapshot) -> None:
     _require(isinstance(snapshot, Snapshot), world, f"observe answered {type(snapshot).__name__}, not a Snapshot")
     _check_facts(world, snapshot.facts, "the observation")
     _require(isinstance(snapshot.text, str), world, "the observation's text is not a text")
+    announced = "images" in world.spec.capabilities
+    _require(announced or not snapshot.images, world, "it shows pictures, and does not announce 'images'")
+    for image in snapshot.images:
+        _require(isinstance(image, Image), world, f"the observation has {type(image).__name__} where an Image belongs")
+        _require(image.data and Image.of(image.data) == image, world, f"the picture {image} is not what its hash says")
     _json(world, {str(k): v for k, v in snapshot.facts.items()}, "the observation")
 
 
@@ -319,7 +331,47 @@ def _check_walk(world: World, seed: int, steps: int) -> list[Action]:
         if outcome.done:
             break
     _require(done, world, "nothing could be tried: give affordances, or a primitive without parameters")
+    if outcome.done:
+        _check_end(world, done[-1], seed)
     return done
+
+
+def _check_end(world: World, action: Action, seed: int) -> None:
+    """A world that has ended says so, does nothing more, and begins anew."""
+    _require("ends" in world.spec.capabilities, world, f"{action} ended it, and it does not announce 'ends'")
+    assert isinstance(world, Ending)
+    _require(world.ended(), world, f"{action} ended it, and ended() gives no reason")
+    before = _facts(world.observe())
+    again = _act(world, action)
+    _require(again.done and not again.ok, world, f"it has ended, and {action} was answered with {again}")
+    _require(_facts(world.observe()) == before, world, f"it has ended, and {action} changed it")
+    world.reset(seed)
+    _require(not world.ended(), world, f"it was reset to seed {seed}, and ended() still says {world.ended()!r}")
+
+
+def _check_evaluation(make_world: Callable[[], World], seed: int, actions: Sequence[Action]) -> None:
+    """What an evaluation hands out does as the world itself, and has nothing that is for training."""
+    world, own = make_world(), make_world()
+    own.reset(seed)
+    handed = for_evaluation(world, seed)
+    portable = "portable" in world.spec.capabilities
+    kept = {"checkpoint"} if portable else set()
+    shown = sorted(handed.spec.capabilities & (TRAINING_ONLY - kept))
+    _require(not shown, world, f"an evaluation hands it out with {shown}, which are for training")
+    for capability in sorted(TRAINING_ONLY - kept):
+        protocol = _CAPABILITIES[capability]
+        practice = capability == "practice" and "practice" not in world.spec.capabilities
+        has = protocol is not None and not practice and isinstance(handed, protocol)
+        _require(not has, world, f"an evaluation hands it out with the methods of {capability!r}")
+    try:
+        handed.reset(seed)
+    except InputError:
+        pass
+    else:
+        _require(False, world, "an evaluation hands it out with a reset")
+    if "seed" in world.spec.capabilities:
+        what = "as an evaluation hands it out it parts from itself"
+        _same(world, _run(own, actions), _run(handed, actions), actions, what)
 
 
 def _run(world: World, actions: Sequence[Action]) -> list[tuple[Outcome, dict[Fact, Value]]]:

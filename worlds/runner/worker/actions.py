@@ -35,12 +35,13 @@ class ActionFailed(Exception):
 
 class Result:
     """What an action did. ``value``: what it returned; ``message``: in words; ``changes``: (predicate, arguments,
-    before, after) for each observed fact that changed."""
+    before, after) for each observed fact that changed. ``preempted``: the name of the reflex that came between, so
+    that the action was not done; else ""."""
 
-    __slots__ = ("_changes", "message", "value")
+    __slots__ = ("_changes", "message", "preempted", "value")
 
-    def __init__(self, value: Any, changes: list[Any], message: str) -> None:
-        self.value, self._changes, self.message = value, changes, message
+    def __init__(self, value: Any, changes: list[Any], message: str, preempted: str = "") -> None:
+        self.value, self._changes, self.message, self.preempted = value, changes, message, preempted
 
     @property
     def changes(self) -> list[tuple[str, tuple[str | int, ...], Any, Any]]:
@@ -150,6 +151,8 @@ class Primitive:
                 tables[fact[0]][tuple(fact[1])] = after
             else:
                 tables[fact[0]].pop(tuple(fact[1]), None)
+        if reply[0] == 2:
+            return Result(None, changes, reply[3], reply[1])
         if reply[0]:
             return Result(reply[1], changes, reply[3])
         text = f"{self.name}({', '.join(json.dumps(a, ensure_ascii=False) for a in args)})"
@@ -254,7 +257,7 @@ class Ways:
             if batch and (not name or len(batch) == _BATCH or size + new > _BATCH_SIZE):
                 done = self.host.ask(encode(["steps", batch]))
                 yield from done
-                if not done[-1][0]:
+                if done[-1][0] != 1:
                     return
                 batch, size = [], 0
             batch.append((name, args))
