@@ -89,9 +89,9 @@ def fingerprint() -> str:
 
 
 def spec(*, practice: bool) -> WorldSpec:
-    capabilities = {"seed", "clone", "checkpoint", "affordances", "goals", "orders"}
+    capabilities = {"seed", "clone", "checkpoint", "affordances", "goals", "orders", "ends"}
     if practice:
-        capabilities |= {"simulator", "forms"}
+        capabilities |= {"simulator", "practice", "forms"}
     return WorldSpec(
         name="shell",
         doc=_DOC,

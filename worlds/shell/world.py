@@ -202,6 +202,10 @@ class ShellWorld:
         self._lay_out([one])
         return Goal((Atom(one.fact),))
 
+    def ended(self) -> str:
+        """Why nothing can be done any more: the folder came to too much and was given up."""
+        return self._ruined
+
     def understand(self, text: str) -> Goal | None:
         """The order that a text in the words of its phrase gives, or None."""
         fact = read_order(text)
