@@ -6,6 +6,7 @@ import pytest
 from benchmarks import _worlds_shell as bench
 
 from habilis.core import Evidence, EvidenceLevel, Parameter, Program, Skill
+from habilis.worlds.runner import ConfinedRunner
 from habilis.worlds.shell.orders import HELD_OUT, fingerprint
 
 
@@ -21,8 +22,9 @@ def test_a_skill_is_held_against_orders_that_it_has_not_seen() -> None:
             "it", 1, Program("it", source, parameters), "", 'file_copied("{src}", "{dst}")', "shell", "f",
             Evidence(EvidenceLevel.VERIFIED),
         )  # fmt: skip
-        assert bench.share({"it": skill}, "file_copied", range(2)) == share
-        assert bench.share({"it": skill}, "file_renamed", range(2)) == 0
+        with ConfinedRunner() as runner:
+            assert bench.share({"it": skill}, "file_copied", range(2), runner) == share
+            assert bench.share({"it": skill}, "file_renamed", range(2), runner) == 0
 
 
 def test_rivals_and_speeds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,7 +155,8 @@ class Sandbox:
         if process is None or process.poll() is not None:
             yield
             return
-        ours = _family(self._first, 16)
+        # Only what this sandbox's own process has for a child is signalled: a number may come to mean somebody else.
+        ours = _family(self._first, 16) if _first_inside(process.pid) == self._first else []
         for pid in ours:
             _signal(pid, signal.SIGSTOP)
         if not self._stands(ours):
