@@ -1,7 +1,7 @@
 """The shell world: what an agent learns there by itself, and how fast the world is.
 
     python -m benchmarks._worlds_shell --quick
-    python -m benchmarks._worlds_shell --seeds 2
+    python -m benchmarks._worlds_shell --seeds 2 --data FOLDER    # keeps the lives there, and goes on where it stopped
 
 Sixteen families of orders at three levels (`habilis.worlds.shell.orders`, frozen with their hash). A life: each of the
 48 kinds is asked for twice in folders of the train stream, the easier levels first; the search writer puts commands
@@ -16,6 +16,7 @@ written by hand.
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 import tempfile
@@ -48,7 +49,9 @@ def figures(options: Options) -> dict[str, Figure]:
         raise RuntimeError("the held-out orders are not those that were frozen; nothing was measured")
     seeds = range(3) if options.quick else HELD_OUT
     found = speeds(200 if options.quick else 1_000)
-    lives = [life(seed, quick=options.quick) for seed in range(options.seeds)]
+    with tempfile.TemporaryDirectory() as passing:
+        homes = options.data or Path(passing)
+        lives = [life(seed, homes / f"life-{seed}", quick=options.quick) for seed in range(options.seeds)]
     shares: dict[str, list[float]] = defaultdict(list)
     for learned, told in lives:
         with ConfinedRunner() as runner:
@@ -70,34 +73,38 @@ def figures(options: Options) -> dict[str, Figure]:
     return found
 
 
-def life(seed: int, *, quick: bool) -> tuple[Mapping[str, Skill], dict[str, float]]:
-    """What was learned from practice, and what that took."""
-    names = sorted(KINDS, key=lambda n: (KINDS[n].level, n))
-    with tempfile.TemporaryDirectory() as home:
-        world = ShellWorld(split="train")
-        budget = Budget(usd=None, search_steps=1_500 if quick else 20_000, world_steps=60_000, calls=None)
-        settings = replace(AgentSettings(seed=seed), task_budget=budget)
-        began, solved, asked, curve = time.monotonic(), 0, 0, []
-        with Agent(world=world, home=Path(home), settings=settings) as agent:
+def life(seed: int, place: Path, *, quick: bool) -> tuple[Mapping[str, Skill], dict[str, float]]:
+    """What was learned from practice, and what that took. The home stands in ``place``, with what was done; a life that
+    was cut short goes on there."""
+    place.mkdir(parents=True, exist_ok=True)
+    ledger = place / "done.jsonl"
+    done = [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.exists() else []
+    orders = [(turn, name) for turn in range(TRIES) for name in sorted(KINDS, key=lambda n: (KINDS[n].level, n))]
+    world = ShellWorld(split="train")
+    budget = Budget(usd=None, search_steps=1_500 if quick else 20_000, world_steps=60_000, calls=None)
+    settings = replace(AgentSettings(seed=seed), task_budget=budget)
+    with Agent(world=world, home=place / "home", settings=settings) as agent, ledger.open("a") as noting:
+        if len(done) < len(orders):
             agent.solve_now(_there(world))  # the first goal of an agent sets its world to the beginning
-            for turn in range(TRIES):
-                for name in names:
-                    goal = posed(world, name, seed * 1_000 + turn)
-                    episode = agent.solve_now(goal)
-                    asked += 1
-                    solved += episode.solved
-                    curve.append(len(agent.skills))
-            learned = {name: bound.skill for name, bound in agent.skills.items()}
-            told = {
-                "shell_skills": float(len(learned)),
-                "shell_practice_solved": solved / asked,
-                "shell_search_steps": float(agent.spent.search_steps),
-                "shell_world_steps": float(agent.spent.world_steps),
-                "shell_minutes": (time.monotonic() - began) / 60,
-            }
-        world.close()
-    marks = [curve[i] for i in range(len(names) // 4 - 1, len(curve), len(names) // 4)]
-    print(f"seed {seed}: skills after each {len(names) // 4} orders: {marks}", file=sys.stderr)
+        for turn, name in orders[len(done) :]:
+            began = time.monotonic()
+            episode = agent.solve_now(posed(world, name, seed * 1_000 + turn))
+            cost = episode.cost
+            one = [name, episode.solved, len(agent.skills), cost.search_steps, cost.world_steps]
+            done.append([*one, time.monotonic() - began])
+            noting.write(json.dumps(done[-1]) + "\n")
+            noting.flush()
+        learned = {name: bound.skill for name, bound in agent.skills.items()}
+    world.close()
+    step = len(orders) // 8
+    print(f"seed {seed}: skills after each {step} orders: {[d[2] for d in done[step - 1 :: step]]}", file=sys.stderr)
+    told = {
+        "shell_skills": float(len(learned)),
+        "shell_practice_solved": sum(d[1] for d in done) / len(done),
+        "shell_search_steps": float(sum(d[3] for d in done)),
+        "shell_world_steps": float(sum(d[4] for d in done)),
+        "shell_minutes": sum(d[5] for d in done) / 60,
+    }
     return learned, told
 
 
