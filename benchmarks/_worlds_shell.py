@@ -4,7 +4,7 @@
     python -m benchmarks._worlds_shell --seeds 2 --data FOLDER    # keeps the lives there, and goes on where it stopped
 
 Sixteen families of orders at three levels (`habilis.worlds.shell.orders`, frozen with their hash). A life: each of the
-48 kinds is asked for twice in folders of the train stream, the easier levels first; the search writer puts commands
+48 kinds is asked for once in a folder of the train stream, the easier levels first; the search writer puts commands
 together on copies, and what is proven in fresh folders is kept. No language model takes part. Then the skills that were
 learned carry out orders of the test stream, in folders without practice: the skill whose goal fits is run once, and the
 host looks. *shell_success* is the mean over families and levels of the share of the held-out orders.
@@ -37,7 +37,6 @@ from habilis.worlds.shell.orders import HELD_OUT, KINDS, fingerprint
 from habilis.worlds.verify import GoalJudge, WorldVerifier
 
 AIMS = {"shell_success": ">= 0.5", "shell_commands_per_s": ">= 20", "shell_protocol_ratio": ">= 0.8"}
-TRIES = 2  # orders of each kind in a life
 RANDOM_COMMANDS = 20
 RIVALS = 5  # held-out orders of each kind that the rivals are asked for
 FROZEN = "722cef42f6f8714748814d013b7d5748c872982f02d245d89c6e80eab1538559"  # of the held-out orders
@@ -79,16 +78,16 @@ def life(seed: int, place: Path, *, quick: bool) -> tuple[Mapping[str, Skill], d
     place.mkdir(parents=True, exist_ok=True)
     ledger = place / "done.jsonl"
     done = [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.exists() else []
-    orders = [(turn, name) for turn in range(TRIES) for name in sorted(KINDS, key=lambda n: (KINDS[n].level, n))]
+    orders = sorted(KINDS, key=lambda n: (KINDS[n].level, n))
     world = ShellWorld(split="train")
     budget = Budget(usd=None, search_steps=1_500 if quick else 20_000, world_steps=60_000, calls=None)
     settings = replace(AgentSettings(seed=seed), task_budget=budget)
     with Agent(world=world, home=place / "home", settings=settings) as agent, ledger.open("a") as noting:
         if len(done) < len(orders):
             agent.solve_now(_there(world))  # the first goal of an agent sets its world to the beginning
-        for turn, name in orders[len(done) :]:
+        for name in orders[len(done) :]:
             began = time.monotonic()
-            episode = agent.solve_now(posed(world, name, seed * 1_000 + turn))
+            episode = agent.solve_now(posed(world, name, seed * 1_000))
             cost = episode.cost
             one = [name, episode.solved, len(agent.skills), cost.search_steps, cost.world_steps]
             done.append([*one, time.monotonic() - began])
