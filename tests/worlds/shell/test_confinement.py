@@ -170,9 +170,9 @@ def test_what_gets_hold_of_our_bash_stands_still_while_the_host_writes(world: Sh
 
 def inside(world: ShellWorld) -> list[int]:
     """The sandbox's processes, as the host numbers them."""
-    from habilis.worlds.shell._sandbox import _family
+    from habilis.worlds.shell._processes import family
 
-    return _family(world._sandbox._first, 16)
+    return family(world._sandbox._first, 16)
 
 
 def test_a_killed_host_leaves_no_process(tmp_path: Path) -> None:
