@@ -1,10 +1,10 @@
 """The shell world: what an agent learns there by itself, and how fast the world is.
 
     python -m benchmarks._worlds_shell --quick
-    python -m benchmarks._worlds_shell --seeds 2
+    python -m benchmarks._worlds_shell --seeds 2 --data FOLDER    # keeps the lives there, and goes on where it stopped
 
 Sixteen families of orders at three levels (`habilis.worlds.shell.orders`, frozen with their hash). A life: each of the
-48 kinds is asked for twice in folders of the train stream, the easier levels first; the search writer puts commands
+48 kinds is asked for once in a folder of the train stream, the easier levels first; the search writer puts commands
 together on copies, and what is proven in fresh folders is kept. No language model takes part. Then the skills that were
 learned carry out orders of the test stream, in folders without practice: the skill whose goal fits is run once, and the
 host looks. *shell_success* is the mean over families and levels of the share of the held-out orders.
@@ -16,6 +16,7 @@ written by hand.
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 import tempfile
@@ -36,8 +37,8 @@ from habilis.worlds.shell.orders import HELD_OUT, KINDS, fingerprint
 from habilis.worlds.verify import GoalJudge, WorldVerifier
 
 AIMS = {"shell_success": ">= 0.5", "shell_commands_per_s": ">= 20", "shell_protocol_ratio": ">= 0.8"}
-TRIES = 2  # orders of each kind in a life
 RANDOM_COMMANDS = 20
+RIVALS = 5  # held-out orders of each kind that the rivals are asked for
 FROZEN = "722cef42f6f8714748814d013b7d5748c872982f02d245d89c6e80eab1538559"  # of the held-out orders
 
 
@@ -47,10 +48,13 @@ def figures(options: Options) -> dict[str, Figure]:
         raise RuntimeError("the held-out orders are not those that were frozen; nothing was measured")
     seeds = range(3) if options.quick else HELD_OUT
     found = speeds(200 if options.quick else 1_000)
-    lives = [life(seed, quick=options.quick) for seed in range(options.seeds)]
+    with tempfile.TemporaryDirectory() as passing:
+        homes = options.data or Path(passing)
+        lives = [life(seed, homes / f"life-{seed}", quick=options.quick) for seed in range(options.seeds)]
     shares: dict[str, list[float]] = defaultdict(list)
     for learned, told in lives:
-        rates = {name: share(learned, name, seeds) for name in KINDS}
+        with ConfinedRunner() as runner:
+            rates = {name: share(learned, name, seeds, runner) for name in KINDS}
         shares["shell_success"].append(_mean(rates))
         for level in (1, 2, 3):
             of_level = {n: r for n, r in rates.items() if KINDS[n].level == level}
@@ -60,45 +64,50 @@ def figures(options: Options) -> dict[str, Figure]:
         missed = sorted(n for n, r in rates.items() if r < 1)
         print(f"not carried out in every held-out folder: {', '.join(missed) or 'none'}", file=sys.stderr)
     found |= {name: Figure.of(values) for name, values in shares.items()}
-    chance = {name: sum(at_random(name, seed) for seed in seeds) / len(seeds) for name in KINDS}
-    hand = {name: sum(by_hand(name, seed) for seed in seeds) / len(seeds) for name in KINDS}
+    few = seeds[:RIVALS]
+    chance = {name: sum(at_random(name, seed) for seed in few) / len(few) for name in KINDS}
+    hand = {name: sum(by_hand(name, seed) for seed in few) / len(few) for name in KINDS}
     found["shell_random"] = Figure.of(list(chance.values()))
     found["shell_by_hand"] = Figure.of(list(hand.values()))
     return found
 
 
-def life(seed: int, *, quick: bool) -> tuple[Mapping[str, Skill], dict[str, float]]:
-    """What was learned from practice, and what that took."""
-    names = sorted(KINDS, key=lambda n: (KINDS[n].level, n))
-    with tempfile.TemporaryDirectory() as home:
-        world = ShellWorld(split="train")
-        budget = Budget(usd=None, search_steps=1_500 if quick else 20_000, world_steps=60_000, calls=None)
-        settings = replace(AgentSettings(seed=seed), task_budget=budget)
-        began, solved, asked, curve = time.monotonic(), 0, 0, []
-        with Agent(world=world, home=Path(home), settings=settings) as agent:
+def life(seed: int, place: Path, *, quick: bool) -> tuple[Mapping[str, Skill], dict[str, float]]:
+    """What was learned from practice, and what that took. The home stands in ``place``, with what was done; a life that
+    was cut short goes on there."""
+    place.mkdir(parents=True, exist_ok=True)
+    ledger = place / "done.jsonl"
+    done = [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.exists() else []
+    orders = sorted(KINDS, key=lambda n: (KINDS[n].level, n))
+    world = ShellWorld(split="train")
+    budget = Budget(usd=None, search_steps=1_500 if quick else 20_000, world_steps=60_000, calls=None)
+    settings = replace(AgentSettings(seed=seed), task_budget=budget)
+    with Agent(world=world, home=place / "home", settings=settings) as agent, ledger.open("a") as noting:
+        if len(done) < len(orders):
             agent.solve_now(_there(world))  # the first goal of an agent sets its world to the beginning
-            for turn in range(TRIES):
-                for name in names:
-                    goal = posed(world, name, seed * 1_000 + turn)
-                    episode = agent.solve_now(goal)
-                    asked += 1
-                    solved += episode.solved
-                    curve.append(len(agent.skills))
-            learned = {name: bound.skill for name, bound in agent.skills.items()}
-            told = {
-                "shell_skills": float(len(learned)),
-                "shell_practice_solved": solved / asked,
-                "shell_search_steps": float(agent.spent.search_steps),
-                "shell_world_steps": float(agent.spent.world_steps),
-                "shell_minutes": (time.monotonic() - began) / 60,
-            }
-        world.close()
-    marks = [curve[i] for i in range(len(names) // 4 - 1, len(curve), len(names) // 4)]
-    print(f"seed {seed}: skills after each {len(names) // 4} orders: {marks}", file=sys.stderr)
+        for name in orders[len(done) :]:
+            began = time.monotonic()
+            episode = agent.solve_now(posed(world, name, seed * 1_000))
+            cost = episode.cost
+            one = [name, episode.solved, len(agent.skills), cost.search_steps, cost.world_steps]
+            done.append([*one, time.monotonic() - began])
+            noting.write(json.dumps(done[-1]) + "\n")
+            noting.flush()
+        learned = {name: bound.skill for name, bound in agent.skills.items()}
+    world.close()
+    step = len(orders) // 8
+    print(f"seed {seed}: skills after each {step} orders: {[d[2] for d in done[step - 1 :: step]]}", file=sys.stderr)
+    told = {
+        "shell_skills": float(len(learned)),
+        "shell_practice_solved": sum(d[1] for d in done) / len(done),
+        "shell_search_steps": float(sum(d[3] for d in done)),
+        "shell_world_steps": float(sum(d[4] for d in done)),
+        "shell_minutes": sum(d[5] for d in done) / 60,
+    }
     return learned, told
 
 
-def share(learned: Mapping[str, Skill], name: str, seeds: Sequence[int]) -> float:
+def share(learned: Mapping[str, Skill], name: str, seeds: Sequence[int], runner: ConfinedRunner) -> float:
     """The share of held-out orders that the skill which fits carries out at once. None fits: 0."""
     like = Goal((Atom(Fact(name, posed_args(name))),))
     fitting = fits(learned.values(), like)
@@ -106,9 +115,8 @@ def share(learned: Mapping[str, Skill], name: str, seeds: Sequence[int]) -> floa
         return 0.0
     skill, _ = fitting[0]
     programs = {n: s.program for n, s in learned.items()}
-    with ConfinedRunner() as runner:
-        verifier = WorldVerifier(lambda: ShellWorld(split="test", practice=False), runner, GoalJudge())
-        return sum(verifier.trial(skill, {}, seed, programs, Ledger())[0].ok for seed in seeds) / len(seeds)
+    verifier = WorldVerifier(lambda: ShellWorld(split="test", practice=False), runner, GoalJudge())
+    return sum(verifier.trial(skill, {}, seed, programs, Ledger())[0].ok for seed in seeds) / len(seeds)
 
 
 def posed(world: ShellWorld, name: str, seed: int) -> Goal:

@@ -1,8 +1,8 @@
 """What an evaluation hands out: a world without what would let a policy look ahead in it, or begin it anew.
 
-Cloning, seeds and checkpoints are for training. So is a belief that imagines true copies (``practice``), and the
-questions that only who holds the world can answer. A *portable* world hides nothing, and keeps what the runner needs to
-run programs beside a copy of it.
+Cloning, seeds and checkpoints are for training. So is a belief that imagines true copies (``practice``), the orders
+that it poses elsewhere, and the questions that only who holds the world can answer. A *portable* world hides nothing,
+and keeps what the runner needs to run programs beside a copy of it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from habilis.core import InputError, Observation, World, WorldSpec
 from habilis.worlds._handing_on import handing_on
 from habilis.worlds.runner import reset
 
-TRAINING_ONLY = frozenset({"seed", "clone", "checkpoint", "questions", "practice"})
+TRAINING_ONLY = frozenset({"seed", "clone", "checkpoint", "questions", "practice", "orders", "forms"})
 _METHODS = {
     "affordances": ("affordances",),
     "contracts": ("contracts",),
@@ -24,7 +24,7 @@ _METHODS = {
     "checkpoint": ("save", "load"),
     "portable": ("maker",),
 }
-_ALWAYS = ("names", "tools")  # that are behind no capability
+_ALWAYS = ("names", "tools", "understand")  # that are behind no capability
 
 
 def for_evaluation(world: World, seed: int | None = None) -> World:

@@ -197,7 +197,8 @@ def signature(parameters: Iterable[Parameter], *, variadic: bool = False) -> str
 def _primitive(primitive: Primitive) -> str:
     told = [f"{p.name}: {p.doc}" for p in primitive.parameters if p.doc]
     head = f"- world.{primitive.name}({signature(primitive.parameters, variadic=primitive.variadic)})"
-    more = " The first parameter may be repeated: any one will do." if primitive.variadic else ""
+    alternatives = " The first parameter may be repeated: any one will do."
+    more = (alternatives if primitive.seeks else " The last parameter may be repeated.") if primitive.variadic else ""
     return f"{head}: {primitive.doc}{more}" + (f" ({'; '.join(told)})" if told else "")
 
 

@@ -261,6 +261,11 @@ class Assembly:
     async def goal(self, text: str) -> Goal:
         """The goal that the text asks for. Where the world tells the names that it knows, others are refused."""
         snapshot = look_at(self.world)
+        understand = getattr(self.world, "understand", None)  # a world's orders may name what is not there yet
+        order: Goal | None = understand(text) if callable(understand) else None
+        if order is not None:
+            check_goal(order, self.world.spec, snapshot)
+            return order
         if not self._told():
             # What is not there yet may be wanted too, and an expression leaves no doubt about what is meant.
             with contextlib.suppress(GoalSyntaxError):

@@ -6,6 +6,7 @@ asked for by name, which only the host does, from the facts listed beside it. So
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,8 @@ TOLD = "told"  # the predicate of what is asked for in words, with a command tha
 
 
 def named(path: str) -> str:
-    """A path as a fact says it: what begins with # would be taken for a set."""
+    """A path as a fact says it: what begins with # would be taken for a set, and what is no UTF-8 is written out."""
+    path = os.fsencode(path).decode("utf-8", "backslashreplace")
     return f"./{path}" if path.startswith("#") else path
 
 

@@ -16,11 +16,14 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from habilis.core import IsolationError, MissingExtraError
+from habilis.worlds.shell._processes import family, first_inside, resident, signalled, state, threads
 from habilis.worlds.shell._tree import MOST_BYTES, MOST_ENTRIES, over
 
 __all__ = ["Limits", "Result", "Sandbox"]
@@ -29,7 +32,7 @@ INSIDE = "/work"  # where the folder is seen, if nowhere else
 _TICK = 0.02  # seconds between two looks at what a command uses up
 _FIRST = 0.05  # seconds before the first: most commands are done by then
 _START = 20.0  # seconds in which the sandbox has to come up
-_GONE = 0.5  # seconds in which what was killed has to be gone
+_GONE = 2.0  # seconds in which what was killed has to be gone
 _TEMPORARY = 16 << 20  # bytes of /tmp
 
 # `kill -1` reaches all but bash itself and the namespace's first process, which cannot be killed from inside.
@@ -132,16 +135,53 @@ class Sandbox:
         """End everything that runs in the sandbox."""
         process, self._process = self._process, None
         if process is not None:
-            inside = _first_inside(process.pid)
+            inside = first_inside(process.pid)
             if inside is not None:
-                _kill(inside)  # the first process of the namespace: the kernel ends the rest with it
-            _kill(process.pid)
+                signalled(
+                    inside, signal.SIGKILL
+                )  # the first process of the namespace: the kernel ends the rest with it
+                until = time.monotonic() + _GONE
+                while state(inside) not in (b"Z", b"X") and time.monotonic() < until:
+                    time.sleep(0.0002)
+            signalled(process.pid, signal.SIGKILL)
             process.wait()
         for end in self._ends:
             os.close(end)
         self._ends = ()
 
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """While the host changes or copies the folder, nothing in the sandbox moves: a command may have got hold of our
+        bash, and would lead the host out of the folder by a link at the right moment. What does not stand still as it
+        should is ended."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            yield
+            return
+        # Only what this sandbox's own process has for a child is signalled: a number may come to mean somebody else.
+        ours = family(self._first, 16) if first_inside(process.pid) == self._first else []
+        for pid in ours:
+            signalled(pid, signal.SIGSTOP)
+        if not self._stands(ours):
+            self.close()
+        try:
+            yield
+        finally:
+            for pid in ours if self._process is not None else ():
+                signalled(pid, signal.SIGCONT)
+
     # ------------------------------------------------------------------ inside
+
+    def _stands(self, ours: list[int]) -> bool:
+        """Whether the namespace's first process and bash, of one thread each, are all there is, and are stopped."""
+        until = time.monotonic() + _GONE
+        while time.monotonic() < until:
+            if family(self._first, 16) != ours or len(ours) != 2 or any(threads(p) != 1 for p in ours):
+                return False
+            if all(state(p) == b"T" for p in ours):
+                return True
+            time.sleep(0.0002)
+        return False
 
     def _start(self) -> None:
         limits = self.limits
@@ -167,7 +207,14 @@ class Sandbox:
                 "docker's --security-opt seccomp=unconfined); `habilis doctor` says more"
             )
         process = self._process
-        self._first = _first_inside(process.pid) or process.pid
+        first = first_inside(process.pid)
+        if first is None:
+            self.close()
+            raise IsolationError(
+                "the kernel does not tell which processes run in a sandbox (CONFIG_PROC_CHILDREN is off, or /proc is "
+                "hidden), so they could not be counted and ended; run the shell world on a kernel that does"
+            )
+        self._first = first
 
     def _read_status(self, until: float) -> bytes:
         status, told = self._ends[3], b""
@@ -218,8 +265,9 @@ class Sandbox:
                 if printed > self.limits.output:
                     why = f"it printed more than {self.limits.output} bytes; print less, or into a file"
                 elif time.monotonic() >= look:
+                    looked = time.monotonic()
                     why = why or self._used_up(began)
-                    look = time.monotonic() + _TICK
+                    look = time.monotonic() + max(_TICK, 3 * (time.monotonic() - looked))
         code = None
         if not why:
             code = self._code(told)
@@ -244,10 +292,10 @@ class Sandbox:
         limits = self.limits
         if time.monotonic() - began > limits.seconds:
             return f"it ran longer than {limits.seconds:g} s"
-        running = _family(self._first, limits.processes + 4)
+        running = family(self._first, limits.processes + 4)
         if len(running) > limits.processes + 2:  # the namespace's first process and bash are ours
             return f"it had more than {limits.processes} processes at once"
-        memory = sum(map(_resident, running)) >> 20
+        memory = sum(map(resident, running)) >> 20
         if memory > limits.memory_mb:
             return f"it took {memory} MB of memory; the limit is {limits.memory_mb}"
         if over(self._folder):
@@ -257,7 +305,7 @@ class Sandbox:
     def _alone(self) -> bool:
         """Whether nothing but our bash is alive in there. What was killed may take a moment to be gone."""
         until = time.monotonic() + _GONE
-        while len([p for p in _family(self._first, 16) if not _dead(p)]) > 2:
+        while len([p for p in family(self._first, 16) if state(p) not in (b"Z", b"X")]) > 2:
             if time.monotonic() > until:
                 return False
             time.sleep(0.0005)
@@ -325,50 +373,3 @@ def _drained(end: int) -> bytes:
         if not piece or len(found) > 1 << 20:
             return found
         found += piece
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children") as listed:
-            return [int(word) for word in listed.read().split()]
-    except (OSError, ValueError):
-        return []
-
-
-def _first_inside(pid: int) -> int | None:
-    """The first process of the namespace: bwrap's child, in which nothing but it can be."""
-    return next(iter(_children(pid)), None)
-
-
-def _family(pid: int, most: int) -> list[int]:
-    """A process and what descends from it, until there are too many."""
-    found: list[int] = []
-    todo = [pid]
-    while todo and len(found) < most:
-        one = todo.pop()
-        found.append(one)
-        todo += _children(one)
-    return found
-
-
-def _resident(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/statm") as told:
-            return int(told.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0
-
-
-def _dead(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as told:
-            return told.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
-    except (OSError, IndexError):
-        return True
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass

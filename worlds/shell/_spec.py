@@ -62,7 +62,7 @@ _TOLD = Predicate(
     TOLD,
     "a task from a file, in its own words; what came of it, only the host sees",
     (Parameter("query"),),
-    phrase="{0}",
+    phrase="do as told: {0}",
 )
 PREDICATES = (*_SEEN, *_ordered(), _TOLD)
 _DOC = """\
@@ -89,9 +89,9 @@ def fingerprint() -> str:
 
 
 def spec(*, practice: bool) -> WorldSpec:
-    capabilities = {"seed", "clone", "checkpoint", "affordances", "goals", "orders"}
+    capabilities = {"seed", "clone", "checkpoint", "affordances", "goals", "orders", "ends"}
     if practice:
-        capabilities |= {"simulator", "forms"}
+        capabilities |= {"simulator", "practice", "forms"}
     return WorldSpec(
         name="shell",
         doc=_DOC,

@@ -98,6 +98,9 @@ def copied(source: Path, target: Path) -> None:
 
 def removed(root: Path) -> None:
     """Take a folder away, however deep it is and whatever its modes are."""
+    if root.is_symlink():  # what it leads to is none of ours
+        root.unlink()
+        return
     for _ in range(2):
         subprocess.run(["rm", "-rf", "--", str(root)], capture_output=True)
         if not os.path.lexists(root):
@@ -106,18 +109,38 @@ def removed(root: Path) -> None:
 
 
 def emptied(root: Path) -> None:
+    """Take away all that is in a folder."""
     os.chmod(root, 0o755)
-    with os.scandir(root) as listed:
-        names = [one.path for one in listed]
-    for name in names:
-        removed(Path(name))
+    for _ in range(2):
+        subprocess.run(["find", str(root), "-mindepth", "1", "-delete"], capture_output=True)
+        if not os.listdir(root):
+            return
+        subprocess.run(["chmod", "-R", "u+rwX", "--", str(root)], capture_output=True)
+    for left in os.listdir(root):
+        removed(root / left)
 
 
 def saved(entries: Mapping[str, Entry]) -> Json:
     """The entries as JSON. What is no file, folder or link is left out."""
     return {
-        path: [e.kind, e.mode, base64.b64encode(e.data).decode()] for path, e in entries.items() if e.kind != "other"
+        _key(path): [e.kind, e.mode, base64.b64encode(e.data).decode()]
+        for path, e in entries.items()
+        if e.kind != "other"
     }
+
+
+def _key(path: str) -> str:
+    """A path as JSON can hold it: what is no UTF-8, or would pass for this, as its bytes."""
+    plain = _is_text(path) and not path.startswith("bytes:")
+    return path if plain else f"bytes:{os.fsencode(path).hex()}"
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def restored(tree: Tree, state: Json) -> None:
@@ -128,9 +151,13 @@ def restored(tree: Tree, state: Json) -> None:
         emptied(tree.root)
         have = dict(tree.look())
     for path in sorted(have, key=lambda p: -p.count("/")):  # the deepest first
-        if path not in wanted or wanted[path].kind != have[path].kind:
+        if path in wanted and wanted[path].kind == have[path].kind:
+            continue
+        if have[path].kind == "dir":
             removed(tree.root / path)
-            have = {p: e for p, e in have.items() if p != path and not p.startswith(path + "/")}
+        else:
+            (tree.root / path).unlink()
+        have = {p: e for p, e in have.items() if p != path and not p.startswith(path + "/")}
     shut: list[tuple[Path, int]] = []
     for path in sorted(wanted):
         entry, before, place = wanted[path], have.get(path), tree.root / path
@@ -220,7 +247,7 @@ def _walk(root: Path) -> Iterator[tuple[str | None, int, str, os.stat_result]]:
                 with os.scandir(at) as listed:
                     for one in listed:
                         told = one.stat(follow_symlinks=False)
-                        path = f"{prefix}{_shown(one.name)}"
+                        path = f"{prefix}{one.name}"
                         if depth >= MOST_DEPTH or len(path) > 900:
                             yield None, at, one.name, told
                             return
@@ -236,11 +263,6 @@ def _walk(root: Path) -> Iterator[tuple[str | None, int, str, os.stat_result]]:
     finally:
         for _, at, _ in todo:
             os.close(at)
-
-
-def _shown(name: str) -> str:
-    """A name as text: what is no UTF-8 is written out."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _entry(at: int, name: str, told: os.stat_result) -> Entry:
@@ -264,7 +286,8 @@ def _entry(at: int, name: str, told: os.stat_result) -> Entry:
 def read(state: Json) -> dict[str, Entry]:
     try:
         found = {}
-        for path, (kind, mode, data) in state.items():
+        for key, (kind, mode, data) in state.items():
+            path = os.fsdecode(bytes.fromhex(key[6:])) if key.startswith("bytes:") else str(key)
             parts = path.split("/")
             if kind not in ("file", "dir", "link") or "" in parts or ".." in parts or "." in parts:
                 raise ValueError(path)

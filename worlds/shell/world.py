@@ -31,7 +31,7 @@ from habilis.worlds.shell._spec import spec
 from habilis.worlds.shell._tree import Tree, copied, digest, emptied, removed, restored, saved
 from habilis.worlds.shell.forms import FORMS
 from habilis.worlds.shell.intercode import read_tasks
-from habilis.worlds.shell.orders import KINDS, SPLITS, Files, Order, mixed, order
+from habilis.worlds.shell.orders import KINDS, SPLITS, Files, Order, mixed, order, read_order
 
 _PREFIX = "habilis-shell-"
 _PLACE = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+")
@@ -147,7 +147,8 @@ class ShellWorld:
         twin._limits, twin.spec = self._limits, self.spec
         twin._at, twin._tasks = self._at, self._tasks
         twin._begin()
-        copied(self._tree.root, twin._tree.root)
+        with self._sandbox.still():
+            copied(self._tree.root, twin._tree.root)
         twin._bench, twin._posed, twin._ruined = self._bench, self._posed, self._ruined
         twin._out, twin._code = self._out, self._code
         twin._facts = dict(self._facts)
@@ -176,7 +177,8 @@ class ShellWorld:
             files, before = state["files"], state["before"]
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"this is no saved state of the world shell: {error!r:.200}") from None
-        restored(self._tree, files)
+        with self._sandbox.still():
+            restored(self._tree, files)
         same = self._bench.places == places and saved(entries_of(self._bench.before)) == before
         bench = self._bench if same else self._held_against(_files(before), places)
         self._settle(bench, tuple(places), out, code, ruined)
@@ -199,6 +201,15 @@ class ShellWorld:
         one = order(fact.predicate, seed, self._split)
         self._lay_out([one])
         return Goal((Atom(one.fact),))
+
+    def ended(self) -> str:
+        """Why nothing can be done any more: the folder came to too much and was given up."""
+        return self._ruined
+
+    def understand(self, text: str) -> Goal | None:
+        """The order that a text in the words of its phrase gives, or None."""
+        fact = read_order(text)
+        return None if fact is None else Goal((Atom(fact),))
 
     def forms(self) -> Sequence[CommandForm]:
         """Forms of commands, for search to put together: what is known of bash at first."""
@@ -228,7 +239,8 @@ class ShellWorld:
         for one in orders:
             files |= one.files
         entries = entries_of(files)
-        restored(self._tree, saved(entries))
+        with self._sandbox.still():
+            restored(self._tree, saved(entries))
         self._settle(Bench(files, {one.fact: one.at for one in orders}), tuple(one.fact for one in orders))
         return self.observe()
 
@@ -255,9 +267,9 @@ class ShellWorld:
         """See what a command has left."""
         self._out = result.out.decode("utf-8", "replace")
         self._code = result.code if result.code is not None else 255
-        entries = self._tree.look()
-        del entries
+        self._tree.look()
         if self._tree.too_large or result.ruined:
+            self._sandbox.close()
             emptied(self._tree.root)
             self._tree.look()
             self._ruined = "the folder came to more than 64 MB, 2,000 entries or 40 levels and was given up; begin anew"
@@ -275,7 +287,7 @@ class ShellWorld:
         rows = []
         for path, entry in list(self._tree.entries.items())[:_MOST_FACTS_TEXT]:
             told = {"dir": "folder", "link": "link", "other": "special file"}.get(entry.kind)
-            rows.append(f"{path} ({told or f'{len(entry.data)} bytes, {entry.lines} lines'})")
+            rows.append(f"{named(path)} ({told or f'{len(entry.data)} bytes, {entry.lines} lines'})")
         left = len(self._tree.entries) - len(rows)
         asked = "".join(f"\nOrder: {KINDS[f.predicate].phrase.format(*f.args)}" for f in self._posed[:12])
         return "\n".join(rows) + (f"\n… and {left} more" if left > 0 else "") + asked

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +18,20 @@ from habilis.core import Fact, Term
 from habilis.worlds.shell.orders import _files, _texts
 from habilis.worlds.shell.orders._making import WORDS, Files, Kind, Node, Wanted
 
-__all__ = ["HELD_OUT", "KINDS", "SPLITS", "Files", "Kind", "Node", "Order", "Wanted", "fingerprint", "mixed", "order"]
+__all__ = [
+    "HELD_OUT",
+    "KINDS",
+    "SPLITS",
+    "Files",
+    "Kind",
+    "Node",
+    "Order",
+    "Wanted",
+    "fingerprint",
+    "mixed",
+    "order",
+    "read_order",
+]
 
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in sorted((*_texts.KINDS, *_files.KINDS), key=lambda k: k.name)}
 SPLITS = ("train", "test")
@@ -59,6 +73,29 @@ def mixed(seed: int, count: int, split: str = "train") -> list[Order]:
     chosen = sorted(rng.sample(sorted(KINDS), min(count, len(KINDS))))
     places = rng.sample(WORDS, len(chosen))
     return [order(name, seed, split, at) for name, at in zip(chosen, places, strict=True)]
+
+
+def read_order(text: str) -> Fact | None:
+    """The order in a text that is written as its phrase is; of several the one whose phrase says most."""
+    said = " ".join(text.split())
+    found: list[tuple[int, str, tuple[Term, ...]]] = []
+    for kind in KINDS.values():
+        parts = re.split(r"\{(\d)\}", kind.phrase)
+        pattern = "".join(f"(?P<s{i}_{p}>.+?)" if i % 2 else re.escape(p) for i, p in enumerate(parts))
+        match = re.fullmatch(pattern, said, re.I)
+        if match is None:
+            continue
+        slots: dict[int, str] = {}
+        for name, value in match.groupdict().items():
+            if slots.setdefault(int(name.partition("_")[2]), value) != value:
+                break
+        else:
+            example = order(kind.name, 0).args
+            texts = [slots[i] for i in range(len(example))]
+            if all(t.isdigit() for t, known in zip(texts, example, strict=True) if isinstance(known, int)):
+                args = tuple(int(t) if isinstance(k, int) else t for t, k in zip(texts, example, strict=True))
+                found.append((sum(map(len, parts[::2])), kind.name, args))
+    return Fact(max(found)[1], max(found)[2]) if found else None
 
 
 def fingerprint(split: str, seeds: range) -> str:
