@@ -78,7 +78,7 @@ class CrafterWorld:
         return self.observe()
 
     def observe(self) -> Observation:
-        return Snapshot(facts=dict(self._facts), text=self._text())
+        return Snapshot(facts=dict(self._facts), tags=self.spec.tags, text=self._text())
 
     def act(self, action: Action) -> Outcome:
         """Do one thing. Raises `InputError` for an action that this world does not have."""
@@ -223,6 +223,8 @@ class CrafterWorld:
     def _find(self, thing: str, rock: int | None = None) -> _Done:
         from habilis.worlds.crafter._walk import Ground
 
+        if thing in self.spec.tags:
+            thing = self._nearest(sorted(self.spec.tags[thing]))
         if thing not in tables.THINGS or thing == "lava":
             why = "is deadly to walk up to" if thing == "lava" else "is no thing of this world"
             return False, None, f"{thing!r} {why}"
@@ -255,6 +257,16 @@ class CrafterWorld:
                 return False, None, f"{ended.obstacle} is in the way"
         ok = self._facing() == thing
         return ok, thing if ok else None, "" if ok else f"no {thing} was reached"
+
+    def _nearest(self, things: Sequence[str]) -> str:
+        """Which of these is to be found first: what is faced, else what is nearest, as far as is known."""
+        from habilis.worlds.crafter._walk import Ground
+
+        if self._facing() in things:
+            return self._facing()
+        ground = Ground(self._seen, self._game.position)
+        ways = {thing: way for thing in things if (way := ground.to(thing)) is not None}
+        return min(ways, key=lambda thing: len(ways[thing]), default=things[0])
 
     def _follow(self, way: Sequence[str], thing: str, explores: bool, left: int) -> _Walked:
         """Walk along a way while nothing comes between. ``thing``: what is looked for."""
@@ -331,7 +343,7 @@ class CrafterWorld:
             if gone:
                 self._count("eaten", thing)
         elif thing not in tables.PLANTS:
-            gone = self._seen.at(cell) != thing
+            gone = self._seen.ground(cell) != thing
         return (True, None, "") if gained or gone else (False, None, _NOTHING)
 
     def _place(self, thing: str) -> _Done:
