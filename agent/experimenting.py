@@ -29,6 +29,7 @@ __all__ = ["Experiments"]
 _ENOUGH = 3  # successes from which an action is tried only where something is in doubt
 _TRIES = 4  # of an action in one state: one more each time it fails
 _ON = 5  # actions that the life goes on by from a state of the archive
+_OBSTACLES = 4  # things removed on the way to another
 _LOOKING = 10  # looking for something, without doing anything about it, is chosen as what has worked so often
 _VALUES = 5  # numbers above this are no other state
 _ARCHIVE = 300  # states
@@ -167,7 +168,7 @@ class Experiments:
             if outcome.ok or outcome.done or self._left <= 0:
                 break
             for seek in self._seeks(action, world, turn):
-                found = self._act(seek, world, meter)
+                found = self._look(seek, world, meter)
                 if found.done:
                     return found
                 if not found.ok and not self._inducer.successes(action):
@@ -198,6 +199,21 @@ class Experiments:
             if seek in afforded or any(str(a).startswith("#") for a in fact.args):
                 found.append(seek)
         return found
+
+    def _look(self, seek: Action, world: Cloneable, meter: SearchMeter) -> Outcome:
+        """Look for something; what is in the way is removed, if something is known to work on it."""
+        outcome = self._act(seek, world, meter)
+        primitive = world.spec.primitive(seek.name)
+        for _ in range(_OBSTACLES if primitive is not None and primitive.stops is not None else 0):
+            if outcome.ok or outcome.done or self._left <= 0:
+                break
+            now = world.observe().facts
+            ahead = {f.args for f, v in now.items() if v and primitive is not None and f.predicate == primitive.stops}
+            remove = [a for a in self._open(world) if a.args in ahead and self._inducer.successes(a)]
+            if not remove or not self._act(remove[0], world, meter).ok:
+                break
+            outcome = self._act(seek, world, meter)
+        return outcome
 
     def _act(self, action: Action, world: Cloneable, meter: SearchMeter) -> Outcome:
         """One step on a copy, learned from; a copy of the state is kept where it works."""
@@ -244,6 +260,20 @@ class Experiments:
             world = works.clone()
             if self._act(other, world, meter).done:
                 continue
+            now = world.observe()
+            if not now.holds(atom) and all(now.holds(a) for a in needs):
+                return world
+        return self._brought_there(atom, needs, meter)
+
+    def _brought_there(self, atom: Atom, needs: list[Atom], meter: SearchMeter) -> Cloneable | None:
+        """A copy of a state of the archive that never had what an atom asks for, brought to where the needs hold."""
+        without = [cell for cell in self._archive.values() if not cell.world.observe().holds(atom)]
+        for cell in self._rng.sample(without, min(_CHANGES // 4, len(without))):
+            world = cell.world.clone()
+            seekers = {p.seeks: p.name for p in world.spec.primitives if p.seeks}
+            for need in needs:
+                if not world.observe().holds(need) and need.fact.predicate in seekers and self._left > 0:
+                    self._look(Action(seekers[need.fact.predicate], need.fact.args), world, meter)
             now = world.observe()
             if not now.holds(atom) and all(now.holds(a) for a in needs):
                 return world

@@ -8,22 +8,27 @@ be tried some fifty times. What stays in doubt is what experiments are made abou
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from habilis.core import Action, Atom, Fact, Outcome, Snapshot, Value, WorldSpec
 
 _ODD = 0.05  # a chance below which failing is no accident, shared among all that may be needed
-_MOST = 60  # successes kept of an action; failures five times as many
+_MOST = 1_000  # different states kept of an action, of either kind; of each, how often it was tried in it
+
+_State = frozenset[tuple[Fact, Value]]
 
 
 @dataclass
 class _Cases:
-    """When an action worked and when it did not: the states before, and what it used up."""
+    """When an action worked and when it did not: the states before, with how often; and what it used up."""
 
-    good: list[Snapshot] = field(default_factory=list)
-    bad: list[Snapshot] = field(default_factory=list)
+    good: Counter[_State] = field(default_factory=Counter)
+    bad: Counter[_State] = field(default_factory=Counter)
     used: dict[Fact, float] = field(default_factory=dict)
+    needs: tuple[Atom, ...] | None = None  # as they were worked out last; None: there is new evidence
+    doubts: tuple[Atom, ...] | None = None
 
 
 class Inducer:
@@ -38,43 +43,32 @@ class Inducer:
         if outcome.status not in ("done", "failed"):
             return
         cases = self._cases.setdefault(action, _Cases())
-        kept = Snapshot(self._lasting(before.facts), self._spec.tags)
-        if not outcome.ok:
-            cases.bad = [*cases.bad[-5 * _MOST :], kept]
-            return
-        cases.good = [*cases.good[-_MOST:], kept]
-        for change in outcome.changes:
-            if change.fact in kept.facts and not isinstance(change.before, bool) and change.after < change.before:
+        cases.needs = cases.doubts = None
+        lasting = self._lasting(before.facts)
+        state, kind = frozenset(lasting.items()), cases.good if outcome.ok else cases.bad
+        if state in kind or len(kind) < _MOST:
+            kind[state] += 1
+        for change in outcome.changes if outcome.ok else ():
+            if change.fact in lasting and not isinstance(change.before, bool) and change.after < change.before:
                 least = cases.used.get(change.fact, float(change.before - change.after))
                 cases.used[change.fact] = min(least, float(change.before - change.after))
 
     def successes(self, action: Action) -> int:
         cases = self._cases.get(action)
-        return len(cases.good) if cases is not None else 0
+        return cases.good.total() if cases is not None else 0
 
     def tries(self, action: Action) -> int:
         cases = self._cases.get(action)
-        return len(cases.good) + len(cases.bad) if cases is not None else 0
+        return cases.good.total() + cases.bad.total() if cases is not None else 0
 
     def needs(self, action: Action) -> tuple[Atom, ...]:
         """What it is taken to need, beside what it uses up."""
         cases = self._cases.get(action)
         if cases is None or not cases.good:
             return ()
-        open_ = self._candidates(action, cases)
-        odd = _ODD / max(1, len(open_))
-        bad = [s for s in cases.bad if self._has(s, cases.used)]
-        needed: list[Atom] = []
-        while open_:
-            lacking = {atom: sum(not s.holds(atom) for s in bad) for atom in open_}
-            atom = max(open_, key=lambda a: lacking[a])  # of equals the one that comes first
-            works = (len(cases.good) + 1) / (len(cases.good) + len(bad) - lacking[atom] + 2)
-            if not lacking[atom] or (1 - works) ** lacking[atom] >= odd:
-                break
-            needed.append(atom)
-            open_.remove(atom)
-            bad = [s for s in bad if s.holds(atom)]
-        return tuple(needed)
+        if cases.needs is None:
+            cases.needs = self._needed(action, cases)
+        return cases.needs
 
     def doubts(self, action: Action) -> tuple[Atom, ...]:
         """What was so at every success, and of which no experiment has told yet whether it matters: failures in states
@@ -82,24 +76,25 @@ class Inducer:
         cases = self._cases.get(action)
         if cases is None or not cases.good:
             return ()
-        common = self._candidates(action, cases)
-        bad = [s for s in cases.bad if self._has(s, cases.used)]
-        works = self.chance(action)
-        alone: dict[Atom, int] = dict.fromkeys(common, 0)
-        for state in bad:
-            lacking = [atom for atom in common if not state.holds(atom)]
-            if len(lacking) == 1:
-                alone[lacking[0]] += 1
-        return tuple(atom for atom in common if (1 - works) ** alone[atom] >= _ODD)
+        if cases.doubts is None:
+            common = self._candidates(action, cases)
+            works = self.chance(action)
+            alone: Counter[Atom] = Counter()
+            for state, times in self._failed(cases):
+                lacking = [atom for atom in common if not state.holds(atom)]
+                if len(lacking) == 1:
+                    alone[lacking[0]] += times
+            cases.doubts = tuple(atom for atom in common if (1 - works) ** alone[atom] >= _ODD)
+        return cases.doubts
 
     def chance(self, action: Action) -> float:
         """How often it works with all that it is taken to need."""
         cases = self._cases.get(action)
         if cases is None:
             return 0.5
-        needs = self.needs(action)
-        missed = [s for s in cases.bad if self._has(s, cases.used) and all(s.holds(a) for a in needs)]
-        return (len(cases.good) + 1) / (len(cases.good) + len(missed) + 2)
+        needs, good = self.needs(action), cases.good.total()
+        missed = sum(times for state, times in self._failed(cases) if all(state.holds(a) for a in needs))
+        return (good + 1) / (good + missed + 2)
 
     # ------------------------------------------------------------------ inside
 
@@ -107,23 +102,41 @@ class Inducer:
         passing = self._spec.contexts | self._spec.fleeting
         return {fact: value for fact, value in facts.items() if value and fact.predicate not in passing}
 
-    @staticmethod
-    def _has(state: Snapshot, used: Mapping[Fact, float]) -> bool:
-        return all((state.value(fact) or 0) >= amount for fact, amount in used.items())
+    def _failed(self, cases: _Cases) -> list[tuple[Snapshot, int]]:
+        """The states in which it failed although there was enough of what it uses up."""
+        found = []
+        for facts, times in cases.bad.items():
+            state = Snapshot(dict(facts), self._spec.tags)
+            if all((state.value(fact) or 0) >= amount for fact, amount in cases.used.items()):
+                found.append((state, times))
+        return found
+
+    def _needed(self, action: Action, cases: _Cases) -> tuple[Atom, ...]:
+        open_, bad, good = self._candidates(action, cases), self._failed(cases), cases.good.total()
+        odd = _ODD / max(1, len(open_))
+        needed: list[Atom] = []
+        while open_:
+            total = sum(times for _, times in bad)
+            lacking = {atom: sum(times for state, times in bad if not state.holds(atom)) for atom in open_}
+            atom = max(open_, key=lambda a: lacking[a])  # of equals the one that comes first
+            works = (good + 1) / (good + total - lacking[atom] + 2)
+            if not lacking[atom] or (1 - works) ** lacking[atom] >= odd:
+                break
+            needed.append(atom)
+            open_.remove(atom)
+            bad = [(state, times) for state, times in bad if state.holds(atom)]
+        return tuple(needed)
 
     def _candidates(self, action: Action, cases: _Cases) -> list[Atom]:
         """What was so at every success, the likeliest needs first: about the same things, to be looked for, the rest;
         sets of things where no single one will do."""
-        common = set(cases.good[0].facts)
-        for state in cases.good[1:]:
-            common &= state.facts.keys()
-        common -= cases.used.keys()
+        states = [Snapshot(dict(facts), self._spec.tags) for facts in cases.good]
+        common = set(states[0].facts).intersection(*(state.facts.keys() for state in states)) - cases.used.keys()
         for tag, members in self._spec.tags.items():
-            for predicate in {f.predicate for s in cases.good for f in s.facts if set(f.args) & members}:
+            for predicate in {f.predicate for s in states for f in s.facts if set(f.args) & members}:
                 wide = Fact(predicate, (tag,))
-                if all(s.value(wide) for s in cases.good) and not any(
-                    f.predicate == predicate and set(f.args) & members for f in common
-                ):
+                single = any(f.predicate == predicate and set(f.args) & members for f in common)
+                if not single and all(state.value(wide) for state in states):
                     common.add(wide)
         own = set(action.args)
         ranked = sorted(
