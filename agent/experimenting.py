@@ -35,6 +35,8 @@ _VALUES = 5  # numbers above this are no other state
 _ARCHIVE = 300  # states
 _CHANGES = 12  # other actions that are tried to change one fact
 
+_AFFORDED = Fact("afforded")  # in a mark: how many actions there are to try
+
 _Mark = frozenset[tuple[Fact, Value]]
 
 
@@ -57,7 +59,7 @@ class Experiments:
         self._book, self._inducer, self._rng = book, inducer, rng
         self._works: dict[Action, Cloneable] = {}  # a state, in this world, in which it worked
         self._archive: dict[_Mark, _Cell] = {}
-        self._rare: Counter[tuple[Fact, Value]] = Counter()
+        self._rare: Counter[Fact] = Counter()  # states of the archive in which something is so
         self._vain: Counter[tuple[Action, Atom]] = Counter()  # experiments made, and five for each that could not be
         self._left = 0
 
@@ -66,6 +68,7 @@ class Experiments:
         self._left = steps
         self._works.clear()
         self._archive.clear()
+        self._rare.clear()
         self._keep(world, 0)
         while self._left > 0:
             before = self._left
@@ -97,7 +100,7 @@ class Experiments:
                 known.world, known.steps = world.clone(), steps
         elif len(self._archive) < _ARCHIVE:
             self._archive[mark] = _Cell(world.clone(), steps)
-            self._rare.update(mark)
+            self._rare.update(fact for fact, _ in mark)
 
     def _mark(self, world: Cloneable) -> _Mark:
         """What lasts in a state: not where one stands, but what one has, what one has put there, and how much there is
@@ -105,7 +108,7 @@ class Experiments:
         state, spec = world.observe(), world.spec
         passing = spec.contexts | spec.fleeting
         afforded = len(world.affordances()) if isinstance(world, Affording) else 0
-        lasting: list[tuple[Fact, Value]] = [(Fact("afforded"), afforded)]
+        lasting: list[tuple[Fact, Value]] = [(_AFFORDED, afforded)]
         for fact, value in state.facts.items():
             if not value or fact.predicate in passing:
                 continue
@@ -120,9 +123,10 @@ class Experiments:
         return any(c.action.name not in spec.seeking and set(c.action.args) & set(fact.args) for c in makers)
 
     def _worth(self, mark: _Mark) -> tuple[float, int]:
+        """More where much that is rare has come together, less for each time that it was gone on from."""
         cell = self._archive[mark]
-        rarest = min((self._rare[one] for one in mark), default=1)
-        return 1.0 / (1 + rarest) / (1 + cell.visits) ** 1.5, -cell.steps
+        rarity = sum(1 / (1 + self._rare[fact]) for fact, _ in mark if fact != _AFFORDED)
+        return (0.01 + rarity) / (1 + cell.visits) ** 1.5, -cell.steps
 
     # ------------------------------------------------------------------ trying
 

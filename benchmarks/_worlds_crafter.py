@@ -34,6 +34,7 @@ FIRST = 20_000  # of the seeds that are measured on; practice draws its own, and
 EXPERIMENTS = 8_000  # steps of one practice episode
 TASKS = 40  # of the curriculum, after the last practice episode
 ONE_SKILL = 1_000  # world steps that one skill may take before the next has its turn
+REST = 50  # steps for which one that could do nothing is left alone
 _HERE = Path(__file__).resolve().parent
 _REFLEXES = str(_HERE.parent / "examples" / "crafter_reflexes.py")
 _ALL = RunLimits(seconds=None, cpu_seconds=None, world_steps=None, calls=None, idle_seconds=30.0)
@@ -108,18 +109,21 @@ def by_skills(skills: Mapping[str, Skill]) -> Life:
     def live(life: Watched, runner: Runner, seed: int) -> None:
         limits = RunLimits(seconds=60.0, cpu_seconds=60, world_steps=ONE_SKILL + 500, calls=20_000)
         done: set[str] = set()
+        rests: dict[str, int] = {}  # until which step a skill is left alone that did nothing
         while not life.over:
             before = life.steps
             for _, name, goal, program, args in able:
-                if life.over or name in done:
+                if life.over or name in done or rests.get(name, 0) > life.steps:
                     continue
                 if not goal.unmet(life.observe()):
                     done.add(name)
                     continue
-                called = needed(program, skills)
+                called, began = needed(program, skills), life.steps
                 run = runner.run(program, life, args=args, skills=called, limits=limits, seed=seed)
                 if not goal.unmet(run.after):
                     done.add(name)
+                elif life.steps == began:
+                    rests[name] = began + REST
             if life.steps == before and not life.over:
                 life.act(Action("noop"))
 
@@ -162,7 +166,7 @@ def scored(found: Sequence[Watched]) -> Figure:
 def figures(options: Options) -> dict[str, Figure]:
     """The crafter figures of `benchmarks.worlds`. ``options.seeds``: lives of each arm."""
     seeds = [FIRST + i for i in range(options.seeds)]
-    stages = (2, 4) if options.quick else (2, 4, 8, 16)
+    stages = (4, 12) if options.quick else (4, 12, 24, 48)
     found: dict[str, Figure] = {}
 
     def tell(name: str, arm: Life, *, reflexes: bool) -> None:
