@@ -84,10 +84,11 @@ class Experiments:
         return len(self._archive)
 
     def tell(self) -> None:
-        """Put what was induced into the book."""
+        """Put what was induced into the book, unless that was made of more than is known here (an earlier exploration
+        of this home)."""
         for contract in list(self._book):
             action = contract.action
-            if self._inducer.successes(action):
+            if 0 < self._inducer.successes(action) >= contract.successes / 2:
                 self._book.revise(action, self._inducer.needs(action), self._inducer.chance(action))
 
     # ------------------------------------------------------------------ the archive

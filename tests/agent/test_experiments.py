@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import random
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from habilis import Agent, AgentSettings
 from habilis.agent.experimenting import Experiments
 from habilis.agent.inducing import Inducer
 from habilis.agent.lifting import lift
@@ -83,7 +84,11 @@ class Workshop:
         return [*found, Action("mine", ("rock",)), Action("break_down", ("fence",))]
 
     def clone(self) -> Workshop:
-        return copy.deepcopy(self)
+        twin = Workshop.__new__(Workshop)
+        vars(twin).update(vars(self))
+        twin.have, twin.luck = dict(self.have), random.Random(0)
+        twin.luck.setstate(self.luck.getstate())
+        return twin
 
     def act(self, action: Action) -> Outcome:
         if self.spec.primitive(action.name) is None:
@@ -143,7 +148,7 @@ def learned() -> tuple[ContractBook, Inducer]:
     for seed in range(4):
         world.reset(seed)
         with SearchMeter(Ledger(Budget())) as meter:
-            experiments.run(world, meter, 1_500)
+            experiments.run(world, meter, 1_000)
     return book, inducer
 
 
@@ -244,3 +249,26 @@ def test_what_was_pre_empted_or_died_of_something_else_is_no_evidence() -> None:
     inducer.take(action, _state("bench()"), outcome)
     inducer.take(action, _state("bench()"), replace(outcome, preempted=None, done=True))
     assert inducer.tries(action) == 0
+
+
+def test_an_agent_explores_by_experiments_and_then_can(tmp_path: Path) -> None:
+    settings = AgentSettings(seed=1, index="exact", embedder="hash")
+    with Agent(Workshop(), home=tmp_path, fresh=Workshop, settings=settings) as agent:
+        told = agent.explore_now(4, steps=800, policy="experiments")
+        assert (told.status, told.tried) == ("finished", 4)
+        assert told.spent.world_steps == 0, "only clones of practice worlds were acted in"
+        assert told.spent.search_steps >= 3_000
+    with Agent(Workshop(), home=tmp_path, fresh=Workshop, settings=settings) as agent:
+        episode = agent.solve_now('count("gold") >= 1')
+        assert (episode.status, bool(episode.skill)) == ("solved", True)
+        assert agent.skills[episode.skill].skill.evidence.successes >= 4
+
+
+def test_a_world_that_cannot_be_cloned_is_refused(tmp_path: Path) -> None:
+    world = Workshop()
+    world.spec = replace(Workshop.spec, capabilities=frozenset({"seed", "affordances"}))
+    with (
+        Agent(world, home=tmp_path, fresh=Workshop, settings=AgentSettings(index="exact", embedder="hash")) as agent,
+        pytest.raises(InputError, match="'experiments' needs a world with clone"),
+    ):
+        agent.explore_now(1, steps=10, policy="experiments")
