@@ -12,7 +12,9 @@ from habilis.core import Fact, Predicate, WorldSpec
 
 _LONGEST = 72
 _PLAIN = re.compile(r"(?!any(_|$)|[0-9]+$)[a-z0-9]+(_[a-z0-9]+)*")
-_TAKEN = {"world", "skills", "tools", "n", "times", "missing", "found", "int", "max"}  # what programs use themselves
+# what programs use themselves
+_TAKEN = {"world", "skills", "tools", "n", "times", "missing", "found", "int", "max", "vain", "ahead", "remove", "look"}
+_TAKEN |= {"clear_way"}
 
 
 def skill_name(spec: WorldSpec, fact: Fact, up: bool = True) -> str:

@@ -8,6 +8,8 @@ learned, and marked as exploration (``task.origin``); an episode that a limit or
   be done to few things is done as often as what can be done to many.
 - *mcts*: a goal of the world's, or a chore, drawn by chance, reached by tree search (`habilis.agent.tree`) on the
   belief about the world; on clones of the world itself where ``practice`` allows it, and then labelled so.
+- *experiments*: what actions need and do is found out on clones of a practice world, for worlds that give no reasons
+  (`habilis.agent.experimenting`). Its steps are search steps.
 - *regression*: the same goals, by programs that are lifted from what is known of the rules (`habilis.agent.lifting`)
   and run confined as any program: faster by far, where the rules are told or were learned.
 """
@@ -19,6 +21,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from habilis.agent.experimenting import Experiments
+from habilis.agent.inducing import Inducer
 from habilis.agent.lifting import lift
 from habilis.agent.loop import Loop
 from habilis.agent.meter import SearchMeter
@@ -51,7 +55,7 @@ from habilis.core import (
 
 __all__ = ["POLICIES", "ExploreSettings", "Explorer", "world_seed"]
 
-POLICIES = ("random", "mcts", "regression")
+POLICIES = ("random", "mcts", "regression", "experiments")
 _PLANS = 4  # plans towards one goal: the belief may be wrong about where things are
 _CHORES = 0.5  # share of goals that are chores, where the world has some
 
@@ -59,8 +63,8 @@ _CHORES = 0.5  # share of goals that are chores, where the world has some
 @dataclass(frozen=True)
 class ExploreSettings:
     """``steps``: actions in one episode, at most (thirty are enough for things to be moved about; programs have the
-    limits of any program). ``policy``: "random", "mcts" or "regression". ``practice``: tree search ("mcts") on true
-    clones. ``seed``: of everything random."""
+    limits of any program; experiments take thousands). ``policy``: "random", "mcts", "regression" or "experiments".
+    ``practice``: tree search ("mcts") on true clones; experiments always are. ``seed``: of everything random."""
 
     steps: int = 30
     policy: str = "random"
@@ -71,7 +75,7 @@ class ExploreSettings:
         """Raises `InputError`."""
         if self.policy not in POLICIES:
             raise InputError(f"there is no policy {self.policy!r}; explore by one of {', '.join(POLICIES)}")
-        if self.practice and self.policy != "mcts":
+        if self.practice and self.policy not in ("mcts", "experiments"):
             raise InputError(
                 f"practice is for tree search, not for {self.policy!r}; add --policy mcts, or leave it out"
             )
@@ -100,8 +104,10 @@ class Explorer:
         self._fresh = fresh
         imagined = "clone" if settings.practice else "simulator"
         wanted = {"random": ("affordances",), "mcts": ("affordances", imagined), "regression": ()}
+        wanted["experiments"] = ("affordances", "clone")
         lacking = [c for c in wanted[settings.policy] if c not in spec.capabilities]
-        if settings.policy != "random" and not {"goals", "chores"} & spec.capabilities:
+        self._inducer = Inducer(spec)
+        if settings.policy in ("mcts", "regression") and not {"goals", "chores"} & spec.capabilities:
             lacking.append("goals")
         if lacking:
             raise InputError(
@@ -130,13 +136,15 @@ class Explorer:
         life = _Life(world, ledger, self.settings.steps)
         attempts, wrong = tuple[Attempt, ...](), ""
         try:
-            if self.settings.policy == "regression":
+            if self.settings.policy == "experiments":
+                attempts = self._experiment(world, ledger, rng)
+            elif self.settings.policy == "regression":
                 attempts = self._programs(task, world, ledger)
             elif task.goal.atoms:
                 self._towards(task.goal, life, ledger, rng)
             else:
                 self._at_random(life, rng)
-            if self.settings.policy != "regression":
+            if self.settings.policy not in ("experiments", "regression"):
                 attempts = (self._attempt(task, life),)
         except WorldError as error:
             wrong = f"WorldError: {error}"
@@ -165,10 +173,9 @@ class Explorer:
     def _task(self, world: World, seed: int, rng: random.Random) -> Task:
         spec = world.spec
         told = {"origin": "exploration", "fingerprint": spec.fingerprint}
-        if self.settings.policy == "random":
-            return Task(
-                Goal(), spec.name, seed, f"explore at random for {self.settings.steps} steps", "explore", **told
-            )
+        if self.settings.policy in ("random", "experiments"):
+            what = "explore at random" if self.settings.policy == "random" else "experiment"
+            return Task(Goal(), spec.name, seed, f"{what} for {self.settings.steps} steps", "explore", **told)
         now = world.observe()
         chores = world.chores() if isinstance(world, HavingChores) and "chores" in spec.capabilities else {}
         named = [(words, goal) for words, goal in sorted(chores.items()) if goal.unmet(now)]
@@ -192,6 +199,13 @@ class Explorer:
             if not by_name:
                 return
             life.act(rng.choice(by_name[rng.choice(sorted(by_name))]))
+
+    def _experiment(self, world: World, ledger: Ledger, rng: random.Random) -> tuple[Attempt, ...]:
+        """Experiments on clones of this practice world; what came of them is in the contracts."""
+        assert isinstance(world, Cloneable)
+        with SearchMeter(ledger) as meter:
+            Experiments(self.loop.parts.book, self._inducer, rng).run(world, meter, self.settings.steps)
+        return ()
 
     def _towards(self, goal: Goal, life: _Life, ledger: Ledger, rng: random.Random) -> None:
         """Plan, act, and plan anew from what was seen, where the belief was wrong."""

@@ -23,6 +23,9 @@ from habilis.agent.tool_actions import PREFIX
 from habilis.core import Action, Atom, Condition, Contract, Draft, Fact, Goal, Parameter, Program, Skill
 
 _INDENT = "    "
+_UNLUCKY = 0.02  # chance of giving up although it would have worked
+_RAREST, _SUREST = 0.05, 0.7  # chances that are reckoned with
+_OBSTACLES = 60  # things removed on one way
 
 
 def _parameter(atom: Atom, name: str = "n") -> Parameter:
@@ -72,9 +75,10 @@ def lift_action(regression: Regression, action: Action, *, writer: str = "search
         return None
     writer_ = _Text(regression)
     name = f"try_{identifier(' '.join(map(str, (action.name, *action.args))))}"
-    lines = [f"def {name}():", f"{_INDENT}while True:"]
+    lines = [f"def {name}():", *writer_.patient(contract), f"{_INDENT}while True:"]
     lines += writer_.guards(needs, 2, times=None)
-    lines += [f"{_INDENT * 2}{_call(action)}", f"{_INDENT * 2}return"]
+    lines += writer_.doing(contract, "return")
+    lines += [] if writer_.patience(contract) else [f"{_INDENT * 2}return"]
     return Draft(Program(name, writer_.assemble(lines), (), writer_.calls, writer), {}, "", ())
 
 
@@ -156,7 +160,7 @@ class _Text:
         if way.known is not None:
             return [self.call(way.known, argument)]
         if way.kind == "seek" and way.fallback is None and way.seek is not None:
-            return [_call(way.seek)]
+            return [self.looking(way.seek)]
         name = skill_name(self.regression.spec, *way.wanted)
         if name != self.main and name not in self.helpers and name not in self.active:
             self.active.add(name)
@@ -175,7 +179,7 @@ class _Text:
         if way.kind == "seek":
             return [head, *self._seek(way, atom)]
         if way.kind == "act" and way.contract is not None:
-            return [head, _INDENT + loop, *self._act(way, way.contract)]
+            return [head, *self.patient(way.contract), _INDENT + loop, *self._act(way, way.contract)]
         assert way.known is not None
         return [head, f"{_INDENT}{self.call(way.known, 'n' if counted else '')}"]
 
@@ -196,7 +200,7 @@ class _Text:
                 self.given.add(str(atom))
                 continue
             if way.kind == "seek" and way.fallback is None and way.seek is not None:
-                here += [f"{pad}if {self.lacks(atom)}:", f"{pad}{_INDENT}{_call(way.seek)}"]
+                here += [f"{pad}if {self.lacks(atom)}:", f"{pad}{_INDENT}{self.looking(way.seek)}"]
                 continue
             amount = _needed(condition, times)
             test = self.lacks(atom) if amount == _literal(atom) else f"{_query(atom.fact)} < {amount}"
@@ -204,6 +208,66 @@ class _Text:
             lines += [f"{pad}{_INDENT}{s}" for s in self.achieve(way, atom, amount)]
             lines.append(f"{pad}{_INDENT}continue")
         return lines + here
+
+    # ------------------------------------------------------------------ where no reasons are given
+
+    def patience(self, contract: Contract) -> int:
+        """How often in a row the action may fail before that is more than bad luck; 0 where a failure has reasons."""
+        if "reasons" in self.regression.spec.capabilities or contract.action.name.startswith(PREFIX):
+            return 0
+        chance = min(max(contract.chance, _RAREST), _SUREST)
+        return math.ceil(math.log(_UNLUCKY) / math.log(1 - chance)) if contract.chance < 1 else 0
+
+    def patient(self, contract: Contract) -> list[str]:
+        return [f"{_INDENT}vain = 0"] if self.patience(contract) else []
+
+    def doing(self, contract: Contract, then: str) -> list[str]:
+        """Statements that do an action, where it may fail by chance again and again; ``then`` follows a success."""
+        pad, most = _INDENT * 2, self.patience(contract)
+        if not most:
+            return [f"{pad}{_call(contract.action)}"]
+        lines = [f"{pad}try:", f"{pad}{_INDENT}{_call(contract.action)}", f"{pad}{_INDENT}{then}"]
+        lines += [f"{pad}except ActionFailed:", f"{pad}{_INDENT}vain += 1"]
+        return [*lines, f"{pad}{_INDENT}if vain > {most}:", f"{pad}{_INDENT * 2}raise"]
+
+    def looking(self, seek: Action) -> str:
+        """The call that looks for something; where that may stop before an obstacle, of a function that removes it."""
+        primitive = self.regression.spec.primitive(seek.name)
+        if primitive is None or primitive.stops is None:
+            return _call(seek)
+        removers = self._removers(primitive.stops)
+        if not removers:
+            return _call(seek)
+        known = ", ".join(f"{_term(thing)}: world.{name}" for thing, name in sorted(removers.items()))
+        self.helpers.setdefault(
+            "clear_way",
+            [
+                "def clear_way(look, *target):",
+                f"{_INDENT}remove = {{{known}}}",
+                f"{_INDENT}for _ in range({_OBSTACLES}):",
+                f"{_INDENT * 2}try:",
+                f"{_INDENT * 3}return look(*target)",
+                f"{_INDENT * 2}except ActionFailed:",
+                f"{_INDENT * 3}ahead = [args[0] for args, _ in world.facts({_term(primitive.stops)})]",
+                f"{_INDENT * 3}if not ahead or ahead[0] not in remove:",
+                f"{_INDENT * 4}raise",
+                f"{_INDENT * 3}remove[ahead[0]](ahead[0])",
+                f"{_INDENT}return look(*target)",
+            ],
+        )
+        return f"clear_way(world.{seek.name}, {', '.join(_term(a) for a in seek.args)})"
+
+    def _removers(self, predicate: str) -> dict[str, str]:
+        """By thing: the action on it after which it is no longer there."""
+        found = {}
+        for contract in self.regression.book:
+            name, args = contract.action
+            if not contract.successes or len(args) != 1 or name in self.regression.spec.seeking:
+                continue
+            effect = contract.effect_on(Fact(predicate, args), up=False)
+            if effect is not None and effect.seen * 2 > contract.successes:
+                found[str(args[0])] = name
+        return found
 
     # ------------------------------------------------------------------ bodies
 
@@ -221,7 +285,7 @@ class _Text:
             times = "times"
         lines += self.guards(way.needs, 2, times)
         if not contract.action.name.startswith(PREFIX):
-            return [*lines, f"{_INDENT * 2}{_call(contract.action)}"]
+            return [*lines, *self.doing(contract, "vain = 0")]
         # A call may cost money, and a tool may say that it did what it did not: once in vain is enough.
         query = _query(fact)
         worse = f"{query} {'<=' if up else '>='} before" if counted else f"{query} == before"
@@ -232,11 +296,12 @@ class _Text:
     def _seek(self, way: Way, atom: Atom) -> list[str]:
         assert way.seek is not None
         if way.fallback is None:
-            return [f"{_INDENT}{_call(way.seek)}"]
+            return [f"{_INDENT}{self.looking(way.seek)}"]
         lines = [f"{_INDENT}if not ({self.lacks(atom)}):", f"{_INDENT * 2}return"]
-        lines += [f"{_INDENT}try:", f"{_INDENT * 2}{_call(way.seek)}", f"{_INDENT}except ActionFailed:"]
+        lines += [f"{_INDENT}try:", f"{_INDENT * 2}{self.looking(way.seek)}", f"{_INDENT}except ActionFailed:"]
         fallback = way.fallback
         if fallback.kind == "act" and fallback.contract is not None:
+            lines += [_INDENT + line for line in self.patient(fallback.contract)]
             lines += [f"{_INDENT * 2}while {self.lacks(atom)}:"]
             lines += [_INDENT + line for line in self._act(fallback, fallback.contract)]
         else:

@@ -39,7 +39,8 @@ class Contract:
     Conditions with ``consumed`` > 0 are consumed; numeric ones without are kept; the rest are required. ``successes``
     and ``failures`` count the evidence. ``source``: "declared", "told" (by a document) or "induced". ``context``: where
     the action has succeeded, as (atom, times). ``held``: in a world without reasons, the facts that were true at every
-    success: one of them is to blame where the action fails.
+    success: one of them is to blame where the action fails. ``chance``: how often it works with all that it needs,
+    where experiments have told.
     """
 
     action: Action
@@ -52,6 +53,7 @@ class Contract:
     context: tuple[tuple[Atom, int], ...] = field(default=())
     cost: float = 1.0
     held: tuple[Fact, ...] = ()
+    chance: float = 1.0
 
     def effect_on(self, fact: Fact, up: bool = True) -> Effect | None:
         """The effect that raises this fact or makes it true (``up=False``: lowers it, makes it false), if any."""

@@ -111,7 +111,9 @@ class Primitive:
     alone, such as ``find`` for ``here`` or ``go_near`` for ``near``; such a primitive changes nothing else. Its later
     parameters may be named after *context* predicates and tell where to look. ``variadic``: the last parameter may be
     repeated (alternatives; the outcome's value says which was reached). ``max_steps``: world steps that one call takes
-    at most. ``side_effects``: it changes something outside the agent's own run, so ``approve=`` is asked.
+    at most. ``stops`` names a predicate of one argument, where a seeking primitive that finds something in its way
+    stops before it and fails: it then holds of what is in the way. ``side_effects``: it changes something outside the
+    agent's own run, so ``approve=`` is asked.
     """
 
     name: str
@@ -121,6 +123,7 @@ class Primitive:
     variadic: bool = False
     max_steps: int = 1
     side_effects: bool = False
+    stops: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,6 @@ CALM = ' and visible("zombie") < 1 and visible("skeleton") < 1'
 
 @reflex("energy() <= 6 and daylight() >= 9" + CALM, "energy() <= 2", steps=400, rest=60)
 def night() -> None:
-    """Sleep before the night, in broad daylight, while nobody is about: whoever sleeps in the dark is struck down."""
+    """Sleep before the night, in broad daylight and while nobody is about: in the dark one is struck down."""
     while world.energy() < 9 or not world.awake():
         world.sleep()

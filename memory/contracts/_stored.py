@@ -40,6 +40,7 @@ def built(action: Action, entry: Tally, fingerprint: str) -> Contract:
         tuple(sorted(entry.context.items(), key=str)),
         rounded(entry.steps / tries) if tries else 1.0,
         tuple(sorted(entry.held, key=str)),
+        rounded(entry.chance),
     )
 
 
@@ -64,6 +65,7 @@ def restored(contract: Contract) -> Tally:
     entry.context.update(dict(contract.context))
     entry.steps = round(contract.cost * (contract.successes + contract.failures))
     entry.held = frozenset(contract.held)
+    entry.chance = contract.chance
     return entry
 
 

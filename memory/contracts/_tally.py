@@ -42,6 +42,7 @@ class Tally:
     steps: int = 0
     source: str = "induced"
     held: frozenset[Fact] = frozenset()
+    chance: float = 1.0
     changes: int = 0  # since the book last looked: each may change a plan
     produced: list[tuple[Fact, bool]] = field(default_factory=list)  # since then: raised or made true, or the reverse
 

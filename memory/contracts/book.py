@@ -31,7 +31,7 @@ from habilis.core import (
 )
 from habilis.memory.contracts._binding import bind, bind_atom, complete, unify, variables
 from habilis.memory.contracts._stored import built, restored, rises, rounded
-from habilis.memory.contracts._tally import Reader, TalliedCondition, Tally
+from habilis.memory.contracts._tally import Reader, TalliedCondition, Tally, rate
 
 _SHARED = 0.6  # share of siblings that must agree before a never-tried action is predicted to behave likewise
 
@@ -209,6 +209,23 @@ class ContractBook:
             if fresh:
                 entry.source = source
                 self._changed(contract.action)
+
+    def revise(self, action: Action, needs: Iterable[Atom], chance: float) -> None:
+        """Take these for all that an action needs beside what it uses up: what was induced from many tries. A need
+        that is not among them is dropped; of what it is known to do nothing changes. ``chance``: that it then works."""
+        entry = self._entries.get(action)
+        if entry is None:
+            return
+        wanted = {(a.fact, a.op): a for a in needs}
+        kept = {k: c for k, c in entry.conditions.items() if (c.weighed and rate(c) > 0) or k in wanted}
+        for key, atom in wanted.items():
+            if key not in kept or kept[key].atom != atom:
+                kept[key] = TalliedCondition(atom, 0.0, max(1, entry.successes), 1)
+        entry.chance = chance
+        self._touch(action)
+        if kept.keys() != entry.conditions.keys() or any(kept[k].atom != entry.conditions[k].atom for k in kept):
+            entry.conditions = kept
+            self._changed(action)
 
     def forget(self) -> None:
         """Drop everything (an ablation)."""

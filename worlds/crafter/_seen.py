@@ -56,10 +56,13 @@ class Seen:
 
     def at(self, cell: Cell) -> str:
         """What is in a cell, as far as is known: a creature or a plant before the ground."""
+        return self.things.get(cell) or self.ground(cell)
+
+    def ground(self, cell: Cell) -> str:
+        """The material of a cell, whoever stands there."""
         if not (0 <= cell[0] < AREA[0] and 0 <= cell[1] < AREA[1]):
             return EDGE
-        thing = self.things.get(cell)
-        return thing if thing is not None else MATERIALS[self.land[cell]]
+        return MATERIALS[self.land[cell]]
 
     def near(self, cell: Cell) -> set[str]:
         """What is in a cell and the eight around it."""

@@ -23,10 +23,12 @@ PRIMITIVES = (
         "find",
         "Walk until you face one of these, exploring where none is known. It only walks: where something solid is in "
         "the way and nothing leads round it, it stops before it, facing it, and fails; remove that and find again. "
-        "With rock it explores where the land is like that: 0 hardly rocky, 1 in part, 2 mostly.",
+        "Any of #ground will do too. With rock it explores where the land is like that: 0 hardly rocky, 1 in part, 2 "
+        "mostly.",
         (_THING, Parameter("rock", "int", required=False, doc="0, 1 or 2: what land to explore", low=0, high=2)),
         seeks="facing",
         max_steps=FIND_STEPS,
+        stops="facing",
     ),
     Primitive(
         "go_near",
@@ -104,5 +106,6 @@ def spec(fingerprint: str) -> WorldSpec:
         primitives=PRIMITIVES,
         predicates=PREDICATES,
         fingerprint=fingerprint,
+        tags={"#ground": frozenset(tables.WALKABLE)},
         capabilities=frozenset({"seed", "clone", "simulator", "checkpoint", "affordances", "goals", "chores"}),
     )

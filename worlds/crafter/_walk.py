@@ -21,6 +21,7 @@ _WALK = np.array([m in tables.WALKABLE for m in MATERIALS])
 _SOLID = np.array([m in tables.SOLID for m in MATERIALS])
 _ELSEWHERE = 12.0  # steps that another sort of land is worse than the one asked for
 _THROUGH = 5.0  # steps that removing something takes, about
+_DETOUR = 4  # steps that another station beside is worth
 _SIDES = tuple(DIRECTIONS.items())
 
 _T = TypeVar("_T")
@@ -53,10 +54,16 @@ class Ground:
         return None if found is None else [*self._way(found[0]), found[1]]
 
     def beside(self, station: str) -> list[str] | None:
-        """The shortest way to where a station is among the eight cells around."""
-        wanted = {(x + i, y + j) for x, y in self._cells(station) for i in (-1, 0, 1) for j in (-1, 0, 1)}
-        found = self._nearest(lambda cell: "" if cell in wanted and cell != self._at else None)
-        return None if found is None else self._way(found[0])
+        """A short way to where a station is among the eight cells around; of places nearly as close, one that is beside
+        other stations too."""
+        self._spread()
+        spots = {s: self._around(s) for s in tables.STATIONS}
+        found = [c for c in self._distance if c in spots[station] and c != self._at]  # the nearest first
+        if not found:
+            return None
+        most = self._distance[found[0]] + _DETOUR
+        near = [cell for cell in found if self._distance[cell] <= most]
+        return self._way(max(near, key=lambda cell: sum(cell in spot for spot in spots.values())))
 
     def to_unknown(self, rock: int | None) -> list[str] | None:
         """The best way to where the known land ends; with ``rock``, rather where the land is like that."""
@@ -102,6 +109,9 @@ class Ground:
         return None
 
     # ------------------------------------------------------------------ inside
+
+    def _around(self, station: str) -> set[Cell]:
+        return {(x + i, y + j) for x, y in self._cells(station) for i in (-1, 0, 1) for j in (-1, 0, 1)}
 
     def _cells(self, thing: str) -> frozenset[Cell]:
         if thing in MATERIALS:

@@ -170,7 +170,9 @@ def explore(
     home: HomeOption = None,
     episodes: Annotated[int, typer.Option("--episodes", "-n", min=1, help="in all; more than before: goes on")] = 100,
     steps: Annotated[int, typer.Option("--steps", min=1, help="actions in one, at most")] = 30,
-    policy: Annotated[str, typer.Option("--policy", help="random, mcts (tree search) or regression")] = "random",
+    policy: Annotated[
+        str, typer.Option("--policy", help="random, mcts (tree search), regression or experiments")
+    ] = "random",
     practice: Annotated[bool, typer.Option("--practice", help="tree search on true clones; labelled so")] = False,
     max_world_steps: StepsOption = None,
     max_search_steps: SearchOption = None,

@@ -1,0 +1,285 @@
+"""Experiments in practice worlds: what each action needs and does, found out on clones, where no reasons are given.
+
+One experiment begins in a fresh world and keeps an archive of the states that it has come to, each told by what lasts
+in it (what is held, what stands near), as copies of the world. Over and over it returns to a state that is rare and was
+seldom gone on from (as Go-Explore does, Ecoffet et al. 2021), tries there what is not understood yet, and goes on by
+what is known to work. An action about a thing that can be looked for is tried where one stands, and again where the
+thing was found, or what its siblings need; one that failed is tried a few times more, for some things work by chance.
+
+Where something was so at each success of an action, but may not matter, the experiment is made: a copy of a state in
+which the action works is changed by one other action so that just this is no longer so, and the action is tried again.
+What is in doubt is thus what is tried: where contracts that agree with all that was seen would disagree.
+
+It runs on true clones, so it is for practice worlds alone, never for one that a result is reported on.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+
+from habilis.agent.inducing import Inducer
+from habilis.agent.meter import SearchMeter, act_paid
+from habilis.core import Action, Affording, Atom, Cloneable, Fact, Outcome, Value, WorldSpec
+from habilis.memory.contracts import ContractBook
+
+__all__ = ["Experiments"]
+
+_ENOUGH = 3  # successes from which an action is tried only where something is in doubt
+_TRIES = 4  # of an action in one state: one more each time it fails
+_ON = 5  # actions that the life goes on by from a state of the archive
+_OBSTACLES = 4  # things removed on the way to another
+_LOOKING = 10  # looking for something, without doing anything about it, is chosen as what has worked so often
+_VALUES = 5  # numbers above this are no other state
+_ARCHIVE = 300  # states
+_CHANGES = 12  # other actions that are tried to change one fact
+
+_AFFORDED = Fact("afforded")  # in a mark: how many actions there are to try
+
+_Mark = frozenset[tuple[Fact, Value]]
+
+
+@dataclass
+class _Cell:
+    """A state of the archive: a copy, how many steps it took to come to, how often it was gone on from."""
+
+    world: Cloneable
+    steps: int
+    visits: int = 0
+
+
+class Experiments:
+    """Experiments within one account. ``book`` learns from every step, and is told what was induced (`tell`).
+
+    ``inducer`` is handed on from one world to the next, so that evidence adds up.
+    """
+
+    def __init__(self, book: ContractBook, inducer: Inducer, rng: random.Random) -> None:
+        self._book, self._inducer, self._rng = book, inducer, rng
+        self._works: dict[Action, Cloneable] = {}  # a state, in this world, in which it worked
+        self._archive: dict[_Mark, _Cell] = {}
+        self._rare: Counter[Fact] = Counter()  # states of the archive in which something is so
+        self._vain: Counter[tuple[Action, Atom]] = Counter()  # experiments made, and five for each that could not be
+        self._left = 0
+
+    def run(self, world: Cloneable, meter: SearchMeter, steps: int) -> int:
+        """Experiment in this world for about so many steps; how many states were come to."""
+        self._left = steps
+        self._works.clear()
+        self._archive.clear()
+        self._rare.clear()
+        self._keep(world, 0)
+        while self._left > 0:
+            before = self._left
+            mark = max(self._archive, key=self._worth)
+            cell = self._archive[mark]
+            cell.visits += 1
+            if cell.visits == 1:
+                self._probe(cell.world, meter)
+            self._go_on(cell, meter)
+            self._doubt(meter)
+            self._left -= self._left == before  # nothing to be done here takes a turn all the same
+        self.tell()
+        return len(self._archive)
+
+    def tell(self) -> None:
+        """Put what was induced into the book, unless that was made of more than is known here (an earlier exploration
+        of this home)."""
+        for contract in list(self._book):
+            action = contract.action
+            if 0 < self._inducer.successes(action) >= contract.successes / 2:
+                self._book.revise(action, self._inducer.needs(action), self._inducer.chance(action))
+
+    # ------------------------------------------------------------------ the archive
+
+    def _keep(self, world: Cloneable, steps: int) -> None:
+        mark = self._mark(world)
+        known = self._archive.get(mark)
+        if known is not None:
+            if steps < known.steps:
+                known.world, known.steps = world.clone(), steps
+        elif len(self._archive) < _ARCHIVE:
+            self._archive[mark] = _Cell(world.clone(), steps)
+            self._rare.update(fact for fact, _ in mark)
+
+    def _mark(self, world: Cloneable) -> _Mark:
+        """What lasts in a state: not where one stands, but what one has, what one has put there, and how much there is
+        to be done."""
+        state, spec = world.observe(), world.spec
+        passing = spec.contexts | spec.fleeting
+        afforded = len(world.affordances()) if isinstance(world, Affording) else 0
+        lasting: list[tuple[Fact, Value]] = [(_AFFORDED, afforded)]
+        for fact, value in state.facts.items():
+            if not value or fact.predicate in passing:
+                continue
+            if fact.predicate in spec.sought and not self._made(fact, spec):
+                continue
+            lasting.append((fact, value if isinstance(value, bool) else min(int(value), _VALUES)))
+        return frozenset(lasting)
+
+    def _made(self, fact: Fact, spec: WorldSpec) -> bool:
+        """Whether something that is looked for is brought about by an action too, such as a table that is placed."""
+        makers = self._book.producers(fact)
+        return any(c.action.name not in spec.seeking and set(c.action.args) & set(fact.args) for c in makers)
+
+    def _worth(self, mark: _Mark) -> tuple[float, int]:
+        """More where much that is rare has come together, less for each time that it was gone on from."""
+        cell = self._archive[mark]
+        rarity = sum(1 / (1 + self._rare[fact]) for fact, _ in mark if fact != _AFFORDED)
+        return (0.01 + rarity) / (1 + cell.visits) ** 1.5, -cell.steps
+
+    # ------------------------------------------------------------------ trying
+
+    def _probe(self, world: Cloneable, meter: SearchMeter) -> None:
+        """Try, each on a copy, all that has not worked often enough yet."""
+        for action in self._open(world):
+            if self._left <= 0:
+                return
+            if self._inducer.successes(action) < _ENOUGH:
+                self._try(action, world.clone(), meter, _TRIES)
+
+    def _go_on(self, cell: _Cell, meter: SearchMeter) -> None:
+        """Live on from a state by what is known to work, and keep what that leads to."""
+        world, steps = cell.world.clone(), cell.steps
+        for _ in range(_ON):
+            known = [a for a in self._open(world) if self._inducer.successes(a)]
+            if isinstance(world, Affording):
+                known += [a for a in world.affordances() if a.name in world.spec.seeking]
+            if not known or self._left <= 0:
+                return
+            before = self._left
+            weights = [
+                1 / (self._inducer.successes(a) or _LOOKING) for a in known
+            ]  # what worked seldom leads on to what is new
+            outcome = self._try(self._rng.choices(known, weights)[0], world, meter, _TRIES)
+            steps += before - self._left
+            if outcome.done:
+                return
+            if outcome.ok:
+                self._keep(world, steps)
+
+    def _open(self, world: Cloneable) -> list[Action]:
+        """What may be tried and is no looking for something: the least tried first, else by chance."""
+        afforded = list(world.affordances()) if isinstance(world, Affording) else []
+        found = [a for a in afforded if a.name not in world.spec.seeking]
+        self._rng.shuffle(found)
+        return sorted(found, key=lambda a: self._inducer.tries(a) > 40)
+
+    def _try(self, action: Action, world: Cloneable, meter: SearchMeter, tries: int) -> Outcome:
+        """Do it here; where that fails, look for what it is about, and do it there, some times."""
+        outcome = self._act(action, world, meter)
+        for turn in range(tries):
+            if outcome.ok or outcome.done or self._left <= 0:
+                break
+            for seek in self._seeks(action, world, turn):
+                found = self._look(seek, world, meter)
+                if found.done:
+                    return found
+                if not found.ok and not self._inducer.successes(action):
+                    return outcome  # what cannot be found from here is not looked for again and again
+            outcome = self._act(action, world, meter)
+        return outcome
+
+    def _seeks(self, action: Action, world: Cloneable, turn: int) -> list[Action]:
+        """How to look for the things that an action is about and for what it is known to need; where it never worked,
+        for what its siblings need, and at the last turns for something that was put somewhere."""
+        spec, now, inducer = world.spec, world.observe(), self._inducer
+        seekers = {p.name: p.seeks for p in spec.primitives if p.seeks}
+        by = {predicate: name for name, predicate in seekers.items()}
+        afforded = set(world.affordances()) if isinstance(world, Affording) else set()
+        wanted = [Fact(predicate, (arg,)) for predicate in by for arg in action.args]
+        kin = [action] if inducer.successes(action) else [c.action for c in self._book if c.action.name == action.name]
+        wanted += [a.fact for one in kin for a in inducer.needs(one) if not set(a.fact.args) & set(one.args)]
+        wanted += [a.fact for a in inducer.needs(action)]
+        found: list[Action] = []
+        if not inducer.successes(action) and turn % 2:
+            looked = {a: Fact(seekers[a.name], a.args) for a in sorted(afforded, key=str) if a.name in seekers}
+            placed = [a for a, fact in looked.items() if self._made(fact, spec) and not now.value(fact)]
+            found = [self._rng.choice(placed)] if placed else []
+        for fact in dict.fromkeys(wanted):
+            if fact.predicate not in by or now.value(fact):
+                continue
+            seek = Action(by[fact.predicate], fact.args)
+            if seek in afforded or any(str(a).startswith("#") for a in fact.args):
+                found.append(seek)
+        return found
+
+    def _look(self, seek: Action, world: Cloneable, meter: SearchMeter) -> Outcome:
+        """Look for something; what is in the way is removed, if something is known to work on it."""
+        outcome = self._act(seek, world, meter)
+        primitive = world.spec.primitive(seek.name)
+        for _ in range(_OBSTACLES if primitive is not None and primitive.stops is not None else 0):
+            if outcome.ok or outcome.done or self._left <= 0:
+                break
+            now = world.observe().facts
+            ahead = {f.args for f, v in now.items() if v and primitive is not None and f.predicate == primitive.stops}
+            remove = [a for a in self._open(world) if a.args in ahead and self._inducer.successes(a)]
+            if not remove or not self._act(remove[0], world, meter).ok:
+                break
+            outcome = self._act(seek, world, meter)
+        return outcome
+
+    def _act(self, action: Action, world: Cloneable, meter: SearchMeter) -> Outcome:
+        """One step on a copy, learned from; a copy of the state is kept where it works."""
+        before = world.observe()
+        own = action not in self._works and action.name not in world.spec.seeking
+        copy = world.clone() if own else None
+        outcome = act_paid(world, action, meter)
+        self._left -= max(1, outcome.steps)
+        if outcome.status in ("done", "failed"):
+            self._book.observe(action, outcome, before)
+        if action.name not in world.spec.seeking:
+            self._inducer.take(action, before, outcome)
+        if outcome.ok and copy is not None:
+            self._works[action] = copy
+        return outcome
+
+    # ------------------------------------------------------------------ changing one fact
+
+    def _doubt(self, meter: SearchMeter) -> None:
+        """Of one action that works here, change one thing that may not matter, and try again."""
+        doubtful = [(a, atoms) for a in sorted(self._works, key=str) if (atoms := self._inducer.doubts(a))]
+        if not doubtful or self._left <= 0:
+            return
+        action, atoms = self._rng.choice(doubtful)
+        atom = min(atoms, key=lambda a: (self._vain[action, a], self._rng.random()))
+        changed = self._without(atom, action, meter)
+        self._vain[action, atom] += 1 if changed is not None else 5
+        if changed is None:
+            return
+        for _ in range(1 + round(1 / max(0.1, self._inducer.chance(action)))):
+            if self._act(action, changed, meter).ok or changed.observe().holds(atom):
+                return
+
+    def _without(self, atom: Atom, action: Action, meter: SearchMeter) -> Cloneable | None:
+        """A copy of a state in which the action works, changed so that an atom no longer holds and its needs still
+        do."""
+        needs = [a for a in self._inducer.needs(action) if a != atom]
+        works = self._works[action]
+        others = list(works.affordances()) if isinstance(works, Affording) else []
+        self._rng.shuffle(others)
+        for other in others[:_CHANGES]:
+            if other == action or self._left <= 0:
+                continue
+            world = works.clone()
+            if self._act(other, world, meter).done:
+                continue
+            now = world.observe()
+            if not now.holds(atom) and all(now.holds(a) for a in needs):
+                return world
+        return self._brought_there(atom, needs, meter)
+
+    def _brought_there(self, atom: Atom, needs: list[Atom], meter: SearchMeter) -> Cloneable | None:
+        """A copy of a state of the archive that never had what an atom asks for, brought to where the needs hold."""
+        without = [cell for cell in self._archive.values() if not cell.world.observe().holds(atom)]
+        for cell in self._rng.sample(without, min(_CHANGES // 4, len(without))):
+            world = cell.world.clone()
+            seekers = {p.seeks: p.name for p in world.spec.primitives if p.seeks}
+            for need in needs:
+                if not world.observe().holds(need) and need.fact.predicate in seekers and self._left > 0:
+                    self._look(Action(seekers[need.fact.predicate], need.fact.args), world, meter)
+            now = world.observe()
+            if not now.holds(atom) and all(now.holds(a) for a in needs):
+                return world
+        return None
