@@ -198,7 +198,6 @@ class Loop:
                 self._left = replace(self._left, episode=episode, came_true=came_true)
             else:
                 self._left = None
-            self._begin_anew(worked.episode)
             if episode.status != "stopped" or task.origin == "user":
                 if p.pace is not None:
                     p.pace.ended(episode.cost)
@@ -241,16 +240,19 @@ class Loop:
         """A world that has come to its end begins again, from another seed. One that cannot be reset is tried again,
         for what went wrong may have to do with the seed; raises `WorldError` at last."""
         world = self.parts.world
-        if not ended(world):
+        why = ended(world)
+        if not why:
             return
         rng = random.Random(f"life:{self.parts.curriculum.seed}:{self.run_id}:{self.iteration}")
         for left in reversed(range(_RESETS)):
             try:
-                reset(world, rng.getrandbits(31))
-                return
+                reset(world, seed := rng.getrandbits(31))
             except WorldError:
                 if not left:
                     raise
+            else:
+                self.parts.events.emit("world_began_anew", self.iteration, seed=seed, reason=why)
+                return
 
     async def _keep_up(self) -> None:
         """Every so many iterations the library is kept up, in one transaction with what is learned on the way."""
@@ -296,15 +298,6 @@ class Loop:
         blamed = {one for a in episode.attempts if (one := blamed_skill(a.trajectory)) is not None}
         for name in sorted(blamed & skills.keys()):
             p.library.used(name, False)
-
-    def _begin_anew(self, episode: Episode) -> None:
-        """A world that has ended in this episode is set back, to a seed of its own."""
-        world, steps = self.parts.world, [s for a in episode.attempts[-1:] for s in a.trajectory.steps[-1:]]
-        if not (steps and steps[-1].outcome.done and "seed" in world.spec.capabilities):
-            return
-        seed = random.Random(f"anew:{self.run_id}:{self.iteration}:{len(episode.attempts)}").getrandbits(31)
-        reset(world, seed)
-        self.parts.events.emit("world_began_anew", episode.index, seed=seed, reason=steps[-1].outcome.message)
 
     def _count_failure(self, raised: ModelError | WriterError | None, task: Task) -> None:
         """A writer's mistake costs the task; raises it once it keeps coming back. Whoever asked for a task has the

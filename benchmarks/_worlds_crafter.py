@@ -30,6 +30,7 @@ from habilis.worlds.reflexive import reflexive
 from habilis.worlds.runner import ConfinedRunner
 
 AIMS = {"crafter_score": ">= 45"}
+SEEDS = (100, 10)  # lives of each arm, and in the quick form
 FIRST = 20_000  # of the seeds that are measured on; practice draws its own, and nothing was tuned on these
 EXPERIMENTS = 8_000  # steps of one practice episode
 TASKS = 40  # of the curriculum, after the last practice episode
@@ -64,7 +65,7 @@ class Watched:
 
     @property
     def over(self) -> bool:
-        return self._inner.over
+        return bool(self._inner.ended())
 
     @property
     def unlocked(self) -> frozenset[str]:
@@ -163,7 +164,7 @@ def scored(found: Sequence[Watched]) -> Figure:
     return Figure.of([float(i) for i in range(len(found))], "%", of)
 
 
-def figures(options: Options) -> dict[str, Figure]:
+def measure(options: Options) -> dict[str, Figure]:
     """The crafter figures of `benchmarks.worlds`. ``options.seeds``: lives of each arm."""
     seeds = [FIRST + i for i in range(options.seeds)]
     stages = (4, 12) if options.quick else (4, 12, 24, 48)
@@ -194,4 +195,4 @@ def figures(options: Options) -> dict[str, Figure]:
 
 
 if __name__ == "__main__":
-    main("_worlds_crafter", figures, aims=AIMS, seeds=100, quick_seeds=10)
+    main("_worlds_crafter", measure, aims=AIMS, seeds=SEEDS[0], quick_seeds=SEEDS[1])

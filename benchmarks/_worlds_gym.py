@@ -16,6 +16,7 @@ from habilis.worlds.gym import from_gymnasium
 from habilis.worlds.runner import ConfinedRunner
 
 AIMS = {"gym_ratio_at_1000_per_s": ">= 0.8"}
+SEEDS = (5, 2)  # comparisons, and in the quick form
 _PER_SECOND = (1_000, 10_000)  # steps that the bare environment makes, about
 _BLOCK = 100  # steps; bare and bridged take turns, so that what else runs on the machine blurs both alike
 _ACTIONS = (Action("action_1"), Action("action_0"))

@@ -37,12 +37,13 @@ from habilis.worlds.shell.orders import HELD_OUT, KINDS, fingerprint
 from habilis.worlds.verify import GoalJudge, WorldVerifier
 
 AIMS = {"shell_success": ">= 0.5", "shell_commands_per_s": ">= 20", "shell_protocol_ratio": ">= 0.8"}
+SEEDS = (2, 1)  # lives, and in the quick form
 RANDOM_COMMANDS = 20
 RIVALS = 5  # held-out orders of each kind that the rivals are asked for
 FROZEN = "722cef42f6f8714748814d013b7d5748c872982f02d245d89c6e80eab1538559"  # of the held-out orders
 
 
-def figures(options: Options) -> dict[str, Figure]:
+def measure(options: Options) -> dict[str, Figure]:
     """One life for each seed, what it can do, and the speed of the world."""
     if fingerprint("test", HELD_OUT) != FROZEN:
         raise RuntimeError("the held-out orders are not those that were frozen; nothing was measured")
@@ -214,4 +215,4 @@ def _mean(rates: Mapping[str, float]) -> float:
 
 
 if __name__ == "__main__":
-    main("worlds_shell", figures, aims=AIMS, seeds=2, quick_seeds=1)
+    main("_worlds_shell", measure, aims=AIMS, seeds=SEEDS[0], quick_seeds=SEEDS[1])

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.worlds.sabotage import sabotaged
 
 from habilis import Agent
 from habilis.core import (
@@ -34,6 +33,7 @@ from habilis.core import (
 )
 from habilis.core.goal import Fact
 from habilis.memory import Home
+from tests.worlds.sabotage import sabotaged
 
 LIT = "lit()"
 GOOD = Program("light", "def light():\n    world.switch()\n", (), (), "scripted")

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from tests.worlds.gym.envs import Corridor, Faulty
 
 from habilis import Agent, AgentSettings
 from habilis.agent.chat_model import Prices, open_chat_model
@@ -24,6 +23,7 @@ from habilis.testing.chat import ScriptedChatModel, serve_openai
 from habilis.testing.worlds import check_world
 from habilis.worlds import from_functions
 from habilis.worlds.gym import from_gymnasium
+from tests.worlds.gym.envs import Corridor, Faulty
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = AgentSettings(embedder="hash", index="exact")

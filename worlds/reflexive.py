@@ -33,8 +33,8 @@ from habilis.worlds.runner import look_at
 __all__ = ["reflexive"]
 
 _OPTIONAL = (
-    "affordances", "chores", "contracts", "goals", "load", "names", "questions", "save", "simulator", "tools",
-    "unlocked", "over",
+    "affordances", "chores", "contracts", "ended", "forms", "goals", "load", "names", "pose", "questions", "save",
+    "simulator", "tools", "understand",
 )  # fmt: skip
 _SECONDS = 5.0  # wall clock that one firing may take
 _IDLE = 1.0  # of it without a word to the host
@@ -162,9 +162,6 @@ def _changes(before: Snapshot, after: Snapshot) -> tuple[Change, ...]:
 
 
 def _handing_on(name: str) -> Any:
-    if name == "over":
-        return property(lambda self: self.inner.over)
-
     def hand_on(self: _Reflexive, *args: Any) -> Any:
         return getattr(self.inner, name)(*args)
 

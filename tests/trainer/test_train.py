@@ -159,7 +159,7 @@ def test_in_parts_it_is_the_same_training(
     tiny: BaseModel, workshop: SimpleNamespace, tmp_path: Path, method: str
 ) -> None:
     # With λ from a drift, the last digit of a probe decides much; given, it is a matter of the sums alone.
-    settings = replace(SETTINGS, method=method, strength=100.0)
+    settings = replace(SETTINGS, method=method, strength=100.0, seed=2)
     whole = run(tiny, workshop, tmp_path / "whole", reg="ewc", steps=3, settings=settings)
     parts = replace(settings, micro_batch=3, checkpointing=True)
     found = run(tiny, workshop, tmp_path / "parts", reg="ewc", steps=3, settings=parts)
@@ -167,7 +167,7 @@ def test_in_parts_it_is_the_same_training(
     assert found.figures["loss_last"] == pytest.approx(whole.figures["loss_last"], rel=1e-5)
     for name, tensor in adapter(whole).items():
         # Three steps move a weight by up to 1.5e-3; Adam magnifies the last digits of the smallest gradients.
-        torch.testing.assert_close(adapter(found)[name], tensor, rtol=0, atol=3e-4)
+        torch.testing.assert_close(adapter(found)[name], tensor, rtol=0, atol=1e-4)
 
 
 def test_full_training_changes_what_the_fisher_covers_and_nothing_else(

@@ -107,5 +107,5 @@ def spec(fingerprint: str) -> WorldSpec:
         predicates=PREDICATES,
         fingerprint=fingerprint,
         tags={"#ground": frozenset(tables.WALKABLE)},
-        capabilities=frozenset({"seed", "clone", "simulator", "checkpoint", "affordances", "goals", "chores"}),
+        capabilities=frozenset({"seed", "clone", "simulator", "checkpoint", "affordances", "goals", "chores", "ends"}),
     )

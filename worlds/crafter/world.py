@@ -80,7 +80,7 @@ class CrafterWorld(Body):
                 f"crafter has no action {name!r}; it has {', '.join(p.name for p in self.spec.primitives)}"
             )
         if self.over:
-            return Outcome(False, message=f"this life is over: {self.ending}", steps=0, done=True)
+            return Outcome(False, message=f"this life is over: {self.ended()}", steps=0, done=True)
         before, steps = self._facts, self._game.steps
         if not _fits(name, args):
             return Outcome(False, message=f"{name} takes {_WANTED[name]}, not {args!r}", steps=0)
@@ -89,12 +89,13 @@ class CrafterWorld(Body):
         if taken:
             self._facts = self._now()
         if self.over:
-            message = f"{message}; {self.ending}" if message else self.ending
+            message = f"{message}; {self.ended()}" if message else self.ended()
         return Outcome(ok, _changes(before, self._facts), None, message, value, taken, self.over)
 
-    @property
-    def ending(self) -> str:
-        """How it ended."""
+    def ended(self) -> str:
+        """How this life ended; "" while it goes on."""
+        if not self.over:
+            return ""
         steps = f"{self._game.steps} of {self._length} steps"
         return f"you died after {steps}" if self._game.dead else f"the {steps} are over"
 

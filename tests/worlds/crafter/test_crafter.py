@@ -158,8 +158,9 @@ def test_a_life_ends_and_says_so() -> None:
     assert [o.done for o in outcomes] == [False, False, True, True]
     assert outcomes[2].message == "the 3 of 3 steps are over"
     assert (outcomes[3].ok, outcomes[3].steps) == (False, 0)
+    assert world.ended() == "the 3 of 3 steps are over"
     world.reset(1)
-    assert not world.over
+    assert not world.ended()
 
 
 def test_goals_are_the_achievements_and_show_no_counter(world: CrafterWorld) -> None:
