@@ -8,6 +8,12 @@ from typing import Any
 
 from habilis.core import Observation, Outcome, World, WorldSpec
 
+# Methods behind capabilities, but for those that make another world: ``clone``, and the ``maker`` of a portable one.
+OPTIONAL = (
+    "affordances", "chores", "contracts", "ended", "forms", "goals", "load", "names", "pose", "questions", "save",
+    "simulator", "tools", "understand",
+)  # fmt: skip
+
 
 def handing_on(
     world: World,

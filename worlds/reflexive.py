@@ -28,14 +28,11 @@ from habilis.core import (
     World,
     WorldSpec,
 )
+from habilis.worlds._handing_on import OPTIONAL
 from habilis.worlds.runner import look_at
 
 __all__ = ["reflexive"]
 
-_OPTIONAL = (
-    "affordances", "chores", "contracts", "ended", "forms", "goals", "load", "names", "pose", "questions", "save",
-    "simulator", "tools", "understand",
-)  # fmt: skip
 _SECONDS = 5.0  # wall clock that one firing may take
 _IDLE = 1.0  # of it without a word to the host
 
@@ -65,7 +62,7 @@ def reflexive(world: World, reflexes: Sequence[Reflex], runner: Runner) -> World
     ordered = tuple(sorted(reflexes, key=lambda r: (-r.priority, r.name)))
     # Capabilities are looked up on the class, so it gets those that this world has and no others.
     body: dict[str, Any] = {}
-    for name in _OPTIONAL:
+    for name in OPTIONAL:
         if inspect.getattr_static(world, name, None) is not None:
             body[name] = _handing_on(name)
     if inspect.getattr_static(world, "clone", None) is not None:

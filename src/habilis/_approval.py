@@ -3,20 +3,7 @@
 from __future__ import annotations
 
 from habilis.core import Action, Approve, Outcome, World
-from habilis.worlds._handing_on import handing_on
-
-_OPTIONAL = (
-    "affordances",
-    "checkpoint",
-    "clone",
-    "contracts",
-    "ended",
-    "goals",
-    "load",
-    "names",
-    "save",
-    "simulator",
-)
+from habilis.worlds._handing_on import OPTIONAL, handing_on
 
 
 def approving(world: World, approve: Approve | None) -> World:
@@ -35,7 +22,7 @@ def approving(world: World, approve: Approve | None) -> World:
             return Outcome(False, message=f"{action} has side effects and was not approved")
         return world.act(action)
 
-    return handing_on(world, "Approving", _OPTIONAL, act=act)
+    return handing_on(world, "Approving", (*OPTIONAL, "clone"), act=act)
 
 
 __all__ = ["approving"]
