@@ -33,6 +33,7 @@ _TICK = 0.02  # seconds between two looks at what a command uses up
 _FIRST = 0.05  # seconds before the first: most commands are done by then
 _START = 20.0  # seconds in which the sandbox has to come up
 _GONE = 2.0  # seconds in which what was killed has to be gone
+_PATH = "/usr/local/bin:/usr/bin:/bin"  # what commands see
 _TEMPORARY = 16 << 20  # bytes of /tmp
 
 # `kill -1` reaches all but bash itself and the namespace's first process, which cannot be killed from inside.
@@ -102,7 +103,7 @@ def program() -> str:
         )
     if shutil.which("bash") is None:
         raise MissingExtraError("the world shell needs bash, which is not installed here; install it: apt install bash")
-    return found
+    return os.path.abspath(found)
 
 
 class Sandbox:
@@ -326,7 +327,7 @@ def _namespaces(folder: Path, at: str) -> list[str]:
     command += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
     command += ["--size", str(_TEMPORARY), "--tmpfs", "/tmp", "--bind", str(folder), at, "--remount-ro", "/"]
     command += ["--chdir", at, "--clearenv"]
-    given = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8", "TZ": "UTC", "TERM": "dumb"}
+    given = {"PATH": _PATH, "HOME": "/tmp", "LC_ALL": "C.UTF-8", "TZ": "UTC", "TERM": "dumb"}
     for name, value in given.items():
         command += ["--setenv", name, value]
     return command
@@ -353,13 +354,14 @@ def _spawn(command: list[str], ends: list[int]) -> subprocess.Popen[bytes]:
     # bwrap hands on what is open: the number 5 is given by a shell that does nothing else.
     told = f'exec 5>&{ends[3]} {ends[3]}>&-; exec "$@"' if ends[3] != 5 else 'exec "$@"'
     return subprocess.Popen(
-        ["bash", "--norc", "--noprofile", "-c", told, "bash", *command],
+        [shutil.which("bash") or "/bin/bash", "--norc", "--noprofile", "-c", told, "bash", *command],
         stdin=ends[0],
         stdout=ends[1],
         stderr=ends[2],
         pass_fds=[ends[3]],
         start_new_session=True,
-        env={"PATH": os.environ.get("PATH", "/usr/bin:/bin")},
+        # The sandbox's first process is bwrap, whose environment can be read within: nothing of the host's is in it.
+        env={"PATH": _PATH},
     )
 
 

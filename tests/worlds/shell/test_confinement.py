@@ -115,8 +115,16 @@ def test_nothing_else_can_be_written_to_or_reached(world: ShellWorld, tmp_path: 
     ):
         assert not run(world, command, str(secret)).ok, command
     assert secret.read_text() == "for the user alone"
-    told = world.act(Action("lines", ("env; id -u; cat /proc/1/environ | tr '\\0' '\\n'",))).value
-    assert not [line for line in told if any(v and v in line for v in (os.environ.get("HOME"), "HABILIS"))]
+
+
+def test_no_name_or_value_of_the_hosts_environment_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HABILIS_TOLD", "value-of-the-host")
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:/path-of-the-host")
+    world = ShellWorld(orders=1, limits=Limits(seconds=30))
+    told = world.act(Action("lines", ("env; cat /proc/[0-9]*/environ | tr '\\0' '\\n'",))).value
+    world.close()
+    assert any(line == "HOME=/tmp" for line in told)
+    assert not [line for line in told if "HABILIS" in line or "-of-the-host" in line]
 
 
 def test_links_lead_the_host_nowhere(world: ShellWorld, tmp_path: Path) -> None:
