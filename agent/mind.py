@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from habilis.core import Action, Goal, GoalSyntaxError, Json, Mind, ModelError, WorldSpec, need
+from habilis.core import Action, Goal, GoalSyntaxError, Json, Mind, ModelError, WorldSpec, has_bfloat16, need
 from habilis.memory import prompts
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ _WHAT = "the local model"
 class LocalMind:
     """A model folder as a `Mind`, through transformers on the CPU. Loaded at the first call; safe under threads.
 
-    ``dtype``: "auto" (as the weights are written), "float32", or "bfloat16": half the memory, and a fifth faster, but
-    much of what a small update changed is rounded away.
+    ``dtype``: "auto" (as the weights are written, or float32 where the CPU does not compute in less), "float32", or
+    "bfloat16": half the memory, and a fifth faster where the CPU has it, but much of what a small update changed is
+    rounded away.
     """
 
     def __init__(self, path: Path, *, name: str = "", dtype: str = "auto") -> None:
@@ -149,6 +150,8 @@ def _open(path: Path, dtype: str) -> tuple[Any, Any]:
         raise ModelError(f"cannot load the model in {path}: {error}; distil again: habilis distil") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if dtype == "auto" and not has_bfloat16():
+        model = model.float()
     return model.eval(), tokenizer
 
 

@@ -31,6 +31,7 @@ from habilis.trainer import (
     remember,
     train,
 )
+from habilis.trainer._lm import arithmetic
 from habilis.trainer.base import load_model
 
 ARMS = ("none", "l2", "ewc", "online_ewc", "kl", "replay", "ewc_replay")
@@ -126,7 +127,7 @@ def _trained(base: BaseModel, settings: TrainSettings, steps: int, corpus: Corpu
     # Text and Fisher are the base model's and the same for every seed; what differs is order and initial LoRA weights.
     memory = remember(base, replace(settings, seed=0))
     model, tokenizer = load_model(base.path)
-    known = Remembered(memory.model, memory.texts, memory.fisher, dtype="bfloat16")
+    known = Remembered(memory.model, memory.texts, memory.fisher, dtype=arithmetic("auto", "cpu"))
     ends: list[float] = []
     with tempfile.TemporaryDirectory(prefix="habilis-distil-") as folder:
         trained = train(
@@ -147,7 +148,7 @@ def _trained(base: BaseModel, settings: TrainSettings, steps: int, corpus: Corpu
 def _measured(model: Any, base: BaseModel, scale: Scale, corpus: Corpus, data: Path | None) -> dict[str, Any]:
     _, tokenizer = load_model(base.path)
     model = model.eval()
-    asked = evaluate(model, tokenizer, corpus.test[: scale.questions], dtype="bfloat16")
+    asked = evaluate(model, tokenizer, corpus.test[: scale.questions])
     found: dict[str, Any] = {
         "families": {name: right / n for name, (right, n) in asked.families.items()},
         "accuracy": asked.success,

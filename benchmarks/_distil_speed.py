@@ -17,7 +17,7 @@ from typing import Any
 
 from habilis.core import need
 from habilis.trainer import BaseModel, Example, Remembered, TrainSettings, remember, train, with_lora
-from habilis.trainer._lm import encode
+from habilis.trainer._lm import arithmetic, encode
 from habilis.trainer.base import load_model
 from habilis.trainer.training.planning import Steps
 
@@ -58,7 +58,7 @@ def _ours(
             examples,
             Path(folder) / "work",
             settings=settings,
-            remembered=Remembered(memory.model, memory.texts, memory.fisher, dtype="bfloat16"),
+            remembered=Remembered(memory.model, memory.texts, memory.fisher, dtype=arithmetic("auto", "cpu")),
             steps=steps,
             progress=lambda phase, step, of, loss: ends.append(time.process_time()),
         )

@@ -28,7 +28,7 @@ from habilis.core.errors import (
     WriterError,
 )
 from habilis.core.events import Event, EventStream, Listener
-from habilis.core.extras import need
+from habilis.core.extras import has_bfloat16, need
 from habilis.core.goal import Atom, Fact, Facts, Goal, Snapshot, Term, Value, judged
 from habilis.core.image import Image
 from habilis.core.prices import PriceList, price_of
@@ -223,6 +223,7 @@ __all__ = [
     "dump",
     "fill",
     "fitted",
+    "has_bfloat16",
     "judged",
     "load",
     "load_reflexes",

@@ -31,3 +31,17 @@ def need(module: str, what: str = "training", *, install: str = "'habilis[train]
         found.utils.logging.disable_progress_bar()
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
     return found
+
+
+def has_bfloat16(device: str = "cpu") -> bool:
+    """Whether a kind of device ("cpu", "cuda", "xpu", "mps") computes in bfloat16 by itself.
+
+    Others imitate it: a CPU with AVX2 alone took 43 times as long for a product of matrices as in float32.
+    """
+    torch = need("torch")
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    if device == "cpu":
+        told: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+        return any(there for name, there in told.items() if "bf16" in name)
+    return device == "xpu"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from habilis.core import need
+from habilis.core import has_bfloat16, need
 from habilis.trainer.corpus import Example
 
 if TYPE_CHECKING:
@@ -21,9 +21,14 @@ Batch = dict[str, "Tensor"]
 Encoded = tuple[list[int], list[int]]  # prompt tokens, answer tokens (end mark included)
 
 
-def autocast(dtype: str = "bfloat16", device: str = "cpu") -> AbstractContextManager[Any]:
+def arithmetic(dtype: str, device: str) -> str:
+    """What "auto" is on a kind of device ("cpu", "cuda" …): "bfloat16" where it computes in it, else "float32"."""
+    return ("bfloat16" if has_bfloat16(device) else "float32") if dtype == "auto" else dtype
+
+
+def autocast(dtype: str = "auto", device: str = "cpu") -> AbstractContextManager[Any]:
     """bfloat16 arithmetic on float32 weights; ``"float32"`` switches it off. ``device``: its kind ("cpu", "cuda")."""
-    torch = need("torch")
+    torch, dtype = need("torch"), arithmetic(dtype, device)
     context: AbstractContextManager[Any] = torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16")
     return context
 
@@ -109,7 +114,7 @@ def answer_logits(model: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     return logits, labels[where], where
 
 
-def sequence_loss(model: Any, ids: Tensor, dtype: str = "bfloat16") -> Tensor:
+def sequence_loss(model: Any, ids: Tensor, dtype: str = "auto") -> Tensor:
     """Mean loss per token (nats) of each sequence: (batch, length) -> (batch,)."""
     torch = need("torch")
     ids = ids.to(device_of(model))
@@ -119,14 +124,14 @@ def sequence_loss(model: Any, ids: Tensor, dtype: str = "bfloat16") -> Tensor:
     return loss
 
 
-def sequence_losses(model: Any, ids: Tensor, dtype: str = "bfloat16", size: int = 8) -> list[float]:
+def sequence_losses(model: Any, ids: Tensor, dtype: str = "auto", size: int = 8) -> list[float]:
     """Mean loss per token (nats) of each of the sequences (n, length)."""
     torch = need("torch")
     with torch.no_grad():
         return [x for i in range(0, len(ids), size) for x in sequence_loss(model, ids[i : i + size], dtype).tolist()]
 
 
-def mean_loss(model: Any, ids: Tensor, dtype: str = "bfloat16", size: int = 8) -> float:
+def mean_loss(model: Any, ids: Tensor, dtype: str = "auto", size: int = 8) -> float:
     """Mean loss per token (nats) over all sequences (n, length); its exponential is the perplexity."""
     losses = sequence_losses(model, ids, dtype, size)
     return math.fsum(losses) / len(losses)
@@ -140,7 +145,7 @@ def chunks(tokens: Sequence[int], length: int) -> Tensor:
     return found
 
 
-def self_generated(model: Any, n: int, length: int, seed: int, *, start: int, dtype: str = "bfloat16") -> Tensor:
+def self_generated(model: Any, n: int, length: int, seed: int, *, start: int, dtype: str = "auto") -> Tensor:
     """Text that the model itself writes: (n, length) token ids, sampled at temperature 1 from the token ``start``.
 
     On its own text the mean gradient of a model is zero and its Fisher information is the curvature of its loss; no

@@ -14,7 +14,7 @@ from typing import Any
 
 from habilis.core import Contract, Episode, InputError, Json, ModelError, Skill, WorldSpec, need
 from habilis.trainer._asking import ask, questions_of
-from habilis.trainer._lm import encode
+from habilis.trainer._lm import arithmetic, encode
 from habilis.trainer.base import BaseModel, get_base, load_model, save_model, weights_of
 from habilis.trainer.corpus import Corpus, build_corpus
 from habilis.trainer.evaluate import PlanRunner
@@ -28,7 +28,7 @@ from habilis.trainer.training.adapting import merged, save_update
 from habilis.trainer.training.checkpoints import check_room, writing
 from habilis.trainer.training.launching import check_launcher, job_folder, launch
 from habilis.trainer.training.logs import check_log
-from habilis.trainer.training.settings import TrainSettings, arithmetic, choose_device
+from habilis.trainer.training.settings import TrainSettings, choose_device
 from habilis.trainer.training.train import Trained, train
 
 _EVALUATION = 0.15  # share of the time for asking the model in use; the new one is asked the same
@@ -317,7 +317,7 @@ def _remembered(
         fisher=fisher,
         running=None if earlier is None else earlier.running,
         past=() if earlier is None else [encode(tokenizer, e) for e in earlier.train()],
-        dtype=arithmetic(settings.dtype, choose_device(settings.device)),
+        dtype=arithmetic(settings.dtype, choose_device(settings.device).type),
     )
 
 

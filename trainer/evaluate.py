@@ -71,7 +71,7 @@ def evaluate(
     runner: PlanRunner | None = None,
     *,
     text: str | None = None,
-    dtype: str = "bfloat16",
+    dtype: str = "auto",
     batch: int = 16,
     seconds: float | None = None,
     before_each: Callable[[], None] | None = None,
@@ -158,7 +158,7 @@ def _late(began: float, seconds: float | None, share: float) -> bool:
 
 
 def write(
-    model: Any, tokenizer: Any, prompts: Sequence[str], *, tokens: int = 96, batch: int = 16, dtype: str = "bfloat16"
+    model: Any, tokenizer: Any, prompts: Sequence[str], *, tokens: int = 96, batch: int = 16, dtype: str = "auto"
 ) -> list[str]:
     """The greedy answer to each prompt: its first line, at most ``tokens`` tokens."""
     torch = need("torch")
@@ -184,9 +184,7 @@ def write(
     return answers
 
 
-def perplexity(
-    model: Any, tokenizer: Any, text: str | None = None, *, length: int = 256, dtype: str = "bfloat16"
-) -> float:
+def perplexity(model: Any, tokenizer: Any, text: str | None = None, *, length: int = 256, dtype: str = "auto") -> float:
     """exp of the mean loss per token, over chunks of ``length`` tokens (shorter where the text is)."""
     ids = tokenizer(heldout_text() if text is None else text, add_special_tokens=False).input_ids
     return math.exp(mean_loss(model, chunks(ids, min(length, len(ids))), dtype))

@@ -131,7 +131,7 @@ def diagonal_fisher(
     *,
     model_fingerprint: str = "",
     batch: int = 8,
-    dtype: str = "bfloat16",
+    dtype: str = "auto",
     cache: Path | None = None,
     progress: Progress | None = None,
     stop: Callable[[], bool] | None = None,

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from habilis.core import need
 from habilis.memory.wheels import cache_dir
-from habilis.trainer._lm import Encoded, chunks, self_generated, start_token
+from habilis.trainer._lm import Encoded, arithmetic, chunks, self_generated, start_token
 from habilis.trainer.base import BaseModel, load_model
 from habilis.trainer.fisher import Fisher, Progress, diagonal_fisher
-from habilis.trainer.training.settings import TrainSettings, arithmetic, choose_device
+from habilis.trainer.training.settings import TrainSettings, choose_device
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -133,4 +133,4 @@ def _texts_name(settings: TrainSettings) -> str:
 
 
 def _dtype(settings: TrainSettings) -> str:
-    return arithmetic(settings.dtype, choose_device(settings.device))
+    return arithmetic(settings.dtype, choose_device(settings.device).type)

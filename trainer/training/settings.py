@@ -28,8 +28,8 @@ class TrainSettings:
     follows; ``strength``: λ itself, and then nothing is adjusted.
     ``fisher``: what the Fisher information is of: "self" (text that the base model wrote), "corpus" (a text of the
     user's, else the training examples) or "both".
-    ``dtype``: of the arithmetic, "bfloat16", "float32" or "auto" (bfloat16 where the device has it); the trained
-    weights are float32. ``device``: "auto", "cpu", "cuda", "cuda:1", "mps", "xpu".
+    ``dtype``: of the arithmetic, "bfloat16", "float32" or "auto" (bfloat16 where the device computes in it); the
+    trained weights are float32. ``device``: "auto", "cpu", "cuda", "cuda:1", "mps", "xpu".
     ``save_every``: steps between checkpoints. ``memory``, ``memory_length``: sequences of self-written text for the
     Fisher, and their tokens. ``seed``: of everything random.
     """
@@ -93,16 +93,6 @@ def choose_device(name: str = "auto") -> Any:
             "--device auto or cpu, or install a torch build for it"
         )
     return torch.device(name)
-
-
-def arithmetic(dtype: str, device: Any) -> str:
-    """ "bfloat16" or "float32". On a CPU bfloat16 is the faster one too (docs/trainer.md)."""
-    if dtype != "auto":
-        return dtype
-    torch = need("torch")
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    return "bfloat16" if device.type in ("cpu", "xpu") else "float32"
 
 
 def _count(torch: Any, kind: str) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from habilis.core import InputError, Json, need
-from habilis.trainer._lm import encode, linear_layers, sequence_losses
+from habilis.trainer._lm import arithmetic, encode, linear_layers, sequence_losses
 from habilis.trainer._sharding import is_sharded
 from habilis.trainer.corpus import Example
 from habilis.trainer.drift import DriftControl
@@ -29,7 +29,7 @@ from habilis.trainer.training.logs import Log
 from habilis.trainer.training.loop import Course, Diverged, make_callback, make_loop
 from habilis.trainer.training.objective import objective
 from habilis.trainer.training.planning import Plan, Steps, make_plan, measure_step
-from habilis.trainer.training.settings import TrainSettings, arithmetic, choose_device
+from habilis.trainer.training.settings import TrainSettings, choose_device
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,7 +79,7 @@ def train(
     deadline = None if seconds is None else began + seconds
     arguments = _arguments(folder, settings)
     device, first = arguments.device, arguments.process_index == 0
-    dtype = arithmetic(settings.dtype, device)
+    dtype = arithmetic(settings.dtype, device.type)
     regulariser = regulariser or open_regulariser(settings.regulariser)
 
     model = made_trainable(model, settings, start).to(device)
