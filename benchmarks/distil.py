@@ -5,6 +5,7 @@
     python -m benchmarks.distil --json out.json             resumes from the cells in out.jsonl, and adds to them
     python -m benchmarks.distil --cell ewc:1 --json out.json           one cell
     python -m benchmarks.distil --corpus a.jsonl [--corpus b.jsonl]    corpora: habilis corpus build --out a.jsonl
+    python -m benchmarks.distil --steps 100 --questions 500 --drift 0.03   other sizes
     python -m benchmarks.distil --table out.jsonl           the cells there are, as tables in Markdown
 
 Without --corpus the examples come from a life of 160 iterations in the craft world, once, kept beside the cells.
@@ -32,6 +33,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +211,12 @@ def measure(options: Options, given: argparse.Namespace) -> dict[str, Figure]:
 
 def _cells(options: Options, given: argparse.Namespace, folder: Path) -> Cells:
     path = options.json.with_suffix(".jsonl") if options.json is not None else folder / "distil.jsonl"
-    return Cells(path, QUICK if options.quick else Scale(), _corpora(given, options, folder), options.data)
+    return Cells(path, _scale(options, given), _corpora(given, options, folder), options.data)
+
+
+def _scale(options: Options, given: argparse.Namespace) -> Scale:
+    asked = {name: getattr(given, name) for name in ("steps", "questions", "drift")}
+    return replace(QUICK if options.quick else Scale(), **{name: n for name, n in asked.items() if n is not None})
 
 
 def _one_cell(options: Options, given: argparse.Namespace) -> None:
@@ -225,6 +232,9 @@ def _own(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--corpus", type=Path, action="append")
     parser.add_argument("--table", type=Path)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--questions", type=int)
+    parser.add_argument("--drift", type=float)
     return parser.parse_known_args(argv)
 
 
