@@ -6,6 +6,7 @@ actions only says what is tried first.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
@@ -81,15 +82,17 @@ class LocalMind:
 
 
 def open_mind(model_record: Mapping[str, Json] | str | Path) -> LocalMind:
-    """The mind of a model's record (its ``path``, and ``name`` if it has one), or of a model folder.
+    """The mind of a model's record (its ``path``; ``name`` and ``weights``, the SHA-256 of its files of weights, if it
+    has them), or of a model folder.
 
-    Raises `ModelError` where the folder is gone or a file of weights is cut short; the weights themselves are read at
-    the first call.
+    Raises `ModelError` where the folder is gone, or a file of weights is cut short or not what was recorded; the model
+    itself is loaded at the first call.
     """
     if isinstance(model_record, Mapping):
         path, name = Path(str(model_record["path"])), str(model_record.get("name") or "")
+        recorded = model_record.get("weights")
     else:
-        path, name = Path(model_record), ""
+        path, name, recorded = Path(model_record), "", None
     if not (path / "config.json").is_file() or not any(path.glob("*.safetensors")):
         raise ModelError(f"there is no model in {path}: config.json or *.safetensors is missing; run: habilis distil")
     safetensors = need("safetensors", _WHAT)
@@ -99,6 +102,8 @@ def open_mind(model_record: Mapping[str, Json] | str | Path) -> LocalMind:
                 pass  # head and size agree
         except (OSError, safetensors.SafetensorError) as error:
             raise ModelError(f"{file} is damaged: {error}; distil again: habilis distil") from error
+    if isinstance(recorded, Mapping):
+        _check_weights(path, recorded)
     return LocalMind(path, name=name)
 
 
@@ -136,6 +141,20 @@ def rank_actions(mind: Mind, goal: Goal, inventory_text: str, actions: Sequence[
         return list(actions)
     scores = mind.rank(prompts.next_prompt(goal, inventory_text), [str(a) for a in actions])
     return [actions[i] for i in sorted(range(len(actions)), key=lambda i: -scores[i])]
+
+
+def _check_weights(path: Path, recorded: Mapping[str, Json]) -> None:
+    for name, digest in recorded.items():
+        try:
+            with (path / name).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise ModelError(f"{path / name} cannot be read: {error}; distil again: habilis distil") from error
+        if found != digest:
+            raise ModelError(
+                f"{path / name} is not the file that was judged (SHA-256 {found[:12]}, recorded {str(digest)[:12]}); "
+                "put that back, or distil again: habilis distil"
+            )
 
 
 def _open(path: Path, dtype: str) -> tuple[Any, Any]:

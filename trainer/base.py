@@ -118,6 +118,18 @@ def weights_of(folder: Path) -> int:
     return total
 
 
+def digests_of(folder: Path) -> dict[str, str]:
+    """The SHA-256 (hex) of every file of weights in a model folder. Raises `ModelError`."""
+    found = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        try:
+            with file.open("rb") as opened:
+                found[file.name] = hashlib.file_digest(opened, "sha256").hexdigest()
+        except OSError as error:
+            raise ModelError(f"{file} cannot be read: {error}; fetch it again: habilis models get") from error
+    return found
+
+
 def load_model(folder: Path, dtype: str = "float32") -> tuple[Any, Any]:
     """(model, tokenizer) of a model folder, in evaluation mode, from disk alone. Raises `ModelError`."""
     torch, transformers, safetensors = need("torch"), need("transformers"), need("safetensors")

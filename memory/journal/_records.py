@@ -29,9 +29,10 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """A distilled model and the gate's decision. ``figures``: what was measured; ``reasons``: why it was (not) adopted;
-    ``path``: relative to the home; ``created``: seconds since the epoch, set by the journal where it is 0;
-    ``fingerprint``: of the world that it was distilled for, "" for every world that has none of its own."""
+    """A distilled model and the gate's decision. ``figures``: what was measured, and under "weights" the SHA-256 of
+    each file of weights; ``reasons``: why it was (not) adopted; ``path``: relative to the home; ``created``: seconds
+    since the epoch, set by the journal where it is 0; ``fingerprint``: of the world that it was distilled for, "" for
+    every world that has none of its own."""
 
     name: str
     base: str

@@ -135,6 +135,7 @@ async def distil_now(
     if not can_train():
         raise MissingExtraError("distilling needs torch and friends: pip install 'habilis[train]'")
     from habilis.trainer import DistilOptions, TrainSettings, distil_corpus
+    from habilis.trainer.base import digests_of
     from habilis.trainer.distil import check_begin
 
     journal = parts.home.journal
@@ -202,7 +203,7 @@ async def distil_now(
         base=base,
         path=str(Path(result.path).relative_to(parts.home.path)),
         adopted=False,
-        figures=dict(result.figures),
+        figures={**result.figures, "weights": digests_of(Path(result.path))},
         reasons=tuple(result.reasons),
         run_id=run_id,
         fingerprint=parts.world.spec.fingerprint,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from habilis.core import Action, EventStream, Goal, HabilisError, Mind, ModelError, Snapshot, WorldSpec
+from habilis.core import Action, EventStream, Goal, HabilisError, Json, Mind, ModelError, Snapshot, WorldSpec
 from habilis.memory.home import Home
 from habilis.memory.journal import ModelRecord
 from habilis.memory.prompts import PROMPT_VERSION
@@ -27,7 +27,9 @@ class Minds:
 
             try:
                 _check_prompts(record)
-                found: Mind | None = open_mind({"name": record.name, "path": str(self._home.path / record.path)})
+                found: Mind | None = open_mind(
+                    {"name": record.name, "path": str(self._home.path / record.path), "weights": _weights(record)}
+                )
             except HabilisError as error:
                 found = None
                 self._events.emit("warning", None, message=f"the local model is left aside: {error}")
@@ -43,6 +45,11 @@ class Minds:
         from habilis.memory.prompts import state_text
 
         return lambda goal, state, actions: rank_actions(mind, goal, state_text(state, self._spec, about=goal), actions)
+
+
+def _weights(record: ModelRecord) -> Json:
+    """The checksums that its files of weights had when it was recorded."""
+    return record.figures.get("weights") if isinstance(record.figures, Mapping) else None
 
 
 def _check_prompts(record: ModelRecord) -> None:

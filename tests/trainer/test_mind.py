@@ -11,6 +11,7 @@ from habilis.agent.mind import LocalMind, open_mind, rank_actions, words_to_goal
 from habilis.core import Action, Goal, ModelError
 from habilis.memory import prompts
 from habilis.trainer import BaseModel
+from habilis.trainer.base import digests_of
 
 torch = pytest.importorskip("torch")
 
@@ -100,3 +101,20 @@ def test_a_model_that_was_cut_short_is_named_before_it_is_asked(tiny: BaseModel,
         load_model(folder)
     with pytest.raises(ModelError, match=r"it is damaged|cannot load"):
         LocalMind(folder).complete(["x"])
+
+
+def test_weights_other_than_those_that_were_judged_are_named(tiny: BaseModel, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny.path, tmp_path / "m"))
+    record = {"path": str(folder), "weights": digests_of(folder)}
+    assert open_mind(record).complete(["x"])
+    weights = folder / "model.safetensors"
+    changed = bytearray(weights.read_bytes())
+    changed[-1] ^= 1  # of the same size, with a good head
+    weights.write_bytes(changed)
+    assert open_mind(folder).complete(["x"])
+    with pytest.raises(ModelError, match=r"model\.safetensors is not the file that was judged.*habilis distil"):
+        open_mind(record)
+    weights.unlink()
+    weights.with_name("other.safetensors").write_bytes(changed)
+    with pytest.raises(ModelError, match=r"model\.safetensors cannot be read"):
+        open_mind(record)
