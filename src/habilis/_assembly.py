@@ -18,15 +18,14 @@ from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
 from habilis.agent.loop import Loop, LoopSettings, Parts, describe
 from habilis.agent.pacing import RunPace
+from habilis.agent.questions import question
 from habilis.agent.tape import TaskTape, calls_made, left_over
 from habilis.agent.threads import at_work, in_thread
 from habilis.agent.words import check_goal, goal_to_words, words_to_goal
 from habilis.core import (
-    Action,
     Cost,
     Embedder,
     EventStream,
-    Fact,
     Goal,
     GoalSyntaxError,
     InputError,
@@ -55,11 +54,13 @@ _PATIENCE = 2.0  # seconds for a program that nobody waits for any more
 
 @dataclass(frozen=True)
 class Answer:
-    """``said``: by the adopted local model, None where there is none; ``known``: by the learned contracts."""
+    """``said``: by the adopted local model, None where there is none; ``known``: by the learned contracts; ``doubt``:
+    why what the model said means nothing in this world, "" where it does."""
 
     about: str
     said: str | None
     known: str
+    doubt: str = ""
 
 
 @dataclass
@@ -307,22 +308,15 @@ class Assembly:
         return lambda text: read(mind, text, self.world.spec, known)
 
     def ask(self, kind: str, about: str) -> Answer:
-        """A question about the world to the adopted model, and what the contracts say. Raises `HabilisError`."""
-        from habilis.memory import prompts
-
-        known: str
-        if kind == "yields":
-            fact = Fact.parse(about)
-            known = ", ".join(str(c.action) for c in self.loop_parts.book.producers(fact))
-            prompt = prompts.yields_prompt(fact)
-        elif kind == "needs":
-            action = Action.parse(about)
-            known = " and ".join(str(c.atom) for c in self.loop_parts.book.contract(action).conditions)
-            prompt = prompts.needs_prompt(action)
-        else:
-            raise NotFoundError.of("question", kind, ("needs", "yields"))
+        """A question to the adopted model, and what the contracts say: see `habilis.agent.questions`. Raises
+        `HabilisError`."""
+        spec = self.world.spec
+        asked = question(kind, about, self.loop_parts.book, spec)
         mind = self.minds.adopted()
-        return Answer(about, mind.complete([prompt])[0] if mind is not None else None, known)
+        if mind is None:
+            return Answer(about, None, asked.known)
+        said = mind.complete([asked.prompt])[0]
+        return Answer(about, said, asked.known, asked.doubt(said, spec))
 
     def know(self, path: Path | str, cost: Cost | None = None) -> Added:
         """Take documents into the home, and offer them from now on."""

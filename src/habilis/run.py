@@ -242,7 +242,9 @@ class Agent:
         return self._parts.account.spent
 
     def ask(self, kind: str, about: str) -> Answer:
-        """A question about the world: ``ask("needs", 'craft("stick")')`` or ``ask("yields", 'count("stick")')``.
+        """A question about the world: ``ask("needs", 'craft("stick")')`` or ``ask("yields", 'count("stick")')``; of
+        actions, ``ask("activity", 'open("fridge"); grab("milk")')``; of somebody else, ``ask("person", 'anna:
+        open("fridge")')`` what they are about, and ``ask("help", …)`` what could be done for them.
 
         The answer holds what the adopted local model says and what the learned contracts say.
         """

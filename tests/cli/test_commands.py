@@ -394,7 +394,12 @@ def test_questions_are_answered_by_contracts_where_no_model_is_adopted(cli: Any,
     assert 'gather("dirt")' in known["contracts"]
     refused = cli("ask", "wants", 'count("dirt")', "--home", home)
     assert refused.code != 0
-    assert "needs, yields" in refused.err
+    assert "activity, help, needs, person, yields" in refused.err
+    done = cli("ask", "activity", 'gather("dirt"); gather("dirt")', "--home", home, "--json").json
+    assert 'count("dirt") +1' in done["contracts"]
+    refused = cli("ask", "activity", 'gather("dirt"); fly()', "--home", home)
+    assert refused.code != 0
+    assert "there is no action 'fly'" in refused.err
 
 
 def test_a_registration_is_removed_by_its_whole_name(cli: Any, home: Path, write: Callable[[str, str], Path]) -> None:

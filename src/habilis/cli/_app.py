@@ -299,15 +299,19 @@ app.command()(_distilling.distil)
 
 @app.command()
 def ask(
-    kind: Annotated[str, typer.Argument(help="needs (of an action) or yields (of a fact)")],
-    about: Annotated[str, typer.Argument(help='craft("stick"), or count("stick")')],
+    kind: Annotated[str, typer.Argument(help="needs, yields, activity, person or help")],
+    about: Annotated[str, typer.Argument(help='craft("stick") for needs, count("stick") for yields')],
     world: WorldOption = "craft",
     option: OptOption = None,
     home: HomeOption = None,
     index: IndexOption = "chroma",
     as_json: JsonOption = False,
 ) -> None:
-    """Ask about the world: what the adopted local model says, and what the learned contracts say."""
+    """Ask about the world: what the adopted local model says, and what the learned contracts say.
+
+    What an action needs, what yields a fact; what actions were for (activity 'open("fridge"); grab("milk")'), what
+    somebody is about of whom something was seen (person 'anna: open("fridge")'), and what would help them (help).
+    """
     from habilis.cli._output import say_json
     from habilis.memory.home import Home, default_home
     from habilis.run import Agent, AgentSettings
@@ -318,9 +322,11 @@ def ask(
         agent.events.subscribe(_warn)
         answer = agent.ask(kind, about)
     if as_json:
-        say_json({"about": answer.about, "model": answer.said, "contracts": answer.known})
+        say_json({"about": answer.about, "model": answer.said, "doubt": answer.doubt, "contracts": answer.known})
         return
     print(f"model      {answer.said if answer.said is not None else 'no model is in use'}")
+    if answer.doubt:
+        print(f"           which means nothing here: {answer.doubt}")
     print(f"contracts  {answer.known or 'nothing is known yet'}")
 
 
