@@ -38,7 +38,7 @@ from habilis.core import (
     WorldSpec,
 )
 
-__all__ = ["FormSearch", "FormSettings", "filled"]
+__all__ = ["FormSearch", "FormSettings", "Piece", "filled"]
 
 _HOLE = re.compile(r"\{((file|folder|new|text|number|path)\d?)\}")
 _PATH = re.compile(r"\$path\b|\$\{path")
@@ -60,7 +60,7 @@ class FormSettings:
 
 
 @dataclass(frozen=True)
-class _Piece:
+class Piece:
     """A form with its holes filled: "$1", "$2" for what the goal names. ``used``: which of these it uses."""
 
     text: str
@@ -275,10 +275,10 @@ class FormSearch:
         return Draft(Program(fact.predicate, source, parameters, (), "search"), args, template)
 
 
-def filled(forms: Sequence[CommandForm], snapshot: Snapshot, args: Sequence[Term]) -> dict[str, list[_Piece]]:
+def filled(forms: Sequence[CommandForm], snapshot: Snapshot, args: Sequence[Term]) -> dict[str, list[Piece]]:
     """The forms with their holes filled in all ways, by role; no two holes of one form are filled with the same."""
     kinds = [_kinds(snapshot, arg) for arg in args]
-    found: dict[str, list[_Piece]] = {r: [] for r in ("source", "filter", "sink", "select", "deed", "whole")}
+    found: dict[str, list[Piece]] = {r: [] for r in ("source", "filter", "sink", "select", "deed", "whole")}
     for form in forms:
         holes = dict.fromkeys((m[1], m[2]) for m in _HOLE.finditer(form.text) if m[2] != "path")
         options = [[i for i, known in enumerate(kinds) if kind in known] for _, kind in holes]
@@ -287,7 +287,7 @@ def filled(forms: Sequence[CommandForm], snapshot: Snapshot, args: Sequence[Term
                 continue
             given = {hole: f"${i + 1}" for (hole, _), i in zip(holes, chosen, strict=True)} | {"path": "$path"}
             text = _HOLE.sub(lambda m, given=given: given[m[1]], form.text)  # type: ignore[misc]
-            found[form.role].append(_Piece(text, frozenset(chosen), form.role))
+            found[form.role].append(Piece(text, frozenset(chosen), form.role))
     return found
 
 

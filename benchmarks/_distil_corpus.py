@@ -36,7 +36,8 @@ def stages(corpora: Sequence[Corpus], count: int = 3) -> list[Corpus]:
     parts = []
     for i in range(min(count, len(families))):
         own = set(families[i::count])
-        parts.append(Corpus(*(tuple(e for e in getattr(corpus, s) if e.family in own) for s in SPLITS)))
+        train, validation, test = (tuple(e for e in corpus.splits[s] if e.family in own) for s in SPLITS)
+        parts.append(Corpus(train, validation, test))
     return parts
 
 

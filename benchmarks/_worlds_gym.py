@@ -26,7 +26,7 @@ _PROGRAM = Program(
 _NO_LIMIT = RunLimits(seconds=600, cpu_seconds=600, idle_seconds=None, world_steps=None, calls=None)
 
 
-class Working(gymnasium.Env[Any, Any]):
+class Working(gymnasium.Env[Any, Any]):  # type: ignore[misc]  # gymnasium is not read by mypy here
     """Walks along a line, and adds up so many numbers at each step: what a simulator's physics take."""
 
     def __init__(self, work: int) -> None:
@@ -70,12 +70,16 @@ def _numbers_per_second() -> float:
 
 
 def _compared(work: int, blocks: int) -> dict[str, float]:
-    env, world = Working(work), from_gymnasium(lambda: Working(work))
+    env: Any = Working(work)
+    world = from_gymnasium(lambda: Working(work))
     env.reset(seed=0)
     bare, acting, running = list[float](), list[float](), list[float]()
     working, bridging = list[float](), list[float]()  # seconds of processor time
     with ConfinedRunner() as runner:
-        pace = lambda n: runner.run(_PROGRAM, world, args={"n": n // 2}, limits=_NO_LIMIT)  # noqa: E731
+
+        def pace(n: int) -> None:
+            runner.run(_PROGRAM, world, args={"n": n // 2}, limits=_NO_LIMIT)
+
         pace(10)  # starts its worker
         for _ in range(blocks):
             began = time.process_time()

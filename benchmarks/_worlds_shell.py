@@ -22,14 +22,14 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from benchmarks._harness import Figure, Options, main
 from habilis import Agent, AgentSettings
 from habilis.agent.fitting import fits
-from habilis.agent.forms import filled
+from habilis.agent.forms import Piece, filled
 from habilis.core import Action, Atom, Budget, Fact, Goal, Ledger, Skill
 from habilis.worlds.runner import ConfinedRunner
 from habilis.worlds.shell import Sandbox, ShellWorld
@@ -171,7 +171,7 @@ def speeds(count: int) -> dict[str, Figure]:
     for _ in range(5):  # in turn, for the machine is shared
         through.append(_rate(count // 5, lambda: world.act(action)))
         alone.append(_rate(count // 5, lambda: bare.run(command, texts)))
-        anew.append(_rate(10, lambda: (bare.close(), bare.run(command, texts))))
+        anew.append(_rate(10, lambda: _begun_anew(bare, command, texts)))
     bare.close()
     clones = [_rate(10, lambda: world.clone().close()) for _ in range(3)]
     world.close()
@@ -184,21 +184,28 @@ def speeds(count: int) -> dict[str, Figure]:
     }
 
 
-def _rate(count: int, do: object) -> float:
-    assert callable(do)
+def _begun_anew(sandbox: Sandbox, command: str, texts: tuple[str, ...]) -> None:
+    sandbox.close()
+    sandbox.run(command, texts)
+
+
+def _rate(count: int, do: Callable[[], object]) -> float:
     began = time.perf_counter()
     for _ in range(count):
         do()
     return count / (time.perf_counter() - began)
 
 
-def _random_command(pieces: Mapping[str, Sequence[object]], rng: random.Random) -> str:
+def _random_command(pieces: Mapping[str, Sequence[Piece]], rng: random.Random) -> str:
     """A whole command, a pipeline into a file or onto the screen, or a loop."""
-    one = lambda role: rng.choice(pieces[role]).text  # type: ignore[attr-defined]  # noqa: E731
+
+    def one(role: str) -> str:
+        return rng.choice(pieces[role]).text
+
     kinds = [k for k, needs in (("whole", "whole"), ("pipe", "source"), ("loop", "select")) if pieces[needs]]
     kind = rng.choice(kinds)
     if kind == "whole":
-        return str(one("whole"))
+        return one("whole")
     if kind == "loop" and pieces["deed"]:
         return f'mapfile -t all < <({one("select")}); for path in "${{all[@]}}"; do {one("deed")}; done'
     start = one("source") if pieces["source"] else "ls"

@@ -12,7 +12,7 @@ import random
 from collections.abc import Sequence
 
 from benchmarks._harness import Figure, Options, main
-from habilis.agent.writers._prompt import system, task_text
+from habilis.agent.writers._prompt import _TOOLS, system, task_text
 from habilis.core import Augmentation, Budget, Context, Goal, Ledger, Task
 from habilis.memory.embedding import HashEmbedder
 from habilis.memory.index import MemoryIndex
@@ -61,10 +61,10 @@ def shares(seed: int, tasks: int = TASKS) -> tuple[list[float], int]:
         picked = catalogue.pick(task, Budget()).taken
         hits += any(a.text.startswith(f"{action} {thing}".replace("-", " ")) for a in picked)
 
-        def size(shown: Sequence[Augmentation], task: Task = task, **more: int) -> int:
+        def size(shown: Sequence[Augmentation], task: Task = task, most_tools: int = _TOOLS) -> int:
             caller = HostTools(registry, Ledger(), allowed=[a.name for a in shown])
-            context = Context(world.spec, snapshot, {}, picked=shown, tools=caller, tools_in_all=len(registry))
-            return len(system()) + len(task_text(task, context, **more))
+            context = Context(world.spec, snapshot, {}, picked=tuple(shown), tools=caller, tools_in_all=len(registry))
+            return len(system()) + len(task_text(task, context, most_tools=most_tools))
 
         found.append(size(picked) / size(every, most_tools=len(registry)))
     return found, hits

@@ -123,7 +123,7 @@ def merged(skills: Iterable[Skill]) -> tuple[dict[str, Skill], dict[tuple[str, s
             families.setdefault(family, []).append(skill)
         else:
             some[f"{skill.name}@1"] = skill
-    of = {}
+    of: dict[tuple[str, str], str] = {}
     for family, members in sorted(families.items()):
         kinds = [m.name.removeprefix("have_") for m in members]
         kind = Parameter("kind", "str", kinds[0], choices=tuple(kinds))

@@ -40,8 +40,7 @@ def selector(case: Case) -> BudgetSelector:
 
 def ours(case: Case) -> Selection:
     """The selector's choice, held against every rule."""
-    limits = {"max_items": case.max_items, "max_context": case.max_context}
-    return check_pick(selector(case), case.pool, case.limit, **limits)
+    return check_pick(selector(case), case.pool, case.limit, max_items=case.max_items, max_context=case.max_context)
 
 
 def nearest(case: Case) -> Selection:
