@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks._distil_cells import ARMS, CHAINS
 from benchmarks._distil_corpus import mean_over_families
+from benchmarks._kept import kept
 
 Cell = Mapping[str, Any]
 BASELINES = ("constant", "nearest", "symbolic")
@@ -29,17 +30,14 @@ def tables(path: Path) -> str:
     Raises `SystemExit` where it holds no cell.
     """
     named = "name the .jsonl that lies beside the --json of a run"
+    if not path.exists():
+        raise SystemExit(f"there is no {path}; {named}")
     groups: dict[tuple[str, str], dict[str, list[Cell]]] = defaultdict(lambda: defaultdict(list))
     try:
-        lines = path.read_text("utf-8").splitlines()
-    except OSError as error:
-        raise SystemExit(f"cannot read {path}: {error}; {named}") from error
-    for line in lines:
-        try:
-            cell = json.loads(line)
+        for cell in kept(path):
             groups[json.dumps(cell["scale"]), cell.get("corpus", "")][cell["arm"]].append(cell)
-        except (ValueError, KeyError, TypeError):
-            continue  # half a line of a run that was killed
+    except (OSError, KeyError, TypeError) as error:
+        raise SystemExit(f"cannot read {path}: {error!r}; {named}") from error
     if not groups:
         raise SystemExit(f"{path} holds no cell; {named}")
     parts = []

@@ -1,4 +1,4 @@
-"""What distilling teaches a small model and what it forgets: seven ways to hold it, at the same number of steps.
+r"""What distilling teaches a small model and what it forgets: seven ways to hold it, at the same number of steps.
 
     python -m benchmarks.distil --data DATA                 estimated at 3.5 CPU hours, see below
     python -m benchmarks.distil --quick --data DATA         a few minutes: none and ewc, a dozen steps
@@ -7,6 +7,11 @@
     python -m benchmarks.distil --corpus a.jsonl [--corpus b.jsonl]    corpora: habilis corpus build --out a.jsonl
     python -m benchmarks.distil --steps 100 --questions 500 --drift 0.03   other sizes
     python -m benchmarks.distil --table out.jsonl           the cells there are, as tables in Markdown
+
+The cells that stand in docs/trainer.md are kept in ``benchmarks/measured``, with the corpus that they are of:
+
+    python -m benchmarks.distil --corpus benchmarks/measured/distil-craft-corpus.jsonl.gz --steps 100 --questions 300 \
+        --drift 0.03 --data DATA --json benchmarks/measured/distil-craft.json [--cell ewc:0]
 
 Without --corpus the examples come from a life of 160 iterations in the craft world, once, kept beside the cells.
 SmolLM2-135M, LoRA r = 8, steps of 8 examples, target drift 1 % in every arm that has a penalty. The cells:
@@ -29,6 +34,7 @@ is left out. In a first distillation online_ewc *is* ewc, and has no cell of its
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import sys
 import tempfile
@@ -51,6 +57,7 @@ from benchmarks._distil_cells import (
 from benchmarks._distil_corpus import lived, mean_over_families
 from benchmarks._distil_tables import tables
 from benchmarks._harness import Figure, Options, main, parse
+from benchmarks._kept import keep, kept
 from habilis.core import InputError
 from habilis.trainer import Corpus, load_corpus, save_corpus
 
@@ -88,11 +95,7 @@ class Cells:
         self.path, self.scale, self.corpora, self.data = path, scale, corpora, data
         self.corpus = corpus_key(corpora)
         self.done: dict[tuple[str, int], Cell] = {}
-        for line in path.read_text("utf-8").splitlines() if path.exists() else ():
-            try:
-                cell = json.loads(line)
-            except ValueError:
-                continue  # a run that was killed leaves half a line; its cell is run again
+        for cell in kept(path):
             if cell["scale"] == scale.key and cell.get("corpus") == self.corpus:
                 self.done[cell["arm"], cell["seed"]] = cell
 
@@ -100,11 +103,7 @@ class Cells:
         """The cell, run now if it is not there yet."""
         if (arm, seed) not in self.done:
             cell = run_cell(arm, seed, self.scale, self.corpora, self.data)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a+", encoding="utf-8") as file:
-                file.seek(0)
-                whole = file.read()
-                file.write(("" if not whole or whole.endswith("\n") else "\n") + json.dumps(cell) + "\n")
+            keep(self.path, cell)
             self.done[arm, seed] = cell
             told = f"accuracy {cell['accuracy']:.3f}" if "accuracy" in cell else ""
             print(f"{arm}:{seed}  {told}  {cell['seconds']} s", file=sys.stderr, flush=True)
@@ -187,13 +186,24 @@ def _arm(arm: str, cells: Sequence[Cell], base: Cell | None) -> dict[str, Figure
 
 def _corpora(given: argparse.Namespace, options: Options, folder: Path) -> list[Corpus]:
     if given.corpus:
-        return [load_corpus(path) for path in given.corpus]
+        return [_corpus(path, folder) for path in given.corpus]
     beside = folder if options.json is None else options.json.parent
     kept = beside / f"distil-life-{'quick' if options.quick else 'full'}.jsonl"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         save_corpus(lived(_QUICK_ITERATIONS if options.quick else _ITERATIONS), kept)
     return [load_corpus(kept)]
+
+
+def _corpus(path: Path, folder: Path) -> Corpus:
+    if path.suffix != ".gz":
+        return load_corpus(path)
+    plain = folder / path.stem
+    try:
+        plain.write_bytes(gzip.decompress(path.read_bytes()))
+    except (OSError, EOFError) as error:
+        raise InputError(f"cannot read {path}: {error}; name a corpus, plain or packed by gzip (--corpus)") from error
+    return load_corpus(plain)
 
 
 def measure(options: Options, given: argparse.Namespace) -> dict[str, Figure]:

@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._harness import Figure, Options, commit, main, parse
+from benchmarks._kept import keep, kept
 from benchmarks._life import LADDER, Life, Setting, have, live, live_at_random, policy, solve_cold
 from habilis.core import Fact, Goal, InputError
 from habilis.worlds.craft import item_class, rules
@@ -173,25 +174,16 @@ class Cells:
     def __init__(self, path: Path, iterations: int = ITERATIONS) -> None:
         self.path, self.iterations = path, iterations
         self.done: dict[tuple[str, int], Cell] = {}
-        if path.exists():
-            for line in path.read_text("utf-8").splitlines():
-                try:
-                    cell = json.loads(line)
-                except ValueError:
-                    continue  # a run that was killed leaves half a line; its cell is run again
-                if cell["limit"] == iterations:
-                    self.done[cell["arm"], cell["seed"]] = cell
+        for cell in kept(path):
+            if cell["limit"] == iterations:
+                self.done[cell["arm"], cell["seed"]] = cell
 
     def get(self, arm: str, seed: int) -> Cell:
         """The cell, run now if it is not there yet."""
         if (arm, seed) not in self.done:
             steps = self.get("full", seed)["world_steps"] if arm == "random" else None
             cell = run_cell(arm, seed, iterations=self.iterations, world_steps=steps)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a+", encoding="utf-8") as file:
-                file.seek(0)
-                whole = file.read()
-                file.write(("" if not whole or whole.endswith("\n") else "\n") + json.dumps(cell) + "\n")
+            keep(self.path, cell)
             self.done[arm, seed] = cell
             print(f"{arm}:{seed}  {cell['classes']} classes  {cell['seconds']} s", file=sys.stderr, flush=True)
         return self.done[arm, seed]

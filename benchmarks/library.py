@@ -41,6 +41,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._harness import Figure, Options, main, parse
+from benchmarks._kept import keep, kept
 from benchmarks._library_cells import ABLATIONS, CROWDS, FAILS_ON, Scale, run_cell
 from benchmarks._library_parts import KINDS
 from benchmarks._library_recall import recall_figures
@@ -67,11 +68,7 @@ class Cells:
     def __init__(self, path: Path, scale: Scale) -> None:
         self.path, self.scale = path, scale
         self.done: dict[tuple[str, int], Cell] = {}
-        for line in path.read_text("utf-8").splitlines() if path.exists() else ():
-            try:
-                cell = json.loads(line)
-            except ValueError:
-                continue  # a run that was killed leaves half a line; its cell is run again
+        for cell in kept(path):
             if cell["limit"] == scale.iterations and cell["unseen"] == scale.unseen:
                 self.done[cell["arm"], cell["seed"]] = cell
 
@@ -79,11 +76,7 @@ class Cells:
         """The cell, run now if it is not there yet."""
         if (arm, seed) not in self.done:
             cell = run_cell(arm, seed, self.scale)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a+", encoding="utf-8") as file:
-                file.seek(0)
-                whole = file.read()
-                file.write(("" if not whole or whole.endswith("\n") else "\n") + json.dumps(cell) + "\n")
+            keep(self.path, cell)
             self.done[arm, seed] = cell
             print(f"{arm}:{seed}  {cell['skills']} skills  {cell['seconds']} s", file=sys.stderr, flush=True)
         return self.done[arm, seed]

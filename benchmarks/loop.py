@@ -26,7 +26,6 @@ An arm's *first proposal* is made at the start of a task and carried out without
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -36,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._harness import Figure, Options, main, parse
+from benchmarks._kept import keep, kept
 from benchmarks._loop_guessers import Metered, Record, Rival, ShuffledNames, lived, lookup, model_line, nearest_plan
 from benchmarks._loop_tasks import Ground, come_true, explored, of_home, tasks, work
 from habilis.agent.blind import Prior
@@ -75,11 +75,7 @@ class Cells:
         self.key = [scale.search_steps, ground.name, self.spec.fingerprint, ground.corpus.fingerprint]
         self.known = lived(ground.corpus)
         self.rows: dict[tuple[str, int, int], Row] = {}
-        for line in path.read_text("utf-8").splitlines() if path.exists() else ():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue  # a run that was killed leaves half a line; its task is run again
+        for row in kept(path):
             if row["key"] == self.key and row["model"] == self._model(row["arm"]):
                 self.rows[row["arm"], row["seed"], row["task"]] = row
 
@@ -163,11 +159,7 @@ class Cells:
         return lambda goal, state, actions: rank_actions(mind, goal, state_text(state, self.spec, about=goal), actions)
 
     def _keep(self, row: Row) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a+", encoding="utf-8") as file:
-            file.seek(0)
-            whole = file.read()
-            file.write(("" if not whole or whole.endswith("\n") else "\n") + json.dumps(row) + "\n")
+        keep(self.path, row)
         self.rows[row["arm"], row["seed"], row["task"]] = row
 
 

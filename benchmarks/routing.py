@@ -21,17 +21,16 @@ Intervals: over questions (bootstrap) for the curve, over orders for streams.
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import _routing_data
 from benchmarks._harness import Figure, Options, commit, main
+from benchmarks._kept import keep, kept
 from benchmarks._routing_data import ACCOUNTS, Routed
 from benchmarks._routing_policies import (
     Always,
@@ -75,8 +74,8 @@ def measure(options: Options) -> dict[str, Figure]:
         )
         return {}
     wanted = [options.cell] if options.cell else ["curve:0", *(f"stream:{seed}" for seed in range(options.seeds))]
-    kept = options.json.with_suffix(".jsonl") if options.json is not None else None
-    done = _kept(kept, options.quick)
+    path = options.json.with_suffix(".jsonl") if options.json is not None else None
+    done = {c["cell"]: c["result"] for c in ([] if path is None else kept(path)) if c["quick"] == options.quick}
     bench: _Bench | None = None
     for cell in wanted:
         if cell in done:
@@ -84,26 +83,10 @@ def measure(options: Options) -> dict[str, Figure]:
         bench = bench or _Bench(options)
         done[cell] = bench.run(cell)
         print(f"{cell} is done", file=sys.stderr, flush=True)
-        if kept is not None:
-            whole = kept.read_text("utf-8") if kept.exists() else ""
-            line = json.dumps({"cell": cell, "quick": options.quick, "commit": commit(), "result": done[cell]})
-            with kept.open("a", encoding="utf-8") as file:
-                file.write(("" if not whole or whole.endswith("\n") else "\n") + line + "\n")
+        if path is not None:
+            keep(path, {"cell": cell, "quick": options.quick, "commit": commit(), "result": done[cell]})
     figures = {name: Figure(*row) for name, row in done["curve:0"].items()} if "curve:0" in wanted else {}
     return figures | _of_streams([done[cell] for cell in wanted if cell.startswith("stream:")])
-
-
-def _kept(path: Path | None, quick: bool) -> dict[str, Any]:
-    """The cells that are there, by name."""
-    done = {}
-    for line in path.read_text("utf-8").splitlines() if path is not None and path.exists() else ():
-        try:
-            one = json.loads(line)
-        except ValueError:
-            continue  # a run that was killed leaves half a line; its cell is run again
-        if one["quick"] == quick:
-            done[one["cell"]] = one["result"]
-    return done
 
 
 class _Bench:
