@@ -35,9 +35,11 @@ def tables(path: Path) -> str:
     groups: dict[tuple[str, str], dict[str, list[Cell]]] = defaultdict(lambda: defaultdict(list))
     try:
         for cell in kept(path):
+            if "scale" not in cell or "arm" not in cell:
+                continue  # of another benchmark
             groups[json.dumps(cell["scale"]), cell.get("corpus", "")][cell["arm"]].append(cell)
-    except (OSError, KeyError, TypeError) as error:
-        raise SystemExit(f"cannot read {path}: {error!r}; {named}") from error
+    except OSError as error:
+        raise SystemExit(f"cannot read {path}: {error}; {named}") from error
     if not groups:
         raise SystemExit(f"{path} holds no cell; {named}")
     parts = []
