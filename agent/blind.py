@@ -48,7 +48,6 @@ _MACRO_STEPS = 300  # world steps that one skill may take as a step of a plan
 _FEW = 8  # afforded actions of one primitive that are few enough to try them all
 _NARROW = 0.5  # share of the steps for actions about the goal or about what is at hand
 _MANY = 48  # facts of which all pairs are still looked at: a thousand pairs a state
-_RANKED = 48  # actions that a prior is asked to order, at most: a local model reads each of them
 _VALUES = 8  # numbers above this count as no more novel
 
 
@@ -140,7 +139,7 @@ class BlindSearch:
         wanted = {a for atom in task.goal.atoms for a in atom.fact.args}
         if self._prior is not None:  # about the goal's things, which are tried first anyway: in which order
             about = [a for a in context.affordances if set(a.args) & wanted]
-            first = {action: i for i, action in enumerate(self._prior(task.goal, start, about[:_RANKED]))}
+            first = {action: i for i, action in enumerate(self._prior(task.goal, start, about))}
         queue: deque[tuple[Cloneable, tuple[_Move, ...]]] = deque([(root, ())])
         imaginable = [s for s in context.skills.values() if not called_tools(s.program, context.skills)]
         macros = [m for s in sorted(imaginable, key=lambda s: s.name) for m in _macros(s)]

@@ -21,9 +21,9 @@ from benchmarks._life import _ROUNDS
 from habilis import Agent, AgentSettings
 from habilis._corpus import corpus_of
 from habilis._worlds import open_world
-from habilis.agent.blind import Prior
 from habilis.agent.hunches import Guesser
 from habilis.agent.loop import describe
+from habilis.agent.ordering import Orders
 from habilis.agent.words import goal_to_words
 from habilis.agent.writers.search import SearchSettings, SearchWriter
 from habilis.core import (
@@ -213,10 +213,10 @@ def work(
     *,
     search_steps: int,
     guesser: Guesser | None = None,
-    prior: Callable[[], Prior | None] | None = None,
+    orders: Orders | None = None,
 ) -> Worked:
     """Work on a task in its own fresh world, with no skill and no contract, and so many search steps in all."""
-    return asyncio.run(_work(make, task, runner, search_steps, guesser, prior))
+    return asyncio.run(_work(make, task, runner, search_steps, guesser, orders))
 
 
 async def _work(
@@ -225,7 +225,7 @@ async def _work(
     runner: ConfinedRunner,
     search_steps: int,
     guesser: Guesser | None,
-    prior: Callable[[], Prior | None] | None,
+    orders: Orders | None,
 ) -> Worked:
     began = time.monotonic()
     world, judge = make(), GoalJudge()
@@ -233,7 +233,7 @@ async def _work(
     assert isinstance(world, Imaginable)
     book = ContractBook(world.spec)
     settings = SearchSettings(blind_steps=search_steps)
-    writer = SearchWriter(book, runner, settings, prior=prior, guesser=guesser)
+    writer = SearchWriter(book, runner, settings, orders=orders, guesser=guesser)
     ledger = Ledger(Budget(usd=None, search_steps=search_steps))
     affordances: Sequence[Any] = world.affordances() if isinstance(world, Affording) else ()
     context = Context(world.spec, world.observe(), {}, simulator=world.simulator(), affordances=tuple(affordances))

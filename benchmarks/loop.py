@@ -16,7 +16,7 @@ arms differ in who has hunches:
 ``nearest``     the plan of the most similar training question, as it stands
 ``nearest_substituted``   the same, with the new goal's names in place of the old one's, by position
 ``model``       the distilled model, asked while its record says that this pays
-``model_prior`` the same, and it orders what search tries first: as the agent uses it
+``model_prior`` the same, and it orders what search tries first, in every task (the agent lets it where that pays)
 ``shuffled``    the negative control: the model is told of a world in which all names are exchanged
 ``tiny``        a model of random weights: whether it is left alone
 
@@ -38,11 +38,10 @@ from benchmarks._harness import Figure, Options, main, parse
 from benchmarks._kept import keep, kept
 from benchmarks._loop_guessers import Metered, Record, Rival, ShuffledNames, lived, lookup, model_line, nearest_plan
 from benchmarks._loop_tasks import Ground, come_true, explored, of_home, tasks, work
-from habilis.agent.blind import Prior
 from habilis.agent.hunches import Guesser, Hunches, HunchSettings
-from habilis.agent.mind import open_mind, rank_actions
-from habilis.core import Mind, Task
-from habilis.memory.prompts import state_text
+from habilis.agent.mind import open_mind
+from habilis.agent.ordering import Ordering, OrderingSettings
+from habilis.core import Task
 from habilis.worlds.runner import ConfinedRunner
 
 AIMS = {"search_step_ratio": ">= 2", "over_nearest_neighbour": ">= 0.2", "success_change": ">= 0"}
@@ -63,6 +62,7 @@ class Scale:
     episodes: int = 500
 
 
+_ALWAYS = OrderingSettings(tries=1)  # one that has no record is asked
 QUICK = Scale(tasks=20, search_steps=3_000, episodes=120)
 
 
@@ -108,10 +108,8 @@ class Cells:
             first_seconds = _account(mind)[0] - started[0]
         line = mind.last if mind is not None else plan
         started, lines = _account(mind), mind.lines if mind is not None else 0
-        prior = self._prior(mind) if arm == "model_prior" and mind is not None else None
-        worked = work(
-            self.ground.make, task, runner, search_steps=self.scale.search_steps, guesser=loop, prior=lambda: prior
-        )
+        orders = Ordering(lambda: mind, self.spec, settings=_ALWAYS) if arm == "model_prior" else None
+        worked = work(self.ground.make, task, runner, search_steps=self.scale.search_steps, guesser=loop, orders=orders)
         ended = _account(mind)
         worked = replace(worked, seconds=worked.seconds + ended[2] - started[2])
         return {
@@ -154,9 +152,6 @@ class Cells:
         if arm == "shuffled":
             first, loop = ShuffledNames(first, self.spec, seed), ShuffledNames(loop, self.spec, seed)
         return first, _Counted(loop), store, mind
-
-    def _prior(self, mind: Mind) -> Prior:
-        return lambda goal, state, actions: rank_actions(mind, goal, state_text(state, self.spec, about=goal), actions)
 
     def _keep(self, row: Row) -> None:
         keep(self.path, row)

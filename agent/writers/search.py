@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from dataclasses import dataclass, field
 
 from habilis.agent._names import marked, skill_name
@@ -21,6 +21,7 @@ from habilis.agent.forms import FormSearch, FormSettings
 from habilis.agent.hunches import Guesser
 from habilis.agent.lifting import lift, lift_action
 from habilis.agent.meter import SearchMeter
+from habilis.agent.ordering import Orders
 from habilis.agent.regression import Regression, direction, skills_by_fact
 from habilis.agent.threads import in_thread
 from habilis.agent.tool_actions import ToolActions
@@ -82,8 +83,8 @@ class SearchSettings:
 class SearchWriter:
     """Writes by search. Satisfies `habilis.core.Writer`.
 
-    ``prior`` gives what orders the actions of unknown effect (the adopted local model), or None; it is asked only when
-    no contract leads to the goal. ``guesser`` has a plan, which is tried where search would be blind.
+    ``orders`` puts the actions of unknown effect in order (the adopted local model); it is asked only when no contract
+    leads to the goal. ``guesser`` has a plan, which is tried where search would be blind.
     """
 
     name = "search"
@@ -95,12 +96,12 @@ class SearchWriter:
         runner: Runner,
         settings: SearchSettings | None = None,
         *,
-        prior: Callable[[], Prior | None] | None = None,
+        orders: Orders | None = None,
         guesser: Guesser | None = None,
     ) -> None:
         self._book, self._runner = book, runner
         self._settings = settings or SearchSettings()
-        self._prior = prior or (lambda: None)
+        self._orders = orders
         self._guesser = guesser
         self.why = ""
         self._afforded: set[Action] = set()
@@ -189,9 +190,14 @@ class SearchWriter:
                     return
 
     def credit(self, episode: Episode, conclusive: bool) -> None:
-        """A task has ended: the guesser hears of it."""
+        """A task has ended: who guessed or put in order hears of it."""
+        if self._orders is not None:
+            self._orders.credit(episode)
         if self._guesser is not None:
             self._guesser.credit(episode)
+
+    def _prior(self) -> Prior | None:
+        return None if self._orders is None else self._orders.prior()
 
     def _plan(self, task: Task, context: Context, ledger: Ledger) -> Draft | None:
         with SearchMeter(ledger) as meter:
@@ -286,7 +292,7 @@ class SearchWriter:
         seeking = context.spec.seeking
         unknown = [a for a in sorted(self._afforded, key=str) if a not in self._book and a.name not in seeking]
         random.Random(task.seed).shuffle(unknown)
-        prior = self._prior() if unknown else None
+        prior = self._prior() if len(unknown) > 1 else None
         if prior is not None:
             unknown = list(prior(task.goal, context.snapshot, unknown))
         if task.origin != "curriculum":

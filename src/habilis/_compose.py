@@ -21,6 +21,7 @@ from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
 from habilis.agent.hunches import Hunches
 from habilis.agent.loop import Parts
+from habilis.agent.ordering import Ordering
 from habilis.agent.writers import ChosenCascade
 from habilis.agent.writers.search import SEARCHES, SearchSettings, SearchWriter
 from habilis.core import (
@@ -170,9 +171,8 @@ def compose(
             return ChosenCascade(writers, embedder, store=journal, world=world.spec.fingerprint, tell=tell)
 
         hunches = Hunches(minds.adopted, world.spec, store=journal, tell=telling("hunch"))
-        searching = SearchWriter(
-            book, runner, SearchSettings(method=settings.search), prior=minds.prior, guesser=hunches
-        )
+        orders = Ordering(minds.adopted, world.spec, store=journal)
+        searching = SearchWriter(book, runner, SearchSettings(method=settings.search), orders=orders, guesser=hunches)
         writing = _writer(writer, searching, chats, cascade)
         uses = used_by(writing)
         helping = Helping(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
-from habilis.core import Action, EventStream, Goal, HabilisError, Json, Mind, ModelError, Snapshot, WorldSpec
+from habilis.core import EventStream, HabilisError, Json, Mind, ModelError, WorldSpec
 from habilis.memory.home import Home
 from habilis.memory.journal import ModelRecord
 from habilis.memory.prompts import PROMPT_VERSION
@@ -35,16 +35,6 @@ class Minds:
                 self._events.emit("warning", None, message=f"the local model is left aside: {error}")
             self._open = (record.name, found)
         return self._open[1]
-
-    def prior(self) -> Callable[[Goal, Snapshot, Sequence[Action]], Sequence[Action]] | None:
-        """The adopted model as what orders the things to try, where there is one."""
-        mind = self.adopted()
-        if mind is None:
-            return None
-        from habilis.agent.mind import rank_actions
-        from habilis.memory.prompts import state_text
-
-        return lambda goal, state, actions: rank_actions(mind, goal, state_text(state, self._spec, about=goal), actions)
 
 
 def _weights(record: ModelRecord) -> Json:
