@@ -67,7 +67,7 @@ class Loop:
         p = self.parts
         if seed is not None:
             reset(p.world, seed)
-        state = p.journal.get_state(f"run:{self.run_id}")
+        state = p.journal.get_versioned_state(f"run:{self.run_id}")
         self.iteration = 0 if state is None else int(state["iteration"])
         self._left = left_over(p.journal, self.run_id, self.iteration)
         if state is None:

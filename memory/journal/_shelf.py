@@ -14,6 +14,7 @@ from habilis.memory.journal._records import (
     ModelRecord,
     Transition,
     carry_unknown,
+    damaged,
     from_text,
     read,
     readable,
@@ -204,6 +205,13 @@ class Shelf(Database):
 
     def put_state(self, key: str, data: Json) -> None:
         self._write("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, to_text(data)))
+
+    def get_versioned_state(self, key: str) -> dict[str, Json] | None:
+        """What `put_versioned_state` keeps, None where it keeps nothing. Raises `JournalError` for no mapping."""
+        found = self.get_state(key)
+        if found is None or isinstance(found, dict):
+            return found
+        raise damaged(f"the state {key!r}", TypeError(f"a {type(found).__name__} in place of a mapping"))
 
     def put_versioned_state(self, key: str, data: Mapping[str, Json]) -> None:
         """`put_state` for a mapping: with its ``schema_version``, and with the keys that only a newer version knows."""

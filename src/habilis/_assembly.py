@@ -207,7 +207,7 @@ class Assembly:
         if goal is None or run.status not in ("running", "stopped"):
             return False
         journal = self.home.journal
-        state = journal.get_state(f"run:{run.id}")
+        state = journal.get_versioned_state(f"run:{run.id}")
         left = left_over(journal, run.id, 0 if state is None else int(state["iteration"]))
         return left is not None and left.task.origin == "user" and left.task.goal == goal
 

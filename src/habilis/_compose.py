@@ -10,6 +10,7 @@ from typing import Any
 
 from habilis._approval import approving
 from habilis._assembly import Assembly
+from habilis._distil import check_seconds
 from habilis._embedders import home_embedder, keep_vectors
 from habilis._knowledge import learn_from
 from habilis._minds import Minds
@@ -76,6 +77,8 @@ def compose(
     _check(world, home, writer, base_url, prices, approve, fresh)
     if isinstance(writer, str) and writer not in WRITERS:
         raise NotFoundError.of("writer", writer, WRITERS)
+    if settings.distil_every is not None:
+        check_seconds(settings.distil_seconds, "--distil-seconds")
     beside = _reflexes(reflexes, settings.reflexes)
     if settings.search not in SEARCHES:
         raise NotFoundError.of("method of search", settings.search, SEARCHES)

@@ -46,6 +46,13 @@ def can_train() -> bool:
     return all(importlib.util.find_spec(m) is not None for m in ("torch", "transformers", "peft", "accelerate"))
 
 
+def check_seconds(seconds: float, option: str) -> None:
+    """Raises `InputError` for a limit within which nothing can be distilled. ``option``: what sets it."""
+    if not (math.isfinite(seconds) and seconds >= _LEAST_SECONDS):
+        least = f"{_LEAST_SECONDS:g} seconds"
+        raise InputError(f"distilling takes {least} or more, and an end, not {seconds:g}; change it ({option})")
+
+
 @dataclass(frozen=True)
 class PlansInWorld:
     """Runs plans in fresh worlds (satisfies the trainer's ``PlanRunner``): an action that fails is passed over."""
@@ -73,7 +80,7 @@ async def distil_if_due(parts: Assembly, loop: Loop) -> None:
     if every is None:
         return
     journal, fingerprint = parts.home.journal, parts.world.spec.fingerprint
-    state = journal.get_state("distil", {})
+    state = journal.get_versioned_state("distil") or {}
     kept = journal.count_skills(fingerprint)
     # An older version counted the skills of all worlds together.
     before = state.get("worlds", {}).get(fingerprint, min(kept, int(state.get("skills", 0))))
@@ -129,9 +136,7 @@ async def distil_now(
     how = how or Distilling()
     seconds, base, seed = how.seconds, how.base, 0 if how.settings is None else how.settings.seed
     check_base(base)
-    if not (math.isfinite(seconds) and seconds >= _LEAST_SECONDS):
-        least = f"{_LEAST_SECONDS:g} seconds"
-        raise InputError(f"distilling takes {least} or more, not {seconds:g}; give more (--seconds)")
+    check_seconds(seconds, "--seconds")
     if not can_train():
         raise MissingExtraError("distilling needs torch and friends: pip install 'habilis[train]'")
     from habilis.trainer import DistilOptions, TrainSettings, distil_corpus

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,12 +26,11 @@ def open_world(name: str, options: Mapping[str, Any]) -> Callable[[], World]:
     kind = _find(name)
 
     def make() -> World:
+        _check_names(name, kind, options)
         try:
             made = kind(**options)
         except HabilisError:
             raise
-        except TypeError as error:
-            raise InputError(f"the world {name!r} does not take these options: {error}") from error
         except (Exception, SystemExit) as error:
             raise InputError(f"the world {name!r} could not be made: {type(error).__name__}: {error}") from error
         if not isinstance(made, World):
@@ -49,6 +49,22 @@ def world_tools(world: World) -> list[Tool]:
         tool(name=aid.name, cost=aid.cost, safe_to_retry=aid.safe_to_retry, provides=aid.provides)(aid.function)
         for aid in (offered() if callable(offered) else ())
     ]
+
+
+def _check_names(name: str, kind: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Raises `InputError` for an option that the world does not have, and where one that it needs is not given."""
+    try:
+        taken = inspect.signature(kind).parameters.values()
+    except (TypeError, ValueError):  # written in C: what it takes shows when it is called
+        return
+    by_name = {p.name: p for p in taken if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    unknown = [option for option in options if option not in by_name]
+    if unknown and not any(p.kind is p.VAR_KEYWORD for p in taken):
+        takes = f"it takes {', '.join(by_name)}" if by_name else "it takes none"
+        raise InputError(f"the world {name!r} has no option {unknown[0]!r}; {takes}")
+    missing = [n for n, p in by_name.items() if p.default is p.empty and n not in options]
+    if missing:
+        raise InputError(f"the world {name!r} needs the option {missing[0]}; give it: -o {missing[0]}=VALUE")
 
 
 def _points() -> dict[str, Any]:

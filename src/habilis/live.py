@@ -307,7 +307,7 @@ class LiveView:
         aimed = summary.tried - summary.explored  # the others had nothing that was to be solved
         share = f" ({summary.solved / aimed:.0%})" if aimed else ""
         told = f"{aimed} tried, {summary.solved} solved{share}" if aimed or not summary.explored else ""
-        walked = f"{summary.explored} explored at random" if summary.explored else ""
+        walked = f"{summary.explored} explored" if summary.explored else ""
         calling = f", {summary.calling} of them call another" if summary.skills else ""
         rows = [
             ("run", f"{plain(summary.status, 40)}{reason}"),

@@ -52,6 +52,13 @@ def test_a_damaged_skill_costs_only_itself(cli: Any, home: Path) -> None:
         assert "see_cells version 1" in done.err
 
 
+def test_the_state_of_a_run_that_is_no_mapping_is_named(cli: Any, home: Path) -> None:
+    _damage(home, "UPDATE state SET data = '[7]' WHERE key = 'run:1'")
+    done = cli("run", "-n", "20", "--distil-every", "0", "--home", home)
+    assert (done.code, "Traceback" in done.err) == (1, False)
+    assert "the state 'run:1' in the journal is damaged" in done.err
+
+
 def _another_embedder(home: Path) -> None:
     """The index and the facts as another embedder left them, which is not here any more."""
     with Home.open(home, create=False) as opened:

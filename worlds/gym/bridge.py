@@ -82,7 +82,7 @@ def from_gymnasium(
     environment that cannot be made, `WorldError` for one that does something wrong in its first steps.
     """
     gymnasium = need("gymnasium", "a world of a Gymnasium environment", install="'habilis[gym]'")
-    _check(describe, succeeds, levels, clones, step_seconds)
+    _check(describe, succeeds, options, levels, clones, practice, step_seconds)
     origin, driver, called = _origin(gymnasium, env, options, step_seconds)
     bare: Any = driver.env
     world = name or (called if not practice else f"{called}_practice")
@@ -125,7 +125,9 @@ def from_gymnasium(
     return made
 
 
-def _check(describe: Any, succeeds: Any, levels: Any, clones: Any, step_seconds: Any) -> None:
+def _check(
+    describe: Any, succeeds: Any, options: Any, levels: Any, clones: Any, practice: Any, step_seconds: Any
+) -> None:
     for what, function in (("describe", describe), ("succeeds", succeeds)):
         if function is not None and not callable(function):
             raise DefinitionError(f"{what}= is {shown(function)}; give a function")
@@ -133,6 +135,10 @@ def _check(describe: Any, succeeds: Any, levels: Any, clones: Any, step_seconds:
         raise InputError(f"levels={levels!r}: a number of a Box is chosen from 2 to 1,000 levels")
     if clones not in _CLONES:
         raise InputError(f"clones={clones!r}; give one of {', '.join(_CLONES)}")
+    if options is not None and not isinstance(options, Mapping):
+        raise InputError(f"options= is {shown(options)}; give a mapping of names to values, for gymnasium.make")
+    if not isinstance(practice, bool):
+        raise InputError(f"practice={practice!r}; give True or False")
     number = isinstance(step_seconds, (int, float)) and not isinstance(step_seconds, bool)
     if step_seconds is not None and not (number and 0 < step_seconds < 1e6):
         raise InputError(f"step_seconds={step_seconds!r}: give seconds above 0, or None for no limit")

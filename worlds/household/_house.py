@@ -116,11 +116,6 @@ class House:
     def is_closed(self, thing: int) -> bool:
         return thing in self.plan.opened and not self._bits[thing] & OPEN
 
-    def shut_in(self, thing: int) -> bool:
-        """Whether it is directly in something closed."""
-        at = self._places[thing]
-        return at is not None and at.how == "in" and self.is_closed(at.at)
-
     def hidden(self, thing: int) -> bool:
         """Whether something closed is around it, at any depth."""
         at = self._places[thing]
@@ -281,10 +276,6 @@ class House:
     def did(self, who: int, deed: str, thing: int) -> None:
         if (deed, thing) not in self.people[who].done:
             self.person(who, done=self.people[who].done | {(deed, thing)})
-
-    def is_within(self, thing: int, other: int) -> bool:
-        """Whether a thing is, at any depth, in or on another."""
-        return any(above == other for above in self.above(thing))
 
     def _carried(self, thing: int) -> Iterator[int]:
         for x in sorted(self._inside[thing]):

@@ -326,8 +326,8 @@ def _files(state: Json) -> Files:
 
 def _checked(folder: str | Path) -> Path:
     path = Path(folder).expanduser()
-    if not path.is_dir():
-        raise InputError(f"shell copies a folder, and {path} is none; give the path of one: -o folder=PATH")
+    if not str(folder) or not path.is_dir():  # Path("") would be the working folder
+        raise InputError(f"shell copies a folder, and {str(folder)!r} is none; give the path of one: -o folder=PATH")
     return path.resolve()
 
 

@@ -99,7 +99,7 @@ def run(
     max_calls: CallsOption = None,
     seed: SeedOption = 0,
     distil_every: Annotated[int, typer.Option("--distil-every", min=0, help="new skills between two; 0: never")] = 100,
-    distil_seconds: Annotated[float, typer.Option("--distil-seconds", min=1, help="of one distillation")] = 420.0,
+    distil_seconds: Annotated[float, typer.Option("--distil-seconds", min=30, help="of one distillation")] = 420.0,
     isolation: IsolationOption = "auto",
     unsafe_no_isolation: UnsafeOption = False,
     numpy: NumpyOption = False,

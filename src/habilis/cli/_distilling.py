@@ -93,7 +93,7 @@ def distil(
         text=text,
         fisher=fisher,
         log=log,
-        launcher=tuple(shlex.split(launch or "")),
+        launcher=_words(launch),
         examples=tuple(examples or ()),
     )
     with Agent(world, home=home, world_options=options_of(option), settings=AgentSettings(index=index)) as agent:
@@ -105,3 +105,13 @@ def distil(
     print(f"{result['model']}: {'adopted' if result['adopted'] else 'not adopted'}")
     for reason in result["reasons"]:
         print(f"  {reason}")
+
+
+def _words(launch: str | None) -> tuple[str, ...]:
+    """The command in words, as a shell reads it. Raises `InputError`."""
+    from habilis.core import InputError
+
+    try:
+        return tuple(shlex.split(launch or ""))
+    except ValueError as error:
+        raise InputError(f"cannot read --launch {launch!r}: {error}; quote words as for a shell") from error
