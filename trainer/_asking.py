@@ -76,7 +76,7 @@ def ask(
     *,
     base: Path | None,
     like: Asked | None = None,
-    check: Callable[[], None] | None = None,
+    check: Callable[[], object] | None = None,
 ) -> Asked:
     """Ask the model in a folder. ``like``: just what another was asked. ``base``: the base model's folder, whose
     perplexity is wanted too (``like`` has it already)."""

@@ -154,21 +154,27 @@ def distil_corpus(
         known.fisher()
     clock.lap("fisher")
 
+    def go_on(reserve: float = 0.0) -> float | None:
+        """The seconds that are left, None for no limit; raises where there are none, or on being asked to stop."""
+        _unless(stop, "evaluate")
+        left = None if seconds is None else seconds - reserve - (time.monotonic() - began)
+        if seconds is not None and left is not None and left <= 0:
+            kept = f" and {reserve:.0f} s are kept for judging the new one" if reserve else " until now"
+            raise InputError(
+                f"of {seconds:.0f} s for distilling, {time.monotonic() - began:.0f} s went into corpus, Fisher and "
+                f"evaluating the base model{kept}: nothing is left for training. Give it more time (--seconds, or "
+                "--distil-seconds of a run), or prepare the base model beforehand: habilis models get"
+            )
+        return left
+
+    go_on()
     tell("evaluate", 0, 2, 0.0)
     questions = questions_of(corpus, runner, earlier, settings)
     in_use = base.path if earlier is None else earlier.model
     limit = None if seconds is None else _EVALUATION * seconds
-    before = ask(in_use, questions, limit, base=base.path, check=lambda: _unless(stop, "evaluate"))
+    before = ask(in_use, questions, limit, base=base.path, check=go_on)
     tell("evaluate", 1, 2, 0.0)
-    reserve = clock.lap("evaluate_base") * 1.25 + 5.0
-
-    left = None if seconds is None else seconds - reserve - (time.monotonic() - began)
-    if seconds is not None and left is not None and left <= 0:
-        raise InputError(
-            f"of {seconds:.0f} s, {time.monotonic() - began:.0f} s went into corpus, Fisher and evaluating the base "
-            f"model and {reserve:.0f} s are kept for judging the new one: nothing is left for training. Give it more "
-            "time (--seconds, or --distil-seconds of a run), or prepare the base model beforehand: habilis models get"
-        )
+    left = go_on(clock.lap("evaluate_base") * 1.25 + 5.0)
     # Tied to the world: what was interrupted in one must not go on in another that shares the home.
     work = out.with_name(f"{out.name}.{hashlib.sha256(about.encode()).hexdigest()[:8]}.work")
     start = None if earlier is None else earlier.adapter

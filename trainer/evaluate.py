@@ -74,7 +74,7 @@ def evaluate(
     dtype: str = "auto",
     batch: int = 16,
     seconds: float | None = None,
-    before_each: Callable[[], None] | None = None,
+    before_each: Callable[[], object] | None = None,
 ) -> Evaluation:
     """Exact match per family; plans by running them, where there is a ``runner``; perplexity on ``text``.
 
