@@ -94,7 +94,8 @@ class Home:
         ``clock``: seconds since the epoch. ``before_write``: see `Journal`.
 
         Raises `HomeLockedError` (names the process that owns it), `NotFoundError`, `SchemaError` (written by a newer
-        version: untouched), `HomeError` (another embedder, no permission, no space, damaged facts), `JournalError`.
+        version: untouched), `HomeError` (another embedder, no permission, no space, damaged facts, a journal that is
+        gone), `JournalError`.
         """
         folder = _folder(path).absolute()
         facts_file = folder / "home.json"
@@ -111,6 +112,8 @@ class Home:
             known = facts.get("embedder")
             if embedder is not None:
                 _check_embedder(folder, known, embedder)
+            if "schema_version" in facts:
+                _check_not_lost(folder / "journal.sqlite")
             journal = Journal(folder / "journal.sqlite", read_only=read_only, clock=clock, before_write=before_write)
             home = cls(folder, journal, facts, lock)
             if not read_only:
@@ -225,6 +228,17 @@ def _refuse_impossible(folder: Path) -> None:
         raise HomeError(
             f"cannot open the home {folder}: {there} is a file, not a folder; choose another with --home or "
             "HABILIS_HOME"
+        )
+
+
+def _check_not_lost(journal: Path) -> None:
+    """A home that was in use has a journal: a new one in its place would make light of what is lost."""
+    there = [f for f in (journal, journal.with_name(f"{journal.name}-wal")) if f.exists() and f.stat().st_size]
+    if not there:
+        how = "is empty" if journal.exists() else "is gone"
+        raise HomeError(
+            f"{journal} {how}, though this home was in use: its runs, skills and spending were in it. Put that file "
+            f"back from a copy; or begin anew: in another folder (--home), or remove {journal.parent / 'home.json'}"
         )
 
 

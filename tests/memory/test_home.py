@@ -323,3 +323,22 @@ def test_the_default_home_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert default_home() == tmp_path
     monkeypatch.delenv("HABILIS_HOME")
     assert default_home().name == ".habilis"
+
+
+@pytest.mark.parametrize("left", [None, b""], ids=["gone", "empty"])
+def test_a_home_that_lost_its_journal_is_not_begun_anew_without_a_word(tmp_path: Path, left: bytes | None) -> None:
+    Home.open(tmp_path).close()
+    journal = tmp_path / "journal.sqlite"
+    whole = journal.read_bytes()
+    for file in tmp_path.glob("journal.sqlite*"):
+        file.unlink()
+    if left is not None:
+        journal.write_bytes(left)
+    with pytest.raises(HomeError, match=rf"is {'gone' if left is None else 'empty'}, though this home was in use"):
+        Home.open(tmp_path)
+    assert not journal.exists() if left is None else journal.stat().st_size == 0
+    journal.write_bytes(whole)
+    Home.open(tmp_path).close()
+    journal.unlink()
+    (tmp_path / "home.json").unlink()  # what the error names as the way to begin anew
+    Home.open(tmp_path).close()
