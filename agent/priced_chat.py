@@ -221,7 +221,10 @@ class PricedChatModel:
             raise ModelError(f"{self.name} refused{tried} (HTTP {status}): {said}{advice(status)}") from None
         if connection:
             raise ModelError(f"{self.name} cannot be reached{tried}: {said}; check the address and the network")
-        raise ModelError(f"{self.name} gave a reply that cannot be read: {type(error).__name__}: {said}") from None
+        raise ModelError(
+            f"{self.name} gave a reply that cannot be read ({type(error).__name__}: {said}); see that its server "
+            "answers as OpenAI's chat completions do"
+        ) from None
 
 
 def as_priced(model: PricedChatModel | ChatModel) -> PricedChatModel:
