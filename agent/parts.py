@@ -44,7 +44,8 @@ class LoopSettings:
     """``task_budget``: the most one task may cost, verification included (search and world steps are counts, so that
     runs repeat). ``limits``: of one run of a program; the verifier's should be the same. ``rounds``: drafts run or
     verified per task. ``upkeep_every``: iterations after which the library is kept up (`habilis.agent.upkeep`), at a
-    task's budget; 0: never."""
+    task's budget; 0: never. ``transfer``: whether skills of the home's other worlds are offered for a task, and proven
+    at up to half of its budget."""
 
     task_budget: Budget = field(
         default_factory=lambda: Budget(usd=None, search_steps=12_000, world_steps=60_000, calls=None)
@@ -54,6 +55,7 @@ class LoopSettings:
     upkeep_every: int = 10
     keep_skills: bool = True
     keep_contracts: bool = True
+    transfer: bool = True
 
 
 class Help(Protocol):

@@ -43,9 +43,9 @@ class Kept:
     carried: tuple[Skill, ...] = ()
 
 
-def keep_up(parts: Parts, ledger: Ledger, seed: int) -> Kept:
-    """One round, within what the ledger can pay. ``seed``: of its runs; 0 at the beginning. What the runs show is
-    learned from."""
+def keep_up(parts: Parts, ledger: Ledger, seed: int, *, transfer: bool = True) -> Kept:
+    """One round, within what the ledger can pay. ``seed``: of its runs; 0 at the beginning. ``transfer``: whether
+    skills of the same world under other rules are taken along then. What the runs show is learned from."""
     library, book = parts.library, parts.book
     verified: list[str] = []
     quarantined: list[str] = []
@@ -53,7 +53,7 @@ def keep_up(parts: Parts, ledger: Ledger, seed: int) -> Kept:
     carried: tuple[Skill, ...] = ()
     if library.verifier is not None:
         try:
-            if not seed and library.fingerprint is not None:  # at the beginning of a life
+            if transfer and not seed and library.fingerprint is not None:  # at the beginning of a life
                 moved = library.carry_over(parts.world.spec.name, ledger=ledger)
                 carried = moved.skills
                 for trajectory in moved.trajectories:

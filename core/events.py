@@ -37,6 +37,7 @@ EVENTS: Mapping[str, str] = {
     "skill_admitted": "name, version, goal, calls, evidence",
     "skill_rejected": "name, reason",
     "skill_promoted": "name, version, goal",
+    "skills_transferred": "skills, refused, tried",
     "skills_left": "names, status",
     "skill_withheld": "name",
     "budget": "spent, limit",

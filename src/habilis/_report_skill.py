@@ -52,6 +52,7 @@ def article(
         ("Must find", ", ".join(escaped(s) for s in skill.sources)),
         ("Cost", f"about {number(skill.cost)} world steps a unit"),
         ("Written by", escaped(skill.program.writer)),
+        ("Comes from", escaped(skill.whence, 300)),
         ("First kept", f"task {first.index + 1}: {escaped(first.task.text, 160)}" if first else ""),
     ]
     contract = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows if value)

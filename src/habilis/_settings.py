@@ -28,6 +28,7 @@ class AgentSettings:
     none does so twice, or "reprice" (more is reserved from then on; one that is over that as well is refused). None:
     tools are refused; models and embedders, whose requests differ, are priced anew. ``images``: whether chat models
     that are named take pictures; None: where LangChain knows that they do.
+    ``transfer``: whether skills of the home's other worlds are offered in this one, and proven here (docs/skills.md).
     ``reflexes``: which run beside the programs: "given" (those handed to the agent), or "none" (an ablation).
     """
 
@@ -43,6 +44,7 @@ class AgentSettings:
     numpy: bool = False
     keep_skills: bool = True
     keep_contracts: bool = True
+    transfer: bool = True
     task_budget: Budget | str | None = None
     overruns: Overruns | None = None
     reflexes: str = "given"

@@ -104,17 +104,20 @@ def show(
     name: Annotated[str, typer.Argument()],
     home: HomeOption = None,
     version: Annotated[int | None, typer.Option("--version", help="[the latest]")] = None,
+    world: WorldOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one skill: source, goal, evidence, history."""
+    """Show one skill: source, goal, evidence, history, and the world that it comes from."""
     from habilis._text import plain
     from habilis.cli._output import say_json
     from habilis.core import NotFoundError, dump
 
     with read_home(home) as opened:
         try:
-            skill = opened.journal.skill(name, version)
+            skill = opened.journal.skill(name, version if world is None else _of(opened, name, version, world))
         except NotFoundError:
+            if world is not None:
+                raise
             names = {s.name for s in opened.journal.skills(None)} | {d.name for d in opened.journal.damaged_skills()}
             if name in names:
                 kept = (*opened.journal.skills(None, name), *opened.journal.damaged_skills(name))
@@ -172,6 +175,22 @@ def library_of(
     return opened()
 
 
+def _of(home: Any, name: str, version: int | None, world: str) -> int:
+    """The number of a version of a skill in this world (a name, or a fingerprint), by default the one in use."""
+    from habilis.core import NotFoundError
+
+    every = home.journal.skills(None, name)
+    mine = [s for s in every if world in (s.world, s.fingerprint)]
+    if not mine:
+        raise NotFoundError.of(
+            f"skill {name} of the world", world, {w for s in every for w in (s.world, s.fingerprint)}
+        )
+    asked = [s.version for s in mine if version in (None, s.version)]
+    if not asked:
+        raise NotFoundError.of(f"version of {name} in {world}", str(version), (str(s.version) for s in mine))
+    return max((s.version for s in mine if s.version in asked and s.status == "active"), default=max(asked))
+
+
 def _told(skill: Skill) -> list[str]:
     """What there is to know of a skill, line by line."""
     from habilis._text import number, plain
@@ -183,6 +202,8 @@ def _told(skill: Skill) -> list[str]:
         f"  {plain(skill.doc)}",
         f"  goal      {plain(skill.goal_template)}",
     ]
+    if skill.whence:
+        lines.append(f"  from      {plain(skill.whence)}")
     for p in skill.program.parameters:
         default = "" if p.required else f" = {p.default!r}"
         lines.append("  takes     " + plain(f"{p.name}: {p.type}{default}{_range(p)}"))
