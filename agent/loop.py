@@ -39,7 +39,8 @@ from habilis.core import (
     span,
 )
 from habilis.memory.images import images_of
-from habilis.memory.library import Carried, remember_interface
+from habilis.memory.interfaces import remember_interface
+from habilis.memory.library import Carried
 from habilis.worlds.runner import asked, ended, look_at, reset
 
 __all__ = ["Help", "Loop", "LoopSettings", "Parts", "describe"]
@@ -94,6 +95,8 @@ class Loop:
         with p.journal.transaction():
             p.journal.put_contracts(p.book.take_dirty())
             remember_interface(p.journal, p.world.spec)
+            if p.book.priors.changed:
+                p.journal.put_versioned_state(f"priors:{p.world.spec.fingerprint}", p.book.priors.save())
             p.journal.put_versioned_state(f"run:{self.run_id}", self._state())
             p.journal.update_run(self.run_id, spent=p.ledger.spent)
 
@@ -291,7 +294,7 @@ class Loop:
         what is learned on the way. Where nothing can be proven, nothing is offered."""
         p = self.parts
         wanted = self.settings.keep_skills and self.settings.transfer and task.kind == "achieve"
-        if not wanted or p.verifier is None:
+        if not wanted or p.verifier is None or p.library.fingerprint is None:
             return
         brought = await in_thread("the proof of skills of other worlds", self._brought, task, ledger)
         if brought is None or not brought.tried:

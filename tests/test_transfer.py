@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shutil
 import sys
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
@@ -40,6 +41,11 @@ def bottled(name: str, actions: tuple[str, ...] = ("fill",), predicate: str = "c
         for a in actions
     ]
     return make_world(rules, name=name)
+
+
+def without_reasons(world: RuleWorld) -> RuleWorld:
+    spec = replace(world.spec, capabilities=world.spec.capabilities - {"reasons"})
+    return replace(world, spec=spec, facts=dict(world.facts))
 
 
 class Life:
@@ -186,6 +192,27 @@ def test_a_name_that_is_taken_gives_way(life: Life) -> None:
         "have_juice": 'count("fig") >= 1',
         "have_juice_2": 'count("juice") >= {n}',
     }
+
+
+def test_what_actions_did_elsewhere_is_supposed_until_it_is_tested(life: Life) -> None:
+    """No skill is left to take along: what remains of the valley is what its actions need and do."""
+    goal = 'count("bottle") >= 1'
+    life.solve(bottled("valley"), JUICE, goal)
+    with life.library("valley-1") as library:
+        library.retire("have_juice", "a trial")
+        library.retire("have_fig", "a trial") if "have_fig" in library.active() else None
+    steps = {}
+    for transfer in (False, True):
+        where = Life(life.home.with_name(f"home-{transfer}"))
+        shutil.copytree(life.home, where.home)
+        silent = without_reasons(bottled("hill"))
+        skills = where.solve(silent, goal, transfer=transfer)
+        assert where.offered() == []
+        assert where.episodes[0].solved is True
+        steps[transfer] = where.spent.search_steps
+    assert "have_bottle" in skills
+    assert skills["have_bottle"].evidence.successes == 4  # proven like any other
+    assert steps[True] * 4 < steps[False]
 
 
 def test_the_command_line_tells_where_a_skill_comes_from(life: Life) -> None:

@@ -9,7 +9,6 @@ from habilis.memory.library._keeping import Checked
 from habilis.memory.library._lexical import Lexicon
 from habilis.memory.library._relifting import Lifted
 from habilis.memory.library.clauses import learn as learn_contract
-from habilis.memory.library.general import remember_interface
 from habilis.memory.library.proving import AdmissionSettings, Proof, narrowed, prove
 from habilis.memory.library.recall import Hit, Recall, Search, estimate_tokens, skill_text, skill_texts
 from habilis.memory.library.settings import LibrarySettings
@@ -37,7 +36,6 @@ __all__ = [
     "narrowed",
     "normalised_source",
     "prove",
-    "remember_interface",
     "shingle_jaccard",
     "skill_of",
     "skill_text",

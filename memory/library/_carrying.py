@@ -26,12 +26,13 @@ from habilis.core import (
     Trial,
     WorldSpec,
 )
+from habilis.memory.interfaces import interface_of, interfaces
 from habilis.memory.library import clauses
 from habilis.memory.library._admitting import renamed, same_goal
 from habilis.memory.library._relifting import Relifting
 from habilis.memory.library._standing import closure, skill_id
 from habilis.memory.library._usable import usable
-from habilis.memory.library.general import interface_of, interfaces, lacking, meets
+from habilis.memory.library.general import lacking, meets
 from habilis.memory.library.proving import FRESH, Proof, prove
 from habilis.memory.library.recall import Recall, Search
 

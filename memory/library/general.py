@@ -1,16 +1,10 @@
-"""Which skills of one world may serve in another: those that use nothing that is not there too, and alike.
-
-What a world offers to programs is its *interface*: every action and predicate by name, with its typed signature, and
-every tag. A home keeps the interface of each world that was lived in, so that a skill can be held against it where its
-own world is not at hand. What is alike by signature may still do something else: nothing is concluded from it but that
-it is worth a proof.
-"""
+"""Which skills of one world may serve in another: those that use nothing that is not there too, and alike."""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from habilis.core import (
     Atom,
@@ -18,49 +12,18 @@ from habilis.core import (
     Goal,
     GoalSyntaxError,
     InputError,
-    JournalError,
     Json,
-    Parameter,
     Skill,
-    WorldSpec,
     fitted,
 )
-from habilis.memory.journal import Journal
+from habilis.memory.interfaces import Interface
 from habilis.memory.library._programs import tree_of
 
-__all__ = ["Interface", "interface_of", "interfaces", "lacking", "meets", "remember_interface", "used"]
+__all__ = ["lacking", "meets", "used"]
 
-Interface = Mapping[str, str]  # a name, and its signature as text
-
-_KIND = "interface"  # of the journal's documents, by the world's fingerprint
-_VERSION = 1
 _HOLE = re.compile(r"\{\w+\}")
 _LOOKS = frozenset({"observe", "tags"})  # what every world has
 _BY_TEXT = frozenset({"facts", "steps"})  # what is told by its text what it is about
-
-
-def interface_of(spec: WorldSpec) -> dict[str, str]:
-    """The names that programs may use in this world, each with its signature."""
-    told = {p.name: f"{_types(p.parameters)}{'*' * p.variadic} does{_seeks(p.seeks)}" for p in spec.primitives}
-    told |= {p.name: f"{_types(p.parameters)} is {'number' if p.numeric else 'truth'}" for p in spec.predicates}
-    return dict(sorted((told | dict.fromkeys(spec.tags, "tag")).items()))
-
-
-def remember_interface(journal: Journal, spec: WorldSpec) -> None:
-    """Keep what this world offers, for other worlds of the home. One that learns its predicates as it goes is told
-    again."""
-    told = {"schema_version": _VERSION, "world": spec.name, "names": interface_of(spec)}
-    try:
-        known = journal.document(_KIND, spec.fingerprint)
-    except JournalError:  # damaged, and written anew
-        known = None
-    if known != told:
-        journal.put_document(_KIND, spec.fingerprint, told)
-
-
-def interfaces(journal: Journal) -> dict[str, Interface]:
-    """The interfaces of all worlds that were lived in, by fingerprint."""
-    return {fingerprint: told.get("names", {}) for fingerprint, told in journal.documents(_KIND).items()}
 
 
 def used(skill: Skill) -> frozenset[str] | None:
@@ -125,14 +88,6 @@ def _rises(atom: Atom) -> bool | None:
     if isinstance(atom.value, bool):
         return atom.value if atom.op == "==" else (not atom.value if atom.op == "!=" else None)
     return {">=": True, ">": True, "<=": False, "<": False}.get(atom.op)
-
-
-def _types(parameters: Iterable[Parameter]) -> str:
-    return f"({', '.join(p.type if p.required else f'{p.type}?' for p in parameters)})"
-
-
-def _seeks(predicate: str | None) -> str:
-    return f", seeks {predicate}" if predicate else ""
 
 
 def _named(source: str) -> set[str] | None:

@@ -323,7 +323,9 @@ class Assembly:
             prompt = prompts.yields_prompt(fact)
         elif kind == "needs":
             action = Action.parse(about)
-            known = " and ".join(str(c.atom) for c in self.loop_parts.book.contract(action).conditions)
+            contract = self.loop_parts.book.contract(action)
+            seen_here = contract.source != "supposed"
+            known = " and ".join(str(c.atom) for c in contract.conditions) if seen_here else ""
             prompt = prompts.needs_prompt(action)
         else:
             raise NotFoundError.of("question", kind, ("needs", "yields"))

@@ -43,9 +43,10 @@ from habilis.core import (
     load_reflexes,
     used_by,
 )
-from habilis.memory.contracts import ContractBook
+from habilis.memory.contracts import ContractBook, Priors, priors_of
 from habilis.memory.home import Home, default_home
 from habilis.memory.index import open_index
+from habilis.memory.journal import Journal
 from habilis.memory.library import SkillLibrary
 from habilis.tools import Catalogue, KnowledgeBase, ToolRegistry, load_registrations
 from habilis.worlds.reflexive import reflexive
@@ -124,7 +125,11 @@ def compose(
         _refuse_unconfined(runner)
         world, fresh = reflexive(world, beside, runner), _with_reflexes(fresh, beside, runner)
         journal = opened.journal
-        book = ContractBook(world.spec, journal.contracts(world.spec.fingerprint))
+        book = ContractBook(
+            world.spec,
+            journal.contracts(world.spec.fingerprint),
+            _priors(journal, world) if settings.transfer and settings.keep_contracts else None,
+        )
         chats = [_chat(one, base_url, prices, settings.images) for one in models]
         for one in chats:
             one.standing.keep(journal, settings.overruns or "reprice", notes.tell)
@@ -302,6 +307,12 @@ def _with_reflexes(
     fresh: Callable[[], World] | None, beside: Sequence[Reflex], runner: Runner
 ) -> Callable[[], World] | None:
     return fresh if fresh is None or not beside else lambda: reflexive(fresh(), beside, runner)
+
+
+def _priors(journal: Journal, world: World) -> Priors:
+    """What is supposed of this world from what was seen in others, and how that fared until now."""
+    fared = journal.get_state(f"priors:{world.spec.fingerprint}")
+    return Priors(world.spec, priors_of(journal, world.spec), fared)
 
 
 def _writer(

@@ -179,7 +179,7 @@ def _of(home: Any, name: str, version: int | None, world: str) -> int:
     """The number of a version of a skill in this world (a name, or a fingerprint), by default the one in use."""
     from habilis.core import NotFoundError
 
-    every = home.journal.skills(None, name)
+    every: list[Skill] = home.journal.skills(None, name)
     mine = [s for s in every if world in (s.world, s.fingerprint)]
     if not mine:
         raise NotFoundError.of(
@@ -188,7 +188,8 @@ def _of(home: Any, name: str, version: int | None, world: str) -> int:
     asked = [s.version for s in mine if version in (None, s.version)]
     if not asked:
         raise NotFoundError.of(f"version of {name} in {world}", str(version), (str(s.version) for s in mine))
-    return max((s.version for s in mine if s.version in asked and s.status == "active"), default=max(asked))
+    in_use = [s.version for s in mine if s.version in asked and s.status == "active"]
+    return max(in_use or asked)
 
 
 def _told(skill: Skill) -> list[str]:
