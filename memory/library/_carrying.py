@@ -7,38 +7,30 @@ is not offered here again until it, or what it calls, has another version.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from habilis.core import (
-    Atom,
     BudgetExceeded,
     Case,
     Evidence,
     Goal,
     InputError,
-    Json,
     Ledger,
-    NotFoundError,
     Record,
     Skill,
     Trajectory,
     Trial,
     WorldSpec,
 )
-from habilis.memory.interfaces import interface_of, interfaces
 from habilis.memory.library import clauses
 from habilis.memory.library._admitting import renamed, same_goal
-from habilis.memory.library._relifting import Relifting
-from habilis.memory.library._standing import closure, skill_id
+from habilis.memory.library._offering import REFUSED, TRIED, Bundle, Offering
+from habilis.memory.library._standing import closure
 from habilis.memory.library._usable import usable
-from habilis.memory.library.general import lacking, meets
 from habilis.memory.library.proving import FRESH, Proof, prove
-from habilis.memory.library.recall import Recall, Search
 
-_REFUSED = "transfer"  # the journal's documents of what did not hold in another world
 _VERSION = 1
-_TRIED = 3  # skills of other worlds that are proven for one atom of a goal: the next is less likely by each that failed
 
 
 @dataclass(frozen=True)
@@ -68,7 +60,7 @@ class _Taking:
         return Carried(tuple(self.skills), self.tried, tuple(self.seen), dict(self.refused))
 
 
-class Carrying(Relifting):
+class Carrying(Offering):
     """Moves skills from one world of the home to another."""
 
     def carry_over(self, world: str, *, ledger: Ledger | None = None, seed: int = 0) -> Carried:
@@ -79,41 +71,25 @@ class Carrying(Relifting):
         here = self._one_world()
         taking = _Taking(world, ledger or Ledger(), seed)
         with self._open():
-            refused = self.home.journal.documents(_REFUSED)
+            refused = self.home.journal.documents(REFUSED)
             others = self._elsewhere(world)
             for skill in others:
                 mine = self._world(here)
                 if skill.name in mine or skill.tools or not set(skill.program.calls) <= mine.keys():
                     continue
-                if self._failed(skill, {s.name: s for s in others if s.fingerprint == skill.fingerprint}, refused):
-                    continue
+                there = {s.name: s for s in others if s.fingerprint == skill.fingerprint}
+                cases = [case for case in skill.settings if not self._failed(skill, case, there, refused)]
                 try:
-                    self._take(skill, taking, mine)
+                    self._take(skill, cases, taking, mine)
                 except BudgetExceeded:
                     break
         return taking.told()
 
-    def offers(self, goal: Goal, spec: WorldSpec, text: str = "") -> tuple[Skill, ...]:
-        """The skills of the home's other worlds that may bring about what no skill of this one does, the likeliest
-        first. ``spec``: of this world; ``text``: the goal in words, by which skills are found for one that only a model
-        can judge.
-
-        All are general for this world, with what they call (`habilis.memory.library.general`), and none of them has
-        failed here in this version. Nothing is run. Raises `InputError` for a library of all worlds.
-        """
-        self._one_world(proven=False)
-        with self._open():
-            wanted = self._wanted(goal)
-            found = [s for atom in wanted for s in self._for(atom, spec)]
-            if goal.judged is not None:
-                found = self._called_up(text or goal.judged, spec)
-            return tuple({skill_id(s): s for s in found}.values())
-
     def bring(
         self, goal: Goal, spec: WorldSpec, *, text: str = "", ledger: Ledger | None = None, seed: int = 0
     ) -> Carried:
-        """Prove skills that are offered (`offers`) in fresh worlds of this one, and keep what holds, what they call
-        first, with the version they come from (``meta["lineage"]``).
+        """Prove skills that are offered (`offers`) in fresh worlds of this one, in the cases that are wanted, and keep
+        what holds, what they call first, with the version they come from (``meta["lineage"]``).
 
         For each thing that is wanted at most three are tried, until one holds. What fails is noted in its history, and
         not offered here again until it has changed. Ends early, without an error, where the ledger has no more. Raises
@@ -124,101 +100,57 @@ class Carrying(Relifting):
         with self._open():
             for atom in self._wanted(goal) if goal.judged is None else (None,):
                 offered = self._for(atom, spec) if atom is not None else self._called_up(text or str(goal.judged), spec)
-                for skill in offered[:_TRIED]:
+                for bundle in offered[:TRIED]:
                     try:
-                        if self._take_whole(skill, taking, here):
+                        if self._take_whole(bundle, taking, here):
                             break
                     except BudgetExceeded:
                         return taking.told()
         return taking.told()
 
-    # ------------------------------------------------------------------ what is offered
-
-    def _one_world(self, proven: bool = True) -> str:
-        if self.fingerprint is None or (proven and self.verifier is None):
-            raise InputError("skills are carried over into one world, and proven: open(…, fingerprint=…, verifier=…)")
-        return self.fingerprint
-
-    def _wanted(self, goal: Goal) -> list[Atom]:
-        """The atoms of a goal that no skill here brings about."""
-        mine = list(self._world(self.fingerprint or "").values())
-        return [atom for atom in dict.fromkeys(goal.atoms) if not any(meets(s, atom) == 2 for s in mine)]
-
-    def _for(self, atom: Atom, spec: WorldSpec) -> list[Skill]:
-        ranked = [(meets(s, atom), s) for s in self._general_here(spec)]
-        found = sorted((one for one in ranked if one[0]), key=lambda o: (-o[0], -o[1].posterior, o[1].cost, o[1].name))
-        return [skill for _, skill in found]
-
-    def _called_up(self, text: str, spec: WorldSpec) -> list[Skill]:
-        """The general skills that the words of a goal call up, where any is likely to serve."""
-        found = {skill_id(s): s for s in self._general_here(spec)}
-        recall = Recall(self.embedder, self.index)
-        try:
-            recall.hold(found)
-            return [hit.skill for hit in recall.search(text, found, Search(k=_TRIED, abstain=True))]
-        finally:
-            recall.close()
-
-    def _general_here(self, spec: WorldSpec) -> Iterator[Skill]:
-        """The active skills of other worlds that are general for this one, as is all that they call."""
-        here, known = interface_of(spec), interfaces(self.home.journal)
-        mine, refused = self._world(spec.fingerprint), self.home.journal.documents(_REFUSED)
-        worlds: dict[str, dict[str, Skill]] = {}
-        for skill in usable(self.home.journal):
-            if skill.fingerprint != spec.fingerprint:
-                worlds.setdefault(skill.fingerprint, {})[skill.name] = skill
-        for fingerprint, named in worlds.items():
-            there = known.get(fingerprint)
-            if there is None:  # it has not been lived in since interfaces are kept
-                continue
-            fits = {name: not s.tools and lacking(s, there, here) == () for name, s in named.items()}
-            for name in [n for n, fit in fits.items() if fit]:
-                try:
-                    whole = closure([name], named)
-                except (InputError, NotFoundError):
-                    continue
-                callees = [s for s in whole if s.name != name]
-                taken = any(s.name in mine and not same_goal(mine[s.name], s) for s in callees)
-                if taken or not all(fits[s.name] for s in whole):
-                    continue
-                if not any(self._failed(s, named, refused) for s in whole):
-                    yield named[name]
-
     # ------------------------------------------------------------------ the proof of it
 
-    def _take_whole(self, skill: Skill, taking: _Taking, here: str) -> bool:
+    def _take_whole(self, bundle: Bundle, taking: _Taking, here: str) -> bool:
         """Take a skill along with all that it calls, what is called first; whether it holds here."""
-        there = {s.name: s for s in usable(self.home.journal) if s.fingerprint == skill.fingerprint}
-        for one in closure([skill.name], there):
+        for one in closure([bundle.skill.name], bundle.there):
             mine = self._world(here)
-            if one.name in mine and (one.name != skill.name or same_goal(mine[one.name], one)):
-                continue  # what is here under this name does it too
-            moving = renamed(one, self._free(one.name)) if one.name in mine else one
-            if not self._take(one, taking, mine, moving):
+            own, cases = mine.get(one.name), list(bundle.cases.get(one.name, one.settings))
+            moving = one
+            if own is not None and own.program.source == one.program.source and one.cases:
+                cases = [case for case in cases if case.args not in [c.args for c in own.cases]]
+            elif own is not None and not same_goal(own, one):
+                moving = renamed(one, self._free(one.name))
+            elif own is not None:
+                cases = []
+            if cases and not self._take(one, cases, taking, mine, moving):
                 return False
         return True
 
-    def _take(self, skill: Skill, taking: _Taking, mine: Mapping[str, Skill], moving: Skill | None = None) -> bool:
-        """Prove one skill here, case by case, and keep what holds. ``moving``: itself, under the name it gets here."""
+    def _take(
+        self,
+        skill: Skill,
+        cases: Sequence[Case],
+        taking: _Taking,
+        mine: Mapping[str, Skill],
+        moving: Skill | None = None,
+    ) -> bool:
+        """Prove one skill here in these cases, and keep what holds. ``moving``: itself, under the name it gets here."""
         moving = moving or skill
         proofs: list[tuple[Case, Proof]] = []
-        failed: dict[str, str] = {}
-        for case in moving.settings:
+        failed: list[tuple[Case, str]] = []
+        for case in cases:
             taking.tried += 1
             proof = self._holds_here(moving, case, taking)
             taking.seen += proof.trajectories
             if proof.skill is not None:
                 proofs.append((case, proof))
             elif proof.feedback is not None and not proof.feedback.trajectory.inconclusive:
-                failed[str(dict(case.args) or "")] = proof.feedback.verdict.reason or "the goal is not met"
-        journal = self.home.journal
-        with journal.transaction():
-            if not proofs and len(failed) == len(moving.settings):
-                why = next(iter(failed.values()))
-                taking.refused[skill.name] = why
-                self._refuse(skill, why, taking.world)
-                return False
+                failed.append((case, proof.feedback.verdict.reason or "the goal is not met"))
+        with self.home.journal.transaction():
+            for case, why in failed:
+                self._refuse(skill, case, why, taking.world)
             if not proofs:
+                taking.refused.update((skill.name, why) for _, why in failed[:1])
                 return False
             assert self.fingerprint is not None
             moved = replace(_moved(moving, self.fingerprint, proofs, mine.keys()), world=taking.world)
@@ -226,31 +158,18 @@ class Carrying(Relifting):
             moved = replace(moved, meta={**moved.meta, "lineage": {**lineage, "version": skill.version}})
             rules = "under the rules of" if skill.world == taking.world else f"in {skill.world},"
             told = f"it holds here as {rules} {skill.fingerprint}, where it is version {skill.version}"
-            taking.skills.append(self._store(moved, told))
+            known = mine.get(moved.name)
+            taking.skills.append(self._store(moved if known is None else _grown(known, moved), told))
         return True
 
-    def _refuse(self, skill: Skill, why: str, world: str) -> None:
+    def _refuse(self, skill: Skill, case: Case, why: str, world: str) -> None:
         """Note that it does not hold here: for people in its history, and so that it is not tried again."""
         journal = self.home.journal
         there = {s.name: s for s in usable(journal) if s.fingerprint == skill.fingerprint}
         note = {"schema_version": _VERSION, "mark": self._mark(skill, there), "why": why}
-        journal.put_document(_REFUSED, self._refusal(skill), note)
-        journal.rewrite_skill(skill, f"does not hold in {world} ({self.fingerprint}): {why}")
-
-    def _refusal(self, skill: Skill) -> str:
-        return f"{self.fingerprint} {skill.fingerprint} {skill.name}"
-
-    def _failed(self, skill: Skill, there: Mapping[str, Skill], refused: Mapping[str, Json]) -> bool:
-        """Whether it did not hold here, as it is. ``there``: the skills of its world."""
-        note = refused.get(self._refusal(skill))
-        return note is not None and note.get("mark") == self._mark(skill, there)
-
-    def _mark(self, skill: Skill, there: Mapping[str, Skill]) -> str:
-        """What decides how it does elsewhere: its version, and those of what it calls."""
-        try:
-            return f"{skill.version} {self._signature(skill.program, there)}"
-        except (InputError, NotFoundError):  # it calls what is gone
-            return str(skill.version)
+        journal.put_document(REFUSED, self._refusal(skill, case), note)
+        told = f" with {dict(case.args)}" if case.args else ""
+        journal.rewrite_skill(skill, f"does not hold in {world} ({self.fingerprint}){told}: {why}")
 
     def _elsewhere(self, world: str) -> list[Skill]:
         """The active skills of worlds of this name with other rules, the latest of each name, callees first."""
@@ -291,6 +210,29 @@ class Carrying(Relifting):
             args=case.args,
             ignored=self.passing,
         )
+
+
+def _grown(own: Skill, moved: Skill) -> Skill:
+    """What is here already, with further cases of the same program."""
+    trials = (*own.evidence.trials, *moved.evidence.trials)
+    won = own.evidence.successes + moved.evidence.successes
+    lost = own.evidence.failures + moved.evidence.failures
+    before = own.evidence.contexts.get(FRESH, Record())
+    fresh = moved.evidence.contexts[FRESH]
+    contexts = dict(own.evidence.contexts)
+    contexts[FRESH] = Record(before.successes + fresh.successes, before.failures + fresh.failures)
+    cases = (*own.cases, *moved.cases)
+    parameters = []
+    for mine, more in zip(own.program.parameters, moved.program.parameters, strict=True):
+        parameters.append(replace(mine, choices=tuple(dict.fromkeys((*mine.choices, *more.choices)))))
+    return replace(
+        own,
+        program=replace(own.program, parameters=tuple(parameters)),
+        evidence=Evidence(own.evidence.level, trials, won, lost, contexts),
+        cost=round(sum(c.cost for c in cases) / len(cases), 3),
+        cases=cases,
+        contract=clauses.merge((own.contract, moved.contract), won),
+    )
 
 
 def _moved(skill: Skill, fingerprint: str, proofs: list[tuple[Case, Proof]], here: Collection[str]) -> Skill:

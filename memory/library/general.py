@@ -55,7 +55,8 @@ def lacking(skill: Skill, there: Interface, here: Interface) -> tuple[str, ...] 
 def meets(skill: Skill, atom: Atom) -> int:
     """How a skill may bring an atom about: 2, it is its goal; 1, its runs were seen to; 0, in no way that is known."""
     wanted = Goal((atom,))
-    if fitted(skill.goal_template, wanted, skill.program.parameters) is not None:
+    args = fitted(skill.goal_template, wanted, skill.program.parameters)
+    if args is not None and _proven_for(skill, args):
         return 2
     rises = _rises(atom)
     seen = 0
@@ -70,6 +71,14 @@ def meets(skill: Skill, atom: Atom) -> int:
         if rises is not None and _told(skill, values, atom.fact, rises):
             seen = 1
     return seen
+
+
+def _proven_for(skill: Skill, args: Mapping[str, Json]) -> bool:
+    """Whether its choices may be these."""
+    chosen = {p.name: args[p.name] for p in skill.program.parameters if p.choices and p.name in args}
+    if skill.cases:
+        return any(chosen.items() <= dict(case.args).items() for case in skill.cases)
+    return all(args[p.name] in p.choices for p in skill.program.parameters if p.name in chosen)
 
 
 def _told(skill: Skill, values: Mapping[str, Json], fact: Fact, rises: bool) -> bool:
