@@ -41,6 +41,7 @@ from habilis.core import (
 from habilis.memory.images import images_of
 from habilis.memory.interfaces import remember_interface
 from habilis.memory.library import Carried
+from habilis.memory.reflexes import ready_reflexes
 from habilis.worlds.runner import asked, ended, look_at, reset
 
 __all__ = ["Help", "Loop", "LoopSettings", "Parts", "describe"]
@@ -95,6 +96,8 @@ class Loop:
         with p.journal.transaction():
             p.journal.put_contracts(p.book.take_dirty())
             remember_interface(p.journal, p.world.spec)
+            if p.book.endings.changed:
+                p.journal.put_versioned_state(f"endings:{p.world.spec.fingerprint}", p.book.endings.save())
             if p.book.priors.changed:
                 p.journal.put_versioned_state(f"priors:{p.world.spec.fingerprint}", p.book.priors.save())
             p.journal.put_versioned_state(f"run:{self.run_id}", self._state())
@@ -179,6 +182,8 @@ class Loop:
         if task.origin == "user":  # nobody else could tell what it was, should it be cut short
             tape.taken()
         await self._bring(task, ledger)
+        if p.beside is not None:
+            p.beside(ready_reflexes(p.journal, p.world.spec.fingerprint, p.library.active()))
         try:
             work = Work(p, self.settings, self.run_id, self.iteration, task, ledger, tape, before.came_true)
             worked = await work.done()
@@ -276,6 +281,9 @@ class Loop:
             p.events.emit(
                 "skill_promoted", self.iteration, name=skill.name, version=skill.version, goal=skill.goal_template
             )
+        for learned in kept.reflexes:
+            told = {"name": learned.name, "trigger": learned.trigger, "status": learned.status, "why": learned.why}
+            p.events.emit("reflex_learned", self.iteration, **told)
         for status, names in (("quarantined", kept.quarantined), ("retired", kept.retired)):
             if names:
                 p.events.emit("skills_left", self.iteration, names=list(names), status=status)

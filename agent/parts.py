@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from habilis.agent.curriculum import Curriculum
 from habilis.agent.pacing import RunPace
+from habilis.agent.reflexes import Practice
 from habilis.agent.tape import TaskTape
 from habilis.core import (
     Action,
@@ -22,6 +23,7 @@ from habilis.core import (
     Judge,
     Ledger,
     Reading,
+    Reflex,
     RunLimits,
     Runner,
     Skill,
@@ -87,7 +89,8 @@ class Credited(Protocol):
 class Parts:
     """What the roof hands to the loop. ``pace``: of the run's budget, None where its tasks are not paced. ``stop``:
     whether someone asked to stop, which ends a user's task between two programs (others are done to their end).
-    ``images``: where pictures are kept; None: nowhere."""
+    ``images``: where pictures are kept; None: nowhere. ``practice``: makes a fresh world with further reflexes, and
+    ``beside``: puts learned ones to work, where they are to be learned; else None."""
 
     world: World
     book: ContractBook
@@ -103,6 +106,8 @@ class Parts:
     pace: RunPace | None = None
     images: ImageStore | None = None
     stop: Callable[[], bool] = lambda: False
+    practice: Practice | None = None
+    beside: Callable[[Sequence[Reflex]], None] | None = None
 
     @property
     def verifier(self) -> Verifier | None:

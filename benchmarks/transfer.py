@@ -5,10 +5,10 @@
     python -m benchmarks.transfer --cell twin:0             one pair with one seed, as JSON
 
 First a life in the one world, without a language model (`habilis run`, or `habilis explore` where no reasons are
-given). Then goals of a user (twelve, spread over what the life has skills for; else achievements of the game), one after
-the other, each as `habilis solve` works on it, in the other world: in that home (``lived``), in that home after all
-skills of the first world were retired, so that only what its actions did is left (``contracts``), and in an empty home
-(``nothing``). Steps are world steps and search steps of these goals alone, proofs included; the life before is not
+given). Then goals of a user (twelve, spread over what the life has skills for; else achievements of the game), one
+after the other, each as `habilis solve` works on it, in the other world: in that home (``lived``), in that home after
+all skills of the first world were retired, so that only what its actions did is left (``contracts``), and in an empty
+home (``nothing``). Steps are world steps and search steps of these goals alone, proofs included; the life before is not
 counted. The pairs:
 
 ``twin``      craft, then the same rules under another name: the most that can be had

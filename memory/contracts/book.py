@@ -33,6 +33,7 @@ from habilis.core import (
 from habilis.memory.contracts._binding import bind, bind_atom, complete, unify, variables
 from habilis.memory.contracts._stored import built, restored, rises, rounded
 from habilis.memory.contracts._tally import Reader, TalliedCondition, Tally, rate
+from habilis.memory.contracts.endings import Endings
 from habilis.memory.contracts.priors import Priors
 
 _SHARED = 0.6  # share of siblings that must agree before a never-tried action is predicted to behave likewise
@@ -40,12 +41,18 @@ _SHARED = 0.6  # share of siblings that must agree before a never-tried action i
 
 class ContractBook:
     """All contracts of one world. ``version`` rises whenever a plan might now come out differently. ``priors``: what is
-    supposed of actions that never succeeded here, from other worlds."""
+    supposed of actions that never succeeded here, from other worlds; ``endings``: how lives in it ended."""
 
-    def __init__(self, spec: WorldSpec, contracts: Iterable[Contract] = (), priors: Priors | None = None) -> None:
+    def __init__(
+        self,
+        spec: WorldSpec,
+        contracts: Iterable[Contract] = (),
+        priors: Priors | None = None,
+        endings: Endings | None = None,
+    ) -> None:
         self._spec = spec
         self.version = 0
-        self.priors = priors or Priors(spec)
+        self.priors, self.endings = priors or Priors(spec), endings or Endings()
         self._clear()
         for contract in contracts:
             self._restore(contract)
@@ -180,6 +187,7 @@ class ContractBook:
         """Take in every step of a trajectory, in order. Nothing is learned from one that the clock ended."""
         if trajectory.inconclusive:
             return
+        self.endings.hear(trajectory)
         facts = dict(trajectory.before.facts)
         state = Snapshot(facts, self.spec.tags)
         for step in trajectory.steps:

@@ -120,6 +120,7 @@ class Assembly:
             "embedder": self.embedder.fingerprint,
             "tier": self.runner.tier,
             "reflexes": list(self.reflexes),
+            "learns_reflexes": "learned" in self.settings.reflexes,
         }
 
     def session(

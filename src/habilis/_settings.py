@@ -8,7 +8,7 @@ from pathlib import Path
 
 from habilis.core import Budget, Cost, Json, Overruns
 
-REFLEXES = ("none", "given")
+REFLEXES = ("none", "given", "learned", "given+learned")
 WRITERS = ("search", "chat", "cascade")  # that can be named; any other is handed in
 
 
@@ -29,7 +29,8 @@ class AgentSettings:
     tools are refused; models and embedders, whose requests differ, are priced anew. ``images``: whether chat models
     that are named take pictures; None: where LangChain knows that they do.
     ``transfer``: whether skills of the home's other worlds are offered in this one, and proven here (docs/skills.md).
-    ``reflexes``: which run beside the programs: "given" (those handed to the agent), or "none" (an ablation).
+    ``reflexes``: which run beside the programs: "given" (those handed to the agent), "learned" (those that
+    prove themselves in lives that come to an end, docs/crafter.md), "given+learned", or "none" (an ablation).
     """
 
     seed: int = 0

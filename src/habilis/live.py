@@ -159,6 +159,10 @@ class LiveView:
         for name in sorted(data.get("refused", {})):
             self._line(f"does not hold here: {plain(name, 60)} of another world")
 
+    def _on_reflex_learned(self, data: Mapping[str, Json]) -> None:
+        kept = "reflex" if data.get("status") == "active" else "reflex dropped"
+        self._line(f"{kept}: {plain(data.get('name', ''), 60)} when {plain(data.get('trigger', ''), 60)}")
+
     def _on_skills_left(self, data: Mapping[str, Json]) -> None:
         names = data.get("names")
         told = ", ".join(plain(n, 60) for n in names) if isinstance(names, list) else ""

@@ -67,7 +67,7 @@ SearchMethodOption = Annotated[
 ReflexOption = Annotated[
     list[str] | None, typer.Option("--reflex", help="a file of reflexes, run beside the programs; repeatable")
 ]
-ReflexesOption = Annotated[str, typer.Option("--reflexes", help="given, or none: leave the given ones out")]
+ReflexesOption = Annotated[str, typer.Option("--reflexes", help="given, learned, given+learned, or none")]
 TransferOption = Annotated[
     bool, typer.Option("--transfer/--no-transfer", help="offer skills of the home's other worlds, proven here first")
 ]

@@ -137,6 +137,23 @@ def show(
         print(f"  version {move['version']}: {move['from'] or 'new'} -> {move['to']}: {plain(str(move['reason']))}")
 
 
+@skills.command()
+def reflexes(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List the reflexes that were learned, and those that did not prove themselves."""
+    from dataclasses import asdict
+
+    from habilis.cli._output import show
+    from habilis.memory.reflexes import learned_reflexes
+
+    with read_home(home) as opened:
+        rows = [
+            {**asdict(one), "won": f"{one.wins} of {one.pairs}"}
+            for one in learned_reflexes(opened.journal, status=None)
+        ]
+    columns = ("name", "trigger", "skill", "status", "won", "steps_with", "steps_without")
+    show(rows, columns, as_json=as_json, empty="no reflex was learned; habilis run --reflexes learned looks for some")
+
+
 def read_home(home: Path | None) -> Any:
     """The home, for reading only."""
     from habilis.memory.home import Home, default_home
