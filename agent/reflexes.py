@@ -61,7 +61,7 @@ class Proving:
 
     pairs: int = 8
     odd: float = 0.05
-    steps: int = 600
+    steps: int = 400
     run_steps: int = 120
     candidates: int = 2
     steps_at_once: int = 250
