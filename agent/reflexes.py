@@ -93,7 +93,7 @@ def learn_reflexes(
         if reverser is None or tried >= settings.candidates:
             continue
         skill, args, is_new = reverser
-        if name in known and known[name].source == skill.program.source:
+        if name in known and (known[name].status == "active" or known[name].source == skill.program.source):
             continue  # it is at work, or did not prove itself as it is
         tried += 1
         programs = needed(skill.program, library.active()) | {skill.name: skill.program}
