@@ -48,6 +48,7 @@ _MACRO_STEPS = 300  # world steps that one skill may take as a step of a plan
 _FEW = 8  # afforded actions of one primitive that are few enough to try them all
 _NARROW = 0.5  # share of the steps for actions about the goal or about what is at hand
 _MANY = 48  # facts of which all pairs are still looked at: a thousand pairs a state
+OTHERS = 2  # beliefs of other seeds on which what is left out of a plan is tested again: one may be like the first
 _VALUES = 8  # numbers above this count as no more novel
 
 
@@ -94,7 +95,8 @@ class BlindSearch:
             plan = self._guessed(task, root, context, meter) or self._search(task, root, context, meter)
             if plan is None:
                 return None
-            plan = self._minimise(task, root, plan, context, meter)
+            others = [context.simulator.imagine(task.seed + k) for k in range(1, OTHERS + 1)]
+            plan = self._minimise(task, root, others, plan, context, meter)
             self._dependencies(root, plan, context, meter)
         name = skill_name(context.spec, task.goal.atoms[0].fact) if len(task.goal.atoms) == 1 else f"plan_{task.seed}"
         body = "\n".join(f"    {move.text()}" for move in plan)
@@ -205,13 +207,22 @@ class BlindSearch:
         return not task.goal.unmet(world.observe())
 
     def _minimise(
-        self, task: Task, root: Cloneable, plan: list[_Move], context: Context, meter: SearchMeter
+        self,
+        task: Task,
+        root: Cloneable,
+        others: Sequence[Cloneable],
+        plan: list[_Move],
+        context: Context,
+        meter: SearchMeter,
     ) -> list[_Move]:
+        """The plan without the steps that are needed neither here nor in those beliefs of other seeds in which it works
+        as well."""
         kept = list(plan)
+        tested = [root, *(other for other in others if self._reaches(task, other, plan, context, meter))]
         i = 0
         while i < len(kept):
             shorter = kept[:i] + kept[i + 1 :]
-            if shorter and self._reaches(task, root, shorter, context, meter):
+            if shorter and all(self._reaches(task, start, shorter, context, meter) for start in tested):
                 kept = shorter
             else:
                 i += 1

@@ -9,7 +9,7 @@ any moment loses at most the attempts of the task in hand, and a resumed run goe
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from habilis.agent.calls import blamed_skill, needed
 from habilis.agent.parts import Credited, Help, LoopSettings, Parts
@@ -19,15 +19,18 @@ from habilis.agent.threads import in_thread
 from habilis.agent.upkeep import Kept, keep_up
 from habilis.agent.working import Work, Worked, describe
 from habilis.core import (
+    Budget,
     Checkpointed,
     Cost,
     Episode,
     GoalGiving,
     InputError,
     Json,
+    Ledger,
     ModelError,
     NotFoundError,
     Skill,
+    SkillError,
     Task,
     WorldError,
     WriterError,
@@ -36,7 +39,10 @@ from habilis.core import (
     span,
 )
 from habilis.memory.images import images_of
-from habilis.worlds.runner import asked, ended, reset
+from habilis.memory.interfaces import remember_interface
+from habilis.memory.library import Carried
+from habilis.memory.reflexes import ready_reflexes
+from habilis.worlds.runner import asked, ended, look_at, reset
 
 __all__ = ["Help", "Loop", "LoopSettings", "Parts", "describe"]
 
@@ -89,6 +95,11 @@ class Loop:
         p = self.parts
         with p.journal.transaction():
             p.journal.put_contracts(p.book.take_dirty())
+            remember_interface(p.journal, p.world.spec)
+            if p.book.endings.changed:
+                p.journal.put_versioned_state(f"endings:{p.world.spec.fingerprint}", p.book.endings.save())
+            if p.book.priors.changed:
+                p.journal.put_versioned_state(f"priors:{p.world.spec.fingerprint}", p.book.priors.save())
             p.journal.put_versioned_state(f"run:{self.run_id}", self._state())
             p.journal.update_run(self.run_id, spent=p.ledger.spent)
 
@@ -170,6 +181,9 @@ class Loop:
         self._left = replace(before, task=task)
         if task.origin == "user":  # nobody else could tell what it was, should it be cut short
             tape.taken()
+        await self._bring(task, ledger)
+        if p.beside is not None:
+            p.beside(ready_reflexes(p.journal, p.world.spec.fingerprint, p.library.active()))
         try:
             work = Work(p, self.settings, self.run_id, self.iteration, task, ledger, tape, before.came_true)
             worked = await work.done()
@@ -267,6 +281,9 @@ class Loop:
             p.events.emit(
                 "skill_promoted", self.iteration, name=skill.name, version=skill.version, goal=skill.goal_template
             )
+        for learned in kept.reflexes:
+            told = {"name": learned.name, "trigger": learned.trigger, "status": learned.status, "why": learned.why}
+            p.events.emit("reflex_learned", self.iteration, **told)
         for status, names in (("quarantined", kept.quarantined), ("retired", kept.retired)):
             if names:
                 p.events.emit("skills_left", self.iteration, names=list(names), status=status)
@@ -275,10 +292,44 @@ class Loop:
         p = self.parts
         ledger = p.ledger.child(self.settings.task_budget, of="upkeep")
         with p.journal.transaction():
-            kept = keep_up(p, ledger, self.iteration)
+            kept = keep_up(p, ledger, self.iteration, transfer=self.settings.transfer)
             self._kept_up, self._upkeep = self.iteration, ledger.spent
             self.store()
         return kept
+
+    async def _bring(self, task: Task, ledger: Ledger) -> None:
+        """Skills of the home's other worlds that may do the task are proven in this one first, in one transaction with
+        what is learned on the way. Where nothing can be proven, nothing is offered."""
+        p = self.parts
+        wanted = self.settings.keep_skills and self.settings.transfer and task.kind == "achieve"
+        if not wanted or p.verifier is None or p.library.fingerprint is None:
+            return
+        brought = await in_thread("the proof of skills of other worlds", self._brought, task, ledger)
+        if brought is None or not brought.tried:
+            return
+        if p.help is not None:
+            p.help.know(p.library.active().values())
+        come = [{"name": s.name, "version": s.version, "from": dict(s.meta["lineage"])} for s in brought.skills]
+        told = {"skills": come, "refused": dict(brought.refused), "tried": brought.tried}
+        p.events.emit("skills_transferred", self.iteration, **told)
+
+    def _brought(self, task: Task, ledger: Ledger) -> Carried | None:
+        p = self.parts
+        share = Budget(**{kind: _half(left) for kind, left in asdict(ledger.remaining).items()})  # type: ignore[arg-type]
+        try:
+            if task.goal.atoms and not task.goal.unmet(look_at(p.world)):
+                return None
+            with p.journal.transaction():
+                paid = ledger.child(share, of="transfer")
+                brought = p.library.bring(task.goal, p.world.spec, text=task.text, ledger=paid, seed=task.seed)
+                for trajectory in brought.trajectories:
+                    p.book.learn(trajectory)
+                if brought.tried:
+                    self.store()
+            return brought
+        except (WorldError, SkillError) as error:  # the task can still be worked on
+            p.events.emit("warning", self.iteration, message=f"no skill of another world could be proven: {error}")
+            return None
 
     # ------------------------------------------------------------------ inside
 
@@ -325,6 +376,11 @@ class Loop:
             evidence=f"{skill.evidence.level.value}: {skill.evidence.successes} of "
             f"{skill.evidence.successes + skill.evidence.failures}",
         )
+
+
+def _half(left: float | None) -> float | None:
+    """Of what a task may spend, for the proof of other worlds' skills: the rest is for finding its own way."""
+    return None if left is None else left // 2 if isinstance(left, int) else left / 2
 
 
 def _continued(before: Episode, after: Episode) -> Episode:

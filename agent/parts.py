@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from habilis.agent.curriculum import Curriculum
 from habilis.agent.pacing import RunPace
+from habilis.agent.reflexes import Practice
 from habilis.agent.tape import TaskTape
 from habilis.core import (
     Action,
@@ -22,6 +23,7 @@ from habilis.core import (
     Judge,
     Ledger,
     Reading,
+    Reflex,
     RunLimits,
     Runner,
     Skill,
@@ -44,7 +46,8 @@ class LoopSettings:
     """``task_budget``: the most one task may cost, verification included (search and world steps are counts, so that
     runs repeat). ``limits``: of one run of a program; the verifier's should be the same. ``rounds``: drafts run or
     verified per task. ``upkeep_every``: iterations after which the library is kept up (`habilis.agent.upkeep`), at a
-    task's budget; 0: never."""
+    task's budget; 0: never. ``transfer``: whether skills of the home's other worlds are offered for a task, and proven
+    at up to half of its budget."""
 
     task_budget: Budget = field(
         default_factory=lambda: Budget(usd=None, search_steps=12_000, world_steps=60_000, calls=None)
@@ -54,6 +57,7 @@ class LoopSettings:
     upkeep_every: int = 10
     keep_skills: bool = True
     keep_contracts: bool = True
+    transfer: bool = True
 
 
 class Help(Protocol):
@@ -85,7 +89,8 @@ class Credited(Protocol):
 class Parts:
     """What the roof hands to the loop. ``pace``: of the run's budget, None where its tasks are not paced. ``stop``:
     whether someone asked to stop, which ends a user's task between two programs (others are done to their end).
-    ``images``: where pictures are kept; None: nowhere."""
+    ``images``: where pictures are kept; None: nowhere. ``practice``: makes a fresh world with further reflexes, and
+    ``beside``: puts learned ones to work, where they are to be learned; else None."""
 
     world: World
     book: ContractBook
@@ -101,6 +106,8 @@ class Parts:
     pace: RunPace | None = None
     images: ImageStore | None = None
     stop: Callable[[], bool] = lambda: False
+    practice: Practice | None = None
+    beside: Callable[[Sequence[Reflex]], None] | None = None
 
     @property
     def verifier(self) -> Verifier | None:

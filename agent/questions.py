@@ -58,7 +58,9 @@ def question(kind: str, about: str, book: ContractBook, spec: WorldSpec) -> Ques
 
 def _needs(about: str, book: ContractBook, spec: WorldSpec) -> Question:
     action = Action.parse(about)
-    known = " and ".join(str(c.atom) for c in book.contract(action).conditions)
+    contract = book.contract(action)
+    seen_here = contract.source != "supposed"  # and not in another world only
+    known = " and ".join(str(c.atom) for c in contract.conditions) if seen_here else ""
     return Question(prompts.needs_prompt(action), known, _is_goal)
 
 

@@ -306,7 +306,8 @@ class Regression:
         return sorted(known, key=lambda c: self._rank.get(c.action.name, len(self._rank)))
 
     def _producers(self, wanted: Wanted) -> list[Contract]:
-        """The actions known to bring a fact about, and what is afforded and predicted to, looked through only once."""
+        """The actions known to bring a fact about, and what is afforded and predicted to, looked through only once.
+        Where there is none: what did so in another world."""
         if self._afforded is None:
             self._afforded = {}
             for action in sorted(set(self.affordances), key=str):
@@ -317,7 +318,8 @@ class Regression:
                     for up in (True, False):
                         if predicted.effect_on(fact, up):
                             self._afforded.setdefault((fact, up), []).append(predicted)
-        return self.book.producers(*wanted) + self._afforded.get(wanted, [])
+        known = self.book.producers(*wanted) + self._afforded.get(wanted, [])
+        return known or self.book.supposed(*wanted)
 
     # ------------------------------------------------------------------ the best way
 

@@ -59,8 +59,12 @@ class TreeSearch:
         self.settings = settings or TreeSettings()
         self._book = book
 
-    def plan(self, goal: Goal, root: Cloneable, meter: SearchMeter, seed: int) -> list[Action] | None:
+    def plan(
+        self, goal: Goal, root: Cloneable, meter: SearchMeter, seed: int, others: Sequence[Cloneable] = ()
+    ) -> list[Action] | None:
         """Actions after which the goal holds in a clone of ``root``, which is left as it is; None where none was found.
+        ``others``: beliefs of other seeds. What is superfluous in ``root`` is left out only if it is so in all of those
+        in which the whole plan works.
 
         Search steps are paid before they are taken; raises `BudgetExceeded`.
         """
@@ -76,7 +80,7 @@ class TreeSearch:
             for action in piece:
                 act_paid(world, action, meter)
             plan += piece
-        return self._shortest(goal, root, plan, meter)
+        return self.shortened(goal, root, plan, meter, others)
 
     # ------------------------------------------------------------------ inside
 
@@ -182,18 +186,30 @@ class TreeSearch:
             self._book.observe(action, outcome, before)
         return outcome.ok and bool(outcome.changes)
 
-    def _shortest(self, goal: Goal, root: Cloneable, plan: Sequence[Action], meter: SearchMeter) -> list[Action] | None:
-        """The plan without what can be left out, alone or with one other (what undoes it, as closing does opening)."""
+    def shortened(
+        self,
+        goal: Goal,
+        root: Cloneable,
+        plan: Sequence[Action],
+        meter: SearchMeter,
+        others: Sequence[Cloneable] = (),
+    ) -> list[Action] | None:
+        """The plan without what can be left out, alone or with one other (what undoes it, as closing does opening).
+        ``root``, ``others``: as of `plan`."""
         kept = list(plan)
+        tested = [root, *(other for other in others if kept and self._works(goal, other, kept, meter))]
         smaller = True
         while smaller:
             smaller = False
             for out in chain(combinations(range(len(kept)), 1), combinations(range(len(kept)), 2)):
                 shorter = [a for i, a in enumerate(kept) if i not in out]
-                world = root.clone()
-                # Each one that is left must work: what fails in passing may have been there for a reason elsewhere.
-                works = bool(shorter) and all(act_paid(world, action, meter).ok for action in shorter)
-                if works and not goal.unmet(world.observe()):
+                if shorter and all(self._works(goal, start, shorter, meter) for start in tested):
                     kept, smaller = shorter, True
                     break
         return kept or None
+
+    def _works(self, goal: Goal, start: Cloneable, plan: Sequence[Action], meter: SearchMeter) -> bool:
+        """Whether each action works, and the goal holds at the end: what fails in passing may have been there for a
+        reason elsewhere."""
+        world = start.clone()
+        return all(act_paid(world, action, meter).ok for action in plan) and not goal.unmet(world.observe())

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from habilis.agent.lifting import lift
 from habilis.agent.meter import SearchMeter
 from habilis.agent.parts import Parts
+from habilis.agent.reflexes import learn_reflexes
 from habilis.agent.regression import Regression, skills_by_fact
 from habilis.core import BudgetExceeded, Draft, Goal, Ledger, Skill, SkillError, WorldError, WorldSpec
 from habilis.memory.contracts import ContractBook
+from habilis.memory.reflexes import LearnedReflex
 
 _VERIFIED = 16  # skills that are verified again in one go; the rest waits for the next
 
@@ -34,26 +36,28 @@ class SearchLifter:
 @dataclass(frozen=True)
 class Kept:
     """What was done: the skills that were verified again (and passed), promoted, quarantined, retired; and taken along
-    from a world of the same name with other rules."""
+    from a world of the same name with other rules; and the reflexes that were tried."""
 
     verified: tuple[str, ...] = ()
     promoted: tuple[Skill, ...] = ()
     quarantined: tuple[str, ...] = ()
     retired: tuple[str, ...] = ()
     carried: tuple[Skill, ...] = ()
+    reflexes: tuple[LearnedReflex, ...] = ()
 
 
-def keep_up(parts: Parts, ledger: Ledger, seed: int) -> Kept:
-    """One round, within what the ledger can pay. ``seed``: of its runs; 0 at the beginning. What the runs show is
-    learned from."""
+def keep_up(parts: Parts, ledger: Ledger, seed: int, *, transfer: bool = True) -> Kept:
+    """One round, within what the ledger can pay. ``seed``: of its runs; 0 at the beginning. ``transfer``: whether
+    skills of the same world under other rules are taken along then. What the runs show is learned from."""
     library, book = parts.library, parts.book
     verified: list[str] = []
     quarantined: list[str] = []
     promoted: tuple[Skill, ...] = ()
     carried: tuple[Skill, ...] = ()
+    reflexes: list[LearnedReflex] = []
     if library.verifier is not None:
         try:
-            if not seed and library.fingerprint is not None:  # at the beginning of a life
+            if transfer and not seed and library.fingerprint is not None:  # at the beginning of a life
                 moved = library.carry_over(parts.world.spec.name, ledger=ledger)
                 carried = moved.skills
                 for trajectory in moved.trajectories:
@@ -73,8 +77,18 @@ def keep_up(parts: Parts, ledger: Ledger, seed: int) -> Kept:
                 promoted = lifted.promoted
                 for trajectory in lifted.trajectories:
                     book.learn(trajectory)
+            if parts.practice is not None:
+                reflexes = learn_reflexes(
+                    spec=parts.world.spec,
+                    book=book,
+                    library=library,
+                    practice=parts.practice,
+                    runner=parts.runner,
+                    ledger=ledger,
+                    seed=seed,
+                )
         except BudgetExceeded:
             pass  # the next round goes on
         except (WorldError, SkillError) as error:  # what was done until here stands
             parts.events.emit("warning", None, message=f"the upkeep of the library was cut short: {error}")
-    return Kept(tuple(verified), promoted, tuple(quarantined), library.prune(), carried)
+    return Kept(tuple(verified), promoted, tuple(quarantined), library.prune(), carried, tuple(reflexes))

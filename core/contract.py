@@ -37,10 +37,10 @@ class Contract:
     """What one action requires, keeps, consumes, adds and deletes in a world of this fingerprint.
 
     Conditions with ``consumed`` > 0 are consumed; numeric ones without are kept; the rest are required. ``successes``
-    and ``failures`` count the evidence. ``source``: "declared", "told" (by a document) or "induced". ``context``: where
-    the action has succeeded, as (atom, times). ``held``: in a world without reasons, the facts that were true at every
-    success: one of them is to blame where the action fails. ``chance``: how often it works with all that it needs,
-    where experiments have told.
+    and ``failures`` count the evidence. ``source``: "declared", "told" (by a document), "induced", or "supposed" (so it
+    was in another world, and was not tested here). ``context``: where the action has succeeded, as (atom, times).
+    ``held``: in a world without reasons, the facts that were true at every success: one of them is to blame where the
+    action fails. ``chance``: how often it works with all that it needs, where experiments have told.
     """
 
     action: Action

@@ -37,6 +37,8 @@ EVENTS: Mapping[str, str] = {
     "skill_admitted": "name, version, goal, calls, evidence",
     "skill_rejected": "name, reason",
     "skill_promoted": "name, version, goal",
+    "skills_transferred": "skills, refused, tried",
+    "reflex_learned": "name, trigger, status, why",
     "skills_left": "names, status",
     "skill_withheld": "name",
     "budget": "spent, limit",

@@ -159,6 +159,15 @@ class Skill:
         record = Record(self.evidence.successes, self.evidence.failures)
         return (Case({}, self.cost, self.needs, self.sources, material, record),)
 
+    @property
+    def whence(self) -> str:
+        """The world, and the version there, that it was taken over from, in words; "" where it was learned here."""
+        found = self.meta.get("lineage")
+        if not isinstance(found, Mapping):
+            return ""
+        told = {name: str(found.get(name, "?")) for name in ("skill", "version", "world", "fingerprint")}
+        return "{skill} version {version} of {world} ({fingerprint}), proven again here".format(**told)
+
     def goals(self) -> list[Goal]:
         """The goal of each case, with the parameters' defaults. Raises `GoalSyntaxError` where one has no default."""
         return [self.goal_for(case.args) for case in self.settings]

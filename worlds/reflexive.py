@@ -31,24 +31,39 @@ from habilis.core import (
 from habilis.worlds._handing_on import OPTIONAL
 from habilis.worlds.runner import look_at
 
-__all__ = ["reflexive"]
+__all__ = ["Beside", "reflexive"]
 
 _SECONDS = 5.0  # wall clock that one firing may take
 _IDLE = 1.0  # of it without a word to the host
 
 
-def reflexive(world: World, reflexes: Sequence[Reflex], runner: Runner) -> World:
-    """The same world, with these reflexes at work in it; without any, the world itself.
+class Beside:
+    """Reflexes at work: those given, and others that are learned while worlds have them, in all of these at once."""
+
+    def __init__(self, given: Sequence[Reflex] = ()) -> None:
+        self._given = tuple(given)
+        self.now = _ordered(given)
+
+    def learned(self, reflexes: Sequence[Reflex]) -> None:
+        """Put these to work beside the given ones, in place of all that were learned before."""
+        names = {one.name for one in self._given}
+        self.now = _ordered([*self._given, *(one for one in reflexes if one.name not in names)])
+
+
+def reflexive(world: World, reflexes: Sequence[Reflex] | Beside, runner: Runner) -> World:
+    """The same world, with these reflexes at work in it; without any, the world itself, unless others may be added
+    (`Beside`).
 
     Its clones have them too; what its simulator imagines has none: search plans without them. Programs always take the
     live path there, for a copy beside them would have no reflexes. Raises `InputError` for a trigger or a mask that
     names what the world does not have.
     """
-    if not reflexes:
+    if not reflexes and not isinstance(reflexes, Beside):
         return world
+    beside = reflexes if isinstance(reflexes, Beside) else Beside(reflexes)
     spec = world.spec
     known = {p.name for p in spec.predicates}
-    for one in reflexes:
+    for one in beside.now:
         for goal in one.triggers:
             strange = sorted({a.fact.predicate for a in goal.atoms} - known) if known else []
             if strange:
@@ -59,16 +74,19 @@ def reflexive(world: World, reflexes: Sequence[Reflex], runner: Runner) -> World
         unknown = sorted(one.mask - {p.name for p in spec.primitives})
         if unknown:
             raise InputError(f"the mask of the reflex {one.name!r} names {unknown[0]}, no action of {spec.name!r}")
-    ordered = tuple(sorted(reflexes, key=lambda r: (-r.priority, r.name)))
     # Capabilities are looked up on the class, so it gets those that this world has and no others.
     body: dict[str, Any] = {}
     for name in OPTIONAL:
         if inspect.getattr_static(world, name, None) is not None:
             body[name] = _handing_on(name)
     if inspect.getattr_static(world, "clone", None) is not None:
-        body["clone"] = lambda self: reflexive(self.inner.clone(), self.reflexes, self.runner)
-    made: World = type(f"Reflexive{type(world).__name__}", (_Reflexive,), body)(world, ordered, runner)
+        body["clone"] = lambda self: reflexive(self.inner.clone(), self.beside, self.runner)
+    made: World = type(f"Reflexive{type(world).__name__}", (_Reflexive,), body)(world, beside, runner)
     return made
+
+
+def _ordered(reflexes: Sequence[Reflex]) -> tuple[Reflex, ...]:
+    return tuple(sorted(reflexes, key=lambda r: (-r.priority, r.name)))
 
 
 @dataclass
@@ -80,21 +98,26 @@ class _Clock:
 
 
 class _Reflexive:
-    def __init__(self, inner: World, reflexes: tuple[Reflex, ...], runner: Runner, clock: _Clock | None = None) -> None:
-        self.inner, self.reflexes, self.runner = inner, reflexes, runner
+    def __init__(self, inner: World, beside: Beside, runner: Runner, clock: _Clock | None = None) -> None:
+        self.inner, self.beside, self.runner = inner, beside, runner
         self._clock = clock or _Clock()
-        self._spec: tuple[WorldSpec, WorldSpec] | None = None
+        self._spec: tuple[WorldSpec, tuple[Reflex, ...], WorldSpec] | None = None
+
+    @property
+    def reflexes(self) -> tuple[Reflex, ...]:
+        """Those at work now, the first of those that are due first."""
+        return self.beside.now
 
     @property
     def spec(self) -> WorldSpec:
         """The world's; an action may take a reflex's steps besides."""
         inner = self.inner.spec  # a world of functions learns predicates as it sees them
-        if self._spec is None or self._spec[0] is not inner:
-            most = max(one.steps for one in self.reflexes)
+        if self._spec is None or self._spec[0] is not inner or self._spec[1] is not self.reflexes:
+            most = max((one.steps for one in self.reflexes), default=0)
             primitives = tuple(replace(p, max_steps=p.max_steps + most) for p in inner.primitives)
             offered = inner.capabilities - {"portable"}
-            self._spec = inner, replace(inner, primitives=primitives, capabilities=offered)
-        return self._spec[1]
+            self._spec = inner, self.reflexes, replace(inner, primitives=primitives, capabilities=offered)
+        return self._spec[2]
 
     def reset(self, seed: int) -> Observation:
         self._clock = _Clock()
@@ -132,7 +155,7 @@ class _Reflexive:
     def _preempted(self, one: Reflex, before: Snapshot, taken: int) -> Outcome:
         """Run a reflex. ``taken``: steps of the action before it was broken off."""
         clock, above = self._clock, tuple(r for r in self.reflexes if r.priority > one.priority)
-        world: Any = type(self)(self.inner, above, self.runner, clock) if above else self.inner
+        world: Any = type(self)(self.inner, Beside(above), self.runner, clock) if above else self.inner
         most = max(p.max_steps for p in world.spec.primitives) + one.steps  # what may come before it is not counted
         limits = RunLimits(seconds=_SECONDS, idle_seconds=_IDLE, cpu_seconds=int(_SECONDS), world_steps=most)
         passed = clock.passed

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Generator, Mapping
 from dataclasses import dataclass, field
 
 from habilis.agent._names import marked, skill_name
-from habilis.agent.blind import BlindSearch, Prior
+from habilis.agent.blind import OTHERS, BlindSearch, Prior
 from habilis.agent.calls import blamed_skill, called_tools, needed
 from habilis.agent.fitting import fits
 from habilis.agent.forms import FormSearch, FormSettings
@@ -399,7 +399,9 @@ class SearchWriter:
             return None
         seed = task.seed * 1019 + attempt
         with SearchMeter(ledger) as meter:
-            plan = TreeSearch(book=self._book).plan(task.goal, context.simulator.imagine(seed), meter, seed)
+            others = [context.simulator.imagine(seed + k) for k in range(1, OTHERS + 1)]
+            root = context.simulator.imagine(seed)
+            plan = TreeSearch(book=self._book).plan(task.goal, root, meter, seed, others)
         if plan is None:
             self.why = "tree search found no way there"
             return None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from habilis.core import (
     Action,
@@ -32,16 +33,26 @@ from habilis.core import (
 from habilis.memory.contracts._binding import bind, bind_atom, complete, unify, variables
 from habilis.memory.contracts._stored import built, restored, rises, rounded
 from habilis.memory.contracts._tally import Reader, TalliedCondition, Tally, rate
+from habilis.memory.contracts.endings import Endings
+from habilis.memory.contracts.priors import Priors
 
 _SHARED = 0.6  # share of siblings that must agree before a never-tried action is predicted to behave likewise
 
 
 class ContractBook:
-    """All contracts of one world. ``version`` rises whenever a plan might now come out differently."""
+    """All contracts of one world. ``version`` rises whenever a plan might now come out differently. ``priors``: what is
+    supposed of actions that never succeeded here, from other worlds; ``endings``: how lives in it ended."""
 
-    def __init__(self, spec: WorldSpec, contracts: Iterable[Contract] = ()) -> None:
+    def __init__(
+        self,
+        spec: WorldSpec,
+        contracts: Iterable[Contract] = (),
+        priors: Priors | None = None,
+        endings: Endings | None = None,
+    ) -> None:
         self._spec = spec
         self.version = 0
+        self.priors, self.endings = priors or Priors(spec), endings or Endings()
         self._clear()
         for contract in contracts:
             self._restore(contract)
@@ -58,15 +69,21 @@ class ContractBook:
 
     def __iter__(self) -> Iterator[Contract]:
         for action in sorted(self._entries, key=str):
-            yield self.contract(action)
+            yield self._own(action)
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def contract(self, action: Action) -> Contract:
-        """The contract of an action: learned, else predicted from its siblings, else empty."""
+        """The contract of an action: learned, else supposed or predicted from its siblings, else empty."""
         if action not in self._entries:
             return self.predicted(action)
+        if not self._entries[action].successes and (prior := self.priors.of(action)) is not None:
+            return self._with(prior, self._own(action))
+        return self._own(action)
+
+    def _own(self, action: Action) -> Contract:
+        """What was learned, declared or told of an action in this world."""
         if action not in self._cache:
             self._cache[action] = built(action, self._entries[action], self.spec.fingerprint)
         return self._cache[action]
@@ -85,6 +102,11 @@ class ContractBook:
         """The actions known to raise this fact or make it true (``up=False``: lower it or make it false), in a fixed
         order."""
         return [self.contract(a) for a in sorted(self._producers.get((fact, up), ()), key=str)]
+
+    def supposed(self, fact: Fact, up: bool = True) -> list[Contract]:
+        """The actions that never succeeded here and brought this fact about (``up=False``: ended it) elsewhere."""
+        unproven = [a for a in self.priors.producers(fact, up) if not self.tried(a)]
+        return [c for c in map(self.contract, unproven) if c.effect_on(fact, up) is not None]
 
     def instances(self, fact: Fact, up: bool, facts: Facts) -> list[Contract]:
         """Never-tried actions that would bring this fact about by a contract that the world declares for all arguments.
@@ -113,11 +135,25 @@ class ContractBook:
         return sorted((f for (f, up), actions in self._producers.items() if up and actions), key=str)
 
     def predicted(self, action: Action) -> Contract:
-        """What an action of this primitive usually needs and does, for one that was never tried."""
-        schema = self._declared_schemas.get(action.name) or self._schema(action.name)
+        """What an action of this primitive usually needs and does, for one that was never tried: what the world
+        declares, what the same action did in another world, or what its siblings have in common."""
+        schema = self._declared_schemas.get(action.name)
+        if schema is None and (prior := self.priors.of(action)) is not None:
+            return prior
+        schema = schema or self._schema(action.name)
         if schema is None:
             return Contract(action, self.spec.fingerprint)
         return self._bound(schema, action)
+
+    def _with(self, prior: Contract, own: Contract) -> Contract:
+        """What is supposed of an action that has only failed so far, beside what that has told."""
+        known, told = {c.atom.fact for c in own.conditions}, {e.fact for e in own.effects}
+        return replace(
+            prior,
+            conditions=(*own.conditions, *(c for c in prior.conditions if c.atom.fact not in known)),
+            effects=(*own.effects, *(e for e in prior.effects if e.fact not in told)),
+            failures=own.failures,
+        )
 
     def _bound(self, schema: Contract, action: Action) -> Contract:
         binding: dict[Term, Term] = {f"${i}": a for i, a in enumerate(action.args)}
@@ -133,7 +169,7 @@ class ContractBook:
 
         What is kept here is then read back from them, so that a resumed run goes on exactly as this one does.
         """
-        changed = [self.contract(a) for a in sorted(self._dirty, key=str)]
+        changed = [self._own(a) for a in sorted(self._dirty, key=str)]
         self._dirty.clear()
         for contract in changed:
             self._restore(contract)
@@ -151,6 +187,7 @@ class ContractBook:
         """Take in every step of a trajectory, in order. Nothing is learned from one that the clock ended."""
         if trajectory.inconclusive:
             return
+        self.endings.hear(trajectory)
         facts = dict(trajectory.before.facts)
         state = Snapshot(facts, self.spec.tags)
         for step in trajectory.steps:
@@ -168,6 +205,8 @@ class ContractBook:
             self.declare([self._bound(self._declared_schemas[action.name], action)])
         entry = self._entries.setdefault(action, Tally())
         self._touch(action)
+        if not entry.successes and self.priors.hear(action, outcome, before):
+            entry.changes += 1
         entry.steps += outcome.steps
         if outcome.ok:
             self._reader.success(self.spec, action, entry, outcome, before)
@@ -230,6 +269,7 @@ class ContractBook:
     def forget(self) -> None:
         """Drop everything (an ablation)."""
         self._clear()
+        self.priors = Priors(self._spec)
         self.version += 1
 
     # ------------------------------------------------------------------ inside

@@ -184,11 +184,11 @@ class Admitting(Standing):
         if rival is not None and whole and skill.name != rival.skill.name:
             same = skill.program.parameters == rival.skill.program.parameters
             if same and rival.skill.name not in skill.program.calls:
-                skill = _renamed(skill, rival.skill.name)
+                skill = renamed(skill, rival.skill.name)
         known = world.get(skill.name)
         replaced = rival.skill if rival is not None and whole else None
-        if known is not None and known != replaced and not _same_goal(known, skill):
-            skill = _renamed(skill, self._free(skill.name))
+        if known is not None and known != replaced and not same_goal(known, skill):
+            skill = renamed(skill, self._free(skill.name))
         general = self._general(skill, rival.skill if rival is not None and whole else None, ledger)
         journal = self.home.journal
         with journal.transaction():
@@ -342,7 +342,7 @@ def _goals(skill: Skill) -> dict[Key, int]:
     return found
 
 
-def _same_goal(one: Skill, other: Skill) -> bool:
+def same_goal(one: Skill, other: Skill) -> bool:
     return one.goal_template == other.goal_template and [p.name for p in one.program.parameters] == [
         p.name for p in other.program.parameters
     ]
@@ -353,7 +353,7 @@ def _extends(new: Skill, old: Skill) -> bool:
     return bool(new.cases) and {repr(c.args) for c in old.settings} < {repr(c.args) for c in new.cases}
 
 
-def _renamed(skill: Skill, name: str) -> Skill:
+def renamed(skill: Skill, name: str) -> Skill:
     program = replace(skill.program, name=name, source=call_renamed(skill.program.source, skill.program.name, name))
     return replace(skill, name=name, program=program)
 

@@ -116,10 +116,12 @@ class Assembly:
             "search": self.settings.search,
             "keep_skills": self.settings.keep_skills,
             "keep_contracts": self.settings.keep_contracts,
+            "transfer": self.settings.transfer,
             "distil_every": self.settings.distil_every,
             "embedder": self.embedder.fingerprint,
             "tier": self.runner.tier,
             "reflexes": list(self.reflexes),
+            "learns_reflexes": "learned" in self.settings.reflexes,
         }
 
     def session(
@@ -213,7 +215,12 @@ class Assembly:
 
     def _loop_settings(self) -> LoopSettings:
         mine = self.settings
-        settings = LoopSettings(limits=self.limits, keep_skills=mine.keep_skills, keep_contracts=mine.keep_contracts)
+        settings = LoopSettings(
+            limits=self.limits,
+            keep_skills=mine.keep_skills,
+            keep_contracts=mine.keep_contracts,
+            transfer=mine.transfer,
+        )
         return settings if mine.task_budget is None else replace(settings, task_budget=as_budget(mine.task_budget))
 
     @property

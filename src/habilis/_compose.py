@@ -23,6 +23,7 @@ from habilis.agent.helping import Helping
 from habilis.agent.hunches import Hunches
 from habilis.agent.loop import Parts
 from habilis.agent.ordering import Ordering
+from habilis.agent.reflexes import Practice
 from habilis.agent.writers import ChosenCascade
 from habilis.agent.writers.search import SEARCHES, SearchSettings, SearchWriter
 from habilis.core import (
@@ -45,12 +46,14 @@ from habilis.core import (
     load_reflexes,
     used_by,
 )
-from habilis.memory.contracts import ContractBook
+from habilis.memory.contracts import ContractBook, Endings, Priors, priors_of
 from habilis.memory.home import Home, default_home
 from habilis.memory.index import open_index
+from habilis.memory.journal import Journal
 from habilis.memory.library import SkillLibrary
+from habilis.memory.reflexes import ready_reflexes
 from habilis.tools import Catalogue, KnowledgeBase, ToolRegistry, load_registrations
-from habilis.worlds.reflexive import reflexive
+from habilis.worlds.reflexive import Beside, reflexive
 from habilis.worlds.runner import ConfinedRunner
 from habilis.worlds.verify import GoalJudge, WorldVerifier
 
@@ -126,9 +129,15 @@ def compose(
         )
         stack.callback(runner.close)
         _refuse_unconfined(runner)
-        world, fresh = reflexive(world, beside, runner), _with_reflexes(fresh, beside, runner)
-        journal = opened.journal
-        book = ContractBook(world.spec, journal.contracts(world.spec.fingerprint))
+        journal, plain = opened.journal, fresh
+        at_work = Beside(beside) if "learned" in settings.reflexes else None
+        world, fresh = reflexive(world, at_work or beside, runner), _with_reflexes(fresh, at_work or beside, runner)
+        book = ContractBook(
+            world.spec,
+            journal.contracts(world.spec.fingerprint),
+            _priors(journal, world) if settings.transfer and settings.keep_contracts else None,
+            Endings(journal.get_state(f"endings:{world.spec.fingerprint}")),
+        )
         chats = [_chat(one, base_url, prices, settings.images) for one in models]
         for one in chats:
             one.standing.keep(journal, settings.overruns or "reprice", notes.tell)
@@ -145,6 +154,8 @@ def compose(
             warn=lambda message: events.emit("warning", None, message=message),
         )
         stack.callback(library.close)
+        if at_work is not None:
+            at_work.learned(ready_reflexes(journal, world.spec.fingerprint, library.active()))
         keep_vectors(opened, embedder)
         registry = ToolRegistry(
             approve=approve, overruns=settings.overruns or "refuse", standings=journal, on_overrun=notes.tell
@@ -213,6 +224,8 @@ def compose(
             help=helping,
             images=opened.images,
             stop=stop.is_set,
+            practice=_practice(plain, at_work, runner),
+            beside=at_work.learned if at_work is not None else None,
         )
         assembly = Assembly(
             world=world,
@@ -298,13 +311,26 @@ def _reflexes(given: list[Reflex | str], which: str) -> tuple[Reflex, ...]:
             raise InputError(f"reflexes= holds a {type(one).__name__}; give what @reflex made, or path/to/file.py")
         found += load_reflexes(one) if isinstance(one, str) else [one]
     check_given(found)
-    return tuple(found) if which == "given" else ()
+    return tuple(found) if "given" in which else ()
 
 
 def _with_reflexes(
-    fresh: Callable[[], World] | None, beside: Sequence[Reflex], runner: Runner
+    fresh: Callable[[], World] | None, beside: Sequence[Reflex] | Beside, runner: Runner
 ) -> Callable[[], World] | None:
     return fresh if fresh is None or not beside else lambda: reflexive(fresh(), beside, runner)
+
+
+def _practice(fresh: Callable[[], World] | None, at_work: Beside | None, runner: Runner) -> Practice | None:
+    """Makes worlds in which reflexes are tried, where they are to be learned and lives come to an end."""
+    if fresh is None or at_work is None or not {"ends", "affordances"} <= fresh().spec.capabilities:
+        return None
+    return lambda more: reflexive(fresh(), [*at_work.now, *more], runner)
+
+
+def _priors(journal: Journal, world: World) -> Priors:
+    """What is supposed of this world from what was seen in others, and how that fared until now."""
+    fared = journal.get_state(f"priors:{world.spec.fingerprint}")
+    return Priors(world.spec, priors_of(journal, world.spec), fared)
 
 
 def _writer(

@@ -37,6 +37,7 @@ def article(
     called_by: Sequence[str],
     ids: Mapping[str, str],
     first: Episode | None,
+    reflex: str = "",
 ) -> str:
     evidence = skill.evidence
     parameters = ", ".join(
@@ -52,6 +53,8 @@ def article(
         ("Must find", ", ".join(escaped(s) for s in skill.sources)),
         ("Cost", f"about {number(skill.cost)} world steps a unit"),
         ("Written by", escaped(skill.program.writer)),
+        ("Reflex", escaped(reflex, 300)),
+        ("Comes from", escaped(skill.whence, 300)),
         ("First kept", f"task {first.index + 1}: {escaped(first.task.text, 160)}" if first else ""),
     ]
     contract = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows if value)

@@ -8,6 +8,7 @@ from pathlib import Path
 from habilis.core import Budget, Cost, NotFoundError
 from habilis.memory.home import Home
 from habilis.memory.journal import Journal
+from habilis.memory.reflexes import learned_reflexes
 from habilis.report import ReportData, Use, write_report
 
 
@@ -55,6 +56,7 @@ def write(
             if world is None or m.fingerprint in ("", world)
         ],
         uses=uses,
+        reflexes={r.skill: f"{r.name}: when {r.trigger}; {r.why}" for r in learned_reflexes(journal, world)},
         find=home.images.find,
     )
     return write_report(data, path if path is not None else home.reports_path / f"run-{run.id}.html")

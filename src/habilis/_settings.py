@@ -8,7 +8,7 @@ from pathlib import Path
 
 from habilis.core import Budget, Cost, Json, Overruns
 
-REFLEXES = ("none", "given")
+REFLEXES = ("none", "given", "learned", "given+learned")
 WRITERS = ("search", "chat", "cascade")  # that can be named; any other is handed in
 
 
@@ -28,7 +28,9 @@ class AgentSettings:
     none does so twice, or "reprice" (more is reserved from then on; one that is over that as well is refused). None:
     tools are refused; models and embedders, whose requests differ, are priced anew. ``images``: whether chat models
     that are named take pictures; None: where LangChain knows that they do.
-    ``reflexes``: which run beside the programs: "given" (those handed to the agent), or "none" (an ablation).
+    ``transfer``: whether skills of the home's other worlds are offered in this one, and proven here (docs/skills.md).
+    ``reflexes``: which run beside the programs: "given" (those handed to the agent), "learned" (those that
+    prove themselves in lives that come to an end, docs/crafter.md), "given+learned", or "none" (an ablation).
     """
 
     seed: int = 0
@@ -43,6 +45,7 @@ class AgentSettings:
     numpy: bool = False
     keep_skills: bool = True
     keep_contracts: bool = True
+    transfer: bool = True
     task_budget: Budget | str | None = None
     overruns: Overruns | None = None
     reflexes: str = "given"

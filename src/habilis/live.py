@@ -151,6 +151,18 @@ class LiveView:
     def _on_skill_promoted(self, data: Mapping[str, Json]) -> None:
         self._line(f"lifted anew: {plain(data.get('name', ''), 60)} version {plain(data.get('version', ''), 20)}")
 
+    def _on_skills_transferred(self, data: Mapping[str, Json]) -> None:
+        for skill in data.get("skills", ()):
+            whence = skill.get("from", {})
+            world = f"{plain(whence.get('world', ''), 40)} ({plain(whence.get('fingerprint', ''), 60)})"
+            self._line(f"holds here too: {plain(skill.get('name', ''), 60)}, learned in {world}")
+        for name in sorted(data.get("refused", {})):
+            self._line(f"does not hold here: {plain(name, 60)} of another world")
+
+    def _on_reflex_learned(self, data: Mapping[str, Json]) -> None:
+        kept = "reflex" if data.get("status") == "active" else "reflex dropped"
+        self._line(f"{kept}: {plain(data.get('name', ''), 60)} when {plain(data.get('trigger', ''), 60)}")
+
     def _on_skills_left(self, data: Mapping[str, Json]) -> None:
         names = data.get("names")
         told = ", ".join(plain(n, 60) for n in names) if isinstance(names, list) else ""

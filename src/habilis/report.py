@@ -57,7 +57,8 @@ class ReportData:
     ``run``: how it was run; ``name``, ``world``, ``writer``, ``seed``, ``status`` go into the heading, all of it into
     the last table. ``skills``: every version; those that are active are shown. ``distillations``: the data of the
     ``distil_ended`` events (``model``, ``adopted``, ``reasons``, ``figures``), with ``iteration`` where it is known.
-    ``find``: the bytes of pictures that the journal knows by hash.
+    ``reflexes``: when a learned reflex calls a skill, by the skill's name. ``find``: the bytes of pictures that the
+    journal knows by hash.
     """
 
     run: Mapping[str, Json]
@@ -67,6 +68,7 @@ class ReportData:
     limit: Budget = field(default_factory=Budget.unlimited)
     distillations: Sequence[Mapping[str, Json]] = ()
     uses: Sequence[Use] = ()
+    reflexes: Mapping[str, str] = field(default_factory=dict)
     find: Find = lambda image: image if image.data else None
 
 
@@ -103,7 +105,9 @@ def _page(data: ReportData) -> str:
         "films": films(data.episodes, data.find),
         "graph": _graph(calls, ids),
         "picker": picker(ids, calls, chosen),
-        "skills": "".join(article(skills[n], n == chosen, callers[n], ids, first.get(n)) for n in ids),
+        "skills": "".join(
+            article(skills[n], n == chosen, callers[n], ids, first.get(n), data.reflexes.get(n, "")) for n in ids
+        ),
         "reasons": _reasons(data.episodes),
         "episodes": _episodes(data.episodes, ids),
         "costs": _costs(data.spent, data.limit),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from tests.agent.conftest import household
+from tests.agent.conftest import craft_like, household
 
 from habilis.agent.meter import SearchMeter
 from habilis.agent.tree import TreeSearch, TreeSettings
-from habilis.core import Action, Budget, BudgetExceeded, Goal, Ledger
+from habilis.core import Action, Budget, BudgetExceeded, Fact, Goal, Ledger
 from habilis.memory.contracts import ContractBook
 from habilis.worlds.household import HouseholdWorld
 
@@ -27,6 +29,17 @@ def test_a_plan_holds_nothing_superfluous(seed: int) -> None:
     assert plan is not None
     assert len(plan) == 5  # opening, and two for each of the two things
     assert str(plan[0]) == 'open("fridge")' or Action.parse('take("cup", "table")') in plan[:2]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_what_is_needed_in_another_belief_is_not_left_out(elsewhere: bool) -> None:
+    """Where the plan is found one stands at an ash already; in another belief it has to be looked for."""
+    far = craft_like(without=["reasons"])
+    near = replace(far, facts={**far.facts, Fact("here", ("ash",)): 3})
+    plan = [Action.parse(a) for a in ('find("ash")', 'gather("ash")')]
+    with SearchMeter(Ledger()) as meter:
+        kept = TreeSearch().shortened(Goal.parse('count("ash") >= 1'), near, plan, meter, [far] if elsewhere else [])
+    assert kept == (plan if elsewhere else plan[1:])
 
 
 def test_what_cannot_be_reached_is_given_up_and_what_holds_takes_nothing() -> None:

@@ -67,7 +67,10 @@ SearchMethodOption = Annotated[
 ReflexOption = Annotated[
     list[str] | None, typer.Option("--reflex", help="a file of reflexes, run beside the programs; repeatable")
 ]
-ReflexesOption = Annotated[str, typer.Option("--reflexes", help="given, or none: leave the given ones out")]
+ReflexesOption = Annotated[str, typer.Option("--reflexes", help="given, learned, given+learned, or none")]
+TransferOption = Annotated[
+    bool, typer.Option("--transfer/--no-transfer", help="offer skills of the home's other worlds, proven here first")
+]
 ImagesOption = Annotated[
     bool | None,
     typer.Option("--images/--no-images", help="the chat model takes pictures; else: where it is known to"),
@@ -109,6 +112,7 @@ def run(
     embedder: EmbedderOption = "auto",
     reflex: ReflexOption = None,
     reflexes: ReflexesOption = "given",
+    transfer: TransferOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Learn: let the curriculum propose, work, keep what is proven.
@@ -133,6 +137,7 @@ def run(
         index=index,
         embedder=embedder,
         reflexes=reflexes,
+        transfer=transfer,
     )
     warn_unconfined(unsafe_no_isolation)
     with Agent(
@@ -230,6 +235,7 @@ def solve(
     embedder: EmbedderOption = "auto",
     reflex: ReflexOption = None,
     reflexes: ReflexesOption = "given",
+    transfer: TransferOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Work on one goal of yours."""
@@ -258,6 +264,7 @@ def solve(
             index=index,
             embedder=embedder,
             reflexes=reflexes,
+            transfer=transfer,
         ),
         world_options=options_of(option),
         approve=_ask,
@@ -288,6 +295,8 @@ def solve(
                     if same
                     else f"kept as the skill {episode.skill}"
                 )
+                if known is not None and known.skill.whence and not same:
+                    kept = f"the skill {episode.skill} does this, which is {plain(known.skill.whence)}"
                 print(f"{kept}; habilis skills show {episode.skill}")
             elif not episode.attempts and not episode.solved:
                 print("It knows too little for this yet; habilis run lets it learn, or another --writer may help.")

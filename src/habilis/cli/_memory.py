@@ -104,17 +104,20 @@ def show(
     name: Annotated[str, typer.Argument()],
     home: HomeOption = None,
     version: Annotated[int | None, typer.Option("--version", help="[the latest]")] = None,
+    world: WorldOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one skill: source, goal, evidence, history."""
+    """Show one skill: source, goal, evidence, history, and the world that it comes from."""
     from habilis._text import plain
     from habilis.cli._output import say_json
     from habilis.core import NotFoundError, dump
 
     with read_home(home) as opened:
         try:
-            skill = opened.journal.skill(name, version)
+            skill = opened.journal.skill(name, version if world is None else _of(opened, name, version, world))
         except NotFoundError:
+            if world is not None:
+                raise
             names = {s.name for s in opened.journal.skills(None)} | {d.name for d in opened.journal.damaged_skills()}
             if name in names:
                 kept = (*opened.journal.skills(None, name), *opened.journal.damaged_skills(name))
@@ -132,6 +135,23 @@ def show(
     print(plain(skill.program.source, 100_000, lines=True))
     for move in moves:
         print(f"  version {move['version']}: {move['from'] or 'new'} -> {move['to']}: {plain(str(move['reason']))}")
+
+
+@skills.command()
+def reflexes(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List the reflexes that were learned, and those that did not prove themselves."""
+    from dataclasses import asdict
+
+    from habilis.cli._output import show
+    from habilis.memory.reflexes import learned_reflexes
+
+    with read_home(home) as opened:
+        rows = [
+            {**asdict(one), "won": f"{one.wins} of {one.pairs}"}
+            for one in learned_reflexes(opened.journal, status=None)
+        ]
+    columns = ("name", "trigger", "skill", "status", "won", "steps_with", "steps_without")
+    show(rows, columns, as_json=as_json, empty="no reflex was learned; habilis run --reflexes learned looks for some")
 
 
 def read_home(home: Path | None) -> Any:
@@ -172,6 +192,23 @@ def library_of(
     return opened()
 
 
+def _of(home: Any, name: str, version: int | None, world: str) -> int:
+    """The number of a version of a skill in this world (a name, or a fingerprint), by default the one in use."""
+    from habilis.core import NotFoundError
+
+    every: list[Skill] = home.journal.skills(None, name)
+    mine = [s for s in every if world in (s.world, s.fingerprint)]
+    if not mine:
+        raise NotFoundError.of(
+            f"skill {name} of the world", world, {w for s in every for w in (s.world, s.fingerprint)}
+        )
+    asked = [s.version for s in mine if version in (None, s.version)]
+    if not asked:
+        raise NotFoundError.of(f"version of {name} in {world}", str(version), (str(s.version) for s in mine))
+    in_use = [s.version for s in mine if s.version in asked and s.status == "active"]
+    return max(in_use or asked)
+
+
 def _told(skill: Skill) -> list[str]:
     """What there is to know of a skill, line by line."""
     from habilis._text import number, plain
@@ -183,6 +220,8 @@ def _told(skill: Skill) -> list[str]:
         f"  {plain(skill.doc)}",
         f"  goal      {plain(skill.goal_template)}",
     ]
+    if skill.whence:
+        lines.append(f"  from      {plain(skill.whence)}")
     for p in skill.program.parameters:
         default = "" if p.required else f" = {p.default!r}"
         lines.append("  takes     " + plain(f"{p.name}: {p.type}{default}{_range(p)}"))
