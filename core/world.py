@@ -185,6 +185,12 @@ class WorldSpec:
         return frozenset(p.seeks for p in self.primitives if p.seeks)
 
     @cached_property
+    def obstacles(self) -> frozenset[str]:
+        """The names of the predicates that tell what a primitive stopped before, and that none looks for: they tell of
+        a way, and no action needs them."""
+        return frozenset(p.stops for p in self.primitives if p.stops) - self.sought
+
+    @cached_property
     def contexts(self) -> frozenset[str]:
         """The names of the context predicates."""
         return frozenset(p.name for p in self.predicates if p.context)

@@ -22,7 +22,8 @@ VERBS = ("went_to", "took", "opened", "put_next")
 Turn = tuple[Fact, ...]
 
 _PLACE = {"in front of you": "front", "behind you": "behind", "on your left": "left", "on your right": "right"}
-_THING = rf"(?:the|an?) (?:({'|'.join(COLOURS)}) )?({'|'.join((*KINDS, 'object'))})(?: ({'|'.join(map(re.escape, _PLACE))}))?"
+_COLOUR, _KIND, _SIDE = "|".join(COLOURS), "|".join((*KINDS, "object")), "|".join(_PLACE)
+_THING = rf"(?:the|an?) (?:({_COLOUR}) )?({_KIND})(?: ({_SIDE}))?"
 _FORMS = (
     ("went_to", re.compile(f"go to {_THING}")),
     ("took", re.compile(f"pick up {_THING}")),
