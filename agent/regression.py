@@ -310,7 +310,7 @@ class Regression:
         if self._afforded is None:
             self._afforded = {}
             for action in sorted(set(self.affordances), key=str):
-                if action in self.book:
+                if self.book.understands(action):
                     continue
                 predicted = self.book.predicted(action)
                 for fact in dict.fromkeys(e.fact for e in predicted.effects):
@@ -534,7 +534,9 @@ def _looking(contract: Contract, usual: float) -> float:
 def brings_about(contract: Contract, fact: Fact) -> bool:
     """Whether an action makes something come into reach by its own doing; moving about does so by chance."""
     effect = contract.effect_on(fact)
-    return effect is not None and bool(set(contract.action.args) & set(fact.args))
+    if effect is None or not set(contract.action.args) & set(fact.args):
+        return False
+    return not isinstance(effect.value, bool) or effect.seen * 2 >= contract.successes
 
 
 def _meant(contracts: list[Contract], fact: Fact) -> list[Contract]:

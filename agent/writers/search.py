@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from habilis.agent._names import marked, skill_name
 from habilis.agent.blind import BlindSearch, Prior
 from habilis.agent.calls import blamed_skill, called_tools, needed
-from habilis.agent.fitting import fits
+from habilis.agent.fitting import composed, fits
 from habilis.agent.forms import FormSearch, FormSettings
 from habilis.agent.hunches import Guesser
 from habilis.agent.lifting import lift, lift_action
@@ -121,7 +121,12 @@ class SearchWriter:
         for skill, args in fits(context.skills.values(), task.goal)[: self._settings.repeats]:
             feedback = yield Draft(skill.program, args, skill.goal_template, meta=skill.meta)
             self._blame(feedback.trajectory, context)
-        if "orders" in context.spec.capabilities and task.kind == "achieve" and self._is_order(task, context):
+        whole = composed(context.skills.values(), task.goal, context.spec, self.name)
+        if whole is not None:
+            feedback = yield whole
+            self._blame(feedback.trajectory, context)
+        commands = "orders" in context.spec.capabilities and context.spec.primitive("run") is not None
+        if commands and task.kind == "achieve" and self._is_order(task, context):
             if context.simulator is None:
                 self.why = "no skill does this, and it is found out in worlds for practice only"
                 return

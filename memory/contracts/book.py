@@ -33,6 +33,7 @@ from habilis.memory.contracts._binding import bind, bind_atom, complete, unify, 
 from habilis.memory.contracts._stored import built, restored, rises, rounded
 from habilis.memory.contracts._tally import Reader, TalliedCondition, Tally, rate
 
+_SURE = 12  # successes after which what an action needs is known as well as it will be
 _SHARED = 0.6  # share of siblings that must agree before a never-tried action is predicted to behave likewise
 
 
@@ -65,11 +66,19 @@ class ContractBook:
 
     def contract(self, action: Action) -> Contract:
         """The contract of an action: learned, else predicted from its siblings, else empty."""
-        if action not in self._entries:
+        if not self.understands(action):
             return self.predicted(action)
         if action not in self._cache:
             self._cache[action] = built(action, self._entries[action], self.spec.fingerprint)
         return self._cache[action]
+
+    def understands(self, action: Action) -> bool:
+        """Whether there is something to go by but its siblings. Where a world poses orders, and gives no reasons, an
+        action that has only failed teaches less than they do: it is one of them, with other words."""
+        entry = self._entries.get(action)
+        if entry is None:
+            return False
+        return bool(not self._alike or entry.successes or entry.conditions or entry.source != "induced")
 
     def tried(self, action: Action) -> bool:
         """Whether the action has succeeded at least once."""
@@ -126,6 +135,7 @@ class ContractBook:
             self.spec.fingerprint,
             tuple(Condition(bind_atom(c.atom, binding), c.consumed) for c in schema.conditions),
             tuple(Effect(bind(e.fact, binding), e.amount, e.value) for e in schema.effects),
+            chance=schema.chance,
         )
 
     def take_dirty(self) -> list[Contract]:
@@ -243,6 +253,8 @@ class ContractBook:
         self._schemas: dict[str, Contract | None] = {}
         self._declared_schemas: dict[str, Contract] = {}
         self._reader = Reader(self._spec)
+        capabilities = self._spec.capabilities
+        self._alike = "orders" in capabilities and "reasons" not in capabilities
 
     def _produces(self, action: Action, fact: Fact, up: bool) -> None:
         self._producers.setdefault((fact, up), set()).add(action)
@@ -265,6 +277,11 @@ class ContractBook:
             self._produces(contract.action, fact, up)
         entry.produced.clear()
 
+    def _weight(self, contract: Contract) -> int:
+        """How much a sibling's say counts on what actions of its kind need: where no reasons are given, needs show only
+        after some successes."""
+        return min(contract.successes, _SURE)
+
     def _schema(self, name: str) -> Contract | None:
         if name not in self._schemas:
             self._schemas[name] = self._generalise(name)
@@ -279,27 +296,37 @@ class ContractBook:
         conditions: Counter[Atom] = Counter()
         consumed: dict[Atom, float] = {}
         effects: Counter[tuple[Fact, Value | None]] = Counter()
+        weighed: Counter[Atom] = Counter()
         amounts: dict[Fact, list[float]] = {}
         for contract in siblings:
             names = variables(contract.action)
             for c in contract.conditions:
                 shared = bind_atom(c.atom, names)
                 conditions[shared] += 1
+                weighed[shared] += self._weight(contract)
                 consumed[shared] = consumed.get(shared, 0.0) + c.consumed
             for e in contract.effects:
                 lifted = bind(e.fact, names)
                 effects[lifted, e.value] += 1
                 amounts.setdefault(lifted, []).append(e.amount)
         enough = max(2, _SHARED * len(siblings))
+        known = _SHARED * sum(self._weight(c) for c in siblings)
         return Contract(
             Action(name, ()),
             self.spec.fingerprint,
             tuple(
-                Condition(a, rounded(consumed[a] / n)) for a, n in sorted(conditions.items(), key=str) if n >= enough
+                Condition(a, rounded(consumed[a] / n))
+                for a, n in sorted(conditions.items(), key=str)
+                if (n >= 2 and weighed[a] >= known if self._alike else n >= enough)
             ),
             tuple(
                 Effect(f, sum(amounts[f]) / len(amounts[f]), v)
                 for (f, v), n in sorted(effects.items(), key=str)
                 if n >= enough
             ),
+            chance=self._chance(siblings) if self._alike else 1.0,
         )
+
+    def _chance(self, siblings: list[Contract]) -> float:
+        total = sum(self._weight(c) for c in siblings)
+        return rounded(sum(self._weight(c) * c.chance for c in siblings) / total)

@@ -141,7 +141,7 @@ class GridWorld(Body):
             steps = [int(step) for step in state["steps"]]
             if not set(steps) <= set(range(7)):
                 raise ValueError("steps")
-            self._begin(*checked(state["level"]), int(state["seed"]), exact=True)
+            self._begin(checked(state["level"])[0], int(state["seed"]), exact=True)
             for step in steps:
                 self._step(step)
             self._turn = int(state["turn"])
