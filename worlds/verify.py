@@ -19,6 +19,15 @@ from habilis.worlds.runner import asked, reset
 ModelJudge: TypeAlias = Callable[[str, Trajectory, Ledger], Verdict]
 
 
+def ended_with(goal: Goal, trajectory: Trajectory) -> bool:
+    """Whether the world ended with the very step that made the goal true, so that the program could do no more: that it
+    tried to says nothing against it."""
+    if trajectory.error is None or trajectory.error.kind != "ended" or not trajectory.steps or goal.judged is not None:
+        return False
+    last = trajectory.steps[-1].outcome
+    return last.done and not {a.fact for a in goal.atoms}.isdisjoint(change.fact for change in last.changes)
+
+
 class GoalJudge:
     """Compares the goal's atoms with the host's last snapshot; a `judged` goal is put to ``model``.
 
@@ -100,8 +109,9 @@ class WorldVerifier:
             ledger=ledger,
         )
         verdict = self._judge.judge(candidate.goal_for(given), trajectory, ledger)
-        why, ok = verdict.reason, verdict.ok and trajectory.error is None
-        if trajectory.error is not None:
+        goal = candidate.goal_for(given)
+        why, ok = verdict.reason, verdict.ok and (trajectory.error is None or ended_with(goal, trajectory))
+        if trajectory.error is not None and not ok:
             why = f"{why}; {trajectory.error.kind}: {trajectory.error.message}" if why else trajectory.error.message
         trial = Trial(seed, dict(args) | posed, ok, trajectory.world_steps, why, self._runner.tier)
         return trial, trajectory

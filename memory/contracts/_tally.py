@@ -57,7 +57,8 @@ class Reader:
         self._contexts = spec.contexts
         self._sought = spec.sought
         self._fleeting = spec.fleeting
-        self._obstacles = spec.obstacles
+        self._unneeded = spec.unneeded
+        self._stops = {p.stops for p in spec.primitives if p.stops}
         self._reasons = "reasons" in spec.capabilities
         self._seeking = {p.name: p.seeks for p in spec.primitives if p.seeks}
 
@@ -79,7 +80,7 @@ class Reader:
             self._effect(entry, change.fact, change.before, change.after, used)
         self._weigh(spec, entry, used)
         if not self._reasons:
-            passing = self._contexts | self._fleeting | self._obstacles
+            passing = self._contexts | self._fleeting | self._unneeded
             true = frozenset(f for f, v in before.facts.items() if v and f.predicate not in passing)
             entry.held = true if entry.successes == 1 else entry.held & true
         for fact, value in before.facts.items():
@@ -88,7 +89,7 @@ class Reader:
 
     def _come_of_looking(self, action: Action, entry: Tally, outcome: Outcome) -> None:
         """What lasts of having looked for something: what became true of it, beside what is passed on the way."""
-        passing = self._contexts | self._fleeting | self._obstacles | self._sought
+        passing = self._contexts | self._fleeting | self._stops | self._sought
         for change in outcome.changes:
             about = change.after is True and set(change.fact.args) & set(action.args)
             if about and change.fact.predicate not in passing:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from habilis.core import (
     Action,
@@ -33,7 +34,7 @@ from habilis.memory.contracts._binding import bind, bind_atom, complete, unify, 
 from habilis.memory.contracts._stored import built, restored, rises, rounded
 from habilis.memory.contracts._tally import Reader, TalliedCondition, Tally, rate
 
-_SURE = 12  # successes after which what an action needs is known as well as it will be
+_ODD = 0.1  # share of successes that may speak against what actions of a kind are taken to need
 _SHARED = 0.6  # share of siblings that must agree before a never-tried action is predicted to behave likewise
 
 
@@ -68,9 +69,23 @@ class ContractBook:
         """The contract of an action: learned, else predicted from its siblings, else empty."""
         if not self.understands(action):
             return self.predicted(action)
+        return self._like_its_kind(self._own(action)) if self._alike else self._own(action)
+
+    def _own(self, action: Action) -> Contract:
+        """What an action's own tries tell of it."""
         if action not in self._cache:
             self._cache[action] = built(action, self._entries[action], self.spec.fingerprint)
         return self._cache[action]
+
+    def _like_its_kind(self, own: Contract) -> Contract:
+        """With what its siblings need, if that was so whenever it worked: few tries do not tell needs."""
+        schema = self._schema(own.action.name) if own.successes else None
+        if schema is None:
+            return own
+        told = {c.atom for c in own.conditions}
+        kin = [c for c in self._bound(schema, own.action).conditions if c.atom not in told]
+        more = tuple(c for c in kin if c.atom.fact in own.held)
+        return replace(own, conditions=own.conditions + more) if more else own
 
     def understands(self, action: Action) -> bool:
         """Whether there is something to go by but its siblings. Where a world poses orders, and gives no reasons, an
@@ -143,7 +158,7 @@ class ContractBook:
 
         What is kept here is then read back from them, so that a resumed run goes on exactly as this one does.
         """
-        changed = [self.contract(a) for a in sorted(self._dirty, key=str)]
+        changed = [self._own(a) for a in sorted(self._dirty, key=str)]
         self._dirty.clear()
         for contract in changed:
             self._restore(contract)
@@ -277,10 +292,17 @@ class ContractBook:
             self._produces(contract.action, fact, up)
         entry.produced.clear()
 
-    def _weight(self, contract: Contract) -> int:
-        """How much a sibling's say counts on what actions of its kind need: where no reasons are given, needs show only
-        after some successes."""
-        return min(contract.successes, _SURE)
+    def _nobody_without(self, atom: Atom, siblings: list[Contract]) -> bool:
+        """Whether what some siblings need was so whenever one of the others worked: where no reasons are given, that
+        one needs it too may only not have shown yet. One in ten may be otherwise."""
+        against = sum(c.successes for c in siblings if not self._consistent(atom, c))
+        return against <= _ODD * sum(c.successes for c in siblings)
+
+    @staticmethod
+    def _consistent(atom: Atom, contract: Contract) -> bool:
+        binding: dict[Term, Term] = {f"${i}": a for i, a in enumerate(contract.action.args)}
+        bound = bind_atom(atom, binding)
+        return bound.fact in contract.held or any(c.atom == bound for c in contract.conditions)
 
     def _schema(self, name: str) -> Contract | None:
         if name not in self._schemas:
@@ -289,35 +311,32 @@ class ContractBook:
 
     def _generalise(self, name: str) -> Contract | None:
         siblings = [
-            self.contract(a) for a in sorted(self._entries, key=str) if a.name == name and self._entries[a].successes
+            self._own(a) for a in sorted(self._entries, key=str) if a.name == name and self._entries[a].successes
         ]
         if len(siblings) < 2:
             return None
         conditions: Counter[Atom] = Counter()
         consumed: dict[Atom, float] = {}
         effects: Counter[tuple[Fact, Value | None]] = Counter()
-        weighed: Counter[Atom] = Counter()
         amounts: dict[Fact, list[float]] = {}
         for contract in siblings:
             names = variables(contract.action)
             for c in contract.conditions:
                 shared = bind_atom(c.atom, names)
                 conditions[shared] += 1
-                weighed[shared] += self._weight(contract)
                 consumed[shared] = consumed.get(shared, 0.0) + c.consumed
             for e in contract.effects:
                 lifted = bind(e.fact, names)
                 effects[lifted, e.value] += 1
                 amounts.setdefault(lifted, []).append(e.amount)
         enough = max(2, _SHARED * len(siblings))
-        known = _SHARED * sum(self._weight(c) for c in siblings)
         return Contract(
             Action(name, ()),
             self.spec.fingerprint,
             tuple(
                 Condition(a, rounded(consumed[a] / n))
                 for a, n in sorted(conditions.items(), key=str)
-                if (n >= 2 and weighed[a] >= known if self._alike else n >= enough)
+                if n >= enough or (self._alike and n >= 2 and self._nobody_without(a, siblings))
             ),
             tuple(
                 Effect(f, sum(amounts[f]) / len(amounts[f]), v)
@@ -328,5 +347,4 @@ class ContractBook:
         )
 
     def _chance(self, siblings: list[Contract]) -> float:
-        total = sum(self._weight(c) for c in siblings)
-        return rounded(sum(self._weight(c) * c.chance for c in siblings) / total)
+        return rounded(sum(c.successes * c.chance for c in siblings) / sum(c.successes for c in siblings))

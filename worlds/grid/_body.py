@@ -84,7 +84,7 @@ class Body:
             return False, None, f"no {word} was reached"
         if len(self._steps) == began and not self.over:  # it counts only from a step on
             self._step(_WAIT)
-        if seen.doors.get(self._front) == "locked" and not meant.locked:
+        if seen.doors.get(self._front) == "locked" and not meant.locked and not self.over:
             return False, None, f"{LOCKED} is in the way"
         return True, word, ""
 

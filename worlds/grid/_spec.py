@@ -51,12 +51,12 @@ PRIMITIVES = (
     Primitive("look", "The view as the outcome's value, at no step: rows of what is in each cell, yours the last."),
 )  # fmt: skip
 PREDICATES = (
-    Predicate("went_to", "whether you have stood before one", (_THING, _TURN), phrase="go to {0} in turn {1}"),
-    Predicate("took", "whether you have picked one up", (_THING, _TURN), phrase="pick up {0} in turn {1}"),
-    Predicate("opened", "whether you have opened one", (_THING, _TURN), phrase="open {0} in turn {1}"),
+    Predicate("went_to", "whether you stood before one", (_THING, _TURN), phrase="go to {0} in turn {1}", past=True),
+    Predicate("took", "whether you picked one up", (_THING, _TURN), phrase="pick up {0} in turn {1}", past=True),
+    Predicate("opened", "whether you opened one", (_THING, _TURN), phrase="open {0} in turn {1}", past=True),
     Predicate(
-        "put_next", "whether you have put one down next to another", (_THING, _OTHER, _TURN),
-        phrase="put {0} next to {1} in turn {2}",
+        "put_next", "whether you put one down next to another", (_THING, _OTHER, _TURN),
+        phrase="put {0} next to {1} in turn {2}", past=True,
     ),
     Predicate("holding", "what you hold", (_THING,), phrase="hold {0}"),
     Predicate("empty_handed", "whether you hold nothing", phrase="hold nothing"),
@@ -85,7 +85,7 @@ Read the state with `holding("key")`, `empty_handed()`, `before("ball")`, `barre
 
 @lru_cache(maxsize=16)
 def spec(fingerprint: str, pictures: bool) -> WorldSpec:
-    found = {"seed", "clone", "checkpoint", "affordances", "goals", "orders", "ends"}
+    found = {"seed", "clone", "checkpoint", "affordances", "goals", "missions", "orders", "ends"}
     return WorldSpec(
         name="grid",
         doc=_DOC,

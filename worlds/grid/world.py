@@ -186,7 +186,7 @@ class GridWorld(Body):
         return [goal_of(self._turns)] if self._turns and not self.over else []
 
     def pose(self, like: Goal, seed: int) -> Goal | None:
-        """Begin anew, from the seed, in one of this world's levels, with a mission of the same parts and turns; its
+        """Begin anew, from the seed, in one of this world's levels, with a mission of the same verbs in the same order; its
         goal. None (and nothing has changed) where none was met."""
         form = _form(like)
         if form is None:
@@ -252,10 +252,12 @@ class GridWorld(Body):
 
 
 def _form(goal: Goal) -> tuple[tuple[str, Any], ...] | None:
-    """The verbs of a mission's parts with their turns; None where it is no mission."""
-    if goal.judged is not None or not goal.atoms or any(atom.fact.predicate not in VERBS for atom in goal.atoms):
+    """The verbs of a mission's parts, each with the place of its turn among the turns; None where it is no mission."""
+    facts = [atom.fact for atom in goal.atoms]
+    if not facts or any(fact.predicate not in VERBS or not fact.args for fact in facts):
         return None
-    return tuple((atom.fact.predicate, atom.fact.args[-1] if atom.fact.args else 0) for atom in goal.atoms)
+    turns = sorted({str(fact.args[-1]) for fact in facts})
+    return tuple((fact.predicate, turns.index(str(fact.args[-1]))) for fact in facts)
 
 
 def _asks(level: str) -> set[str]:
