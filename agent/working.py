@@ -153,7 +153,8 @@ class Work:
         )
         last = attempts[-1] if attempts else None
         timed_out = timed_out or (last is not None and last.trajectory.inconclusive)
-        if solved and not skills and last is not None and last.trajectory.error is None and self._already(last.program):
+        ran = last is not None and (last.trajectory.error is None or ended_with(task.goal, last.trajectory))
+        if solved and not skills and last is not None and ran and self._already(last.program):
             episode = replace(episode, skill=last.program.name)
         return Worked(episode, skills, picked, offer, raised, timed_out)
 

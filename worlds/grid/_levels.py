@@ -45,8 +45,9 @@ def checked(level: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def begun(level: str, seed: int, length: int | None) -> Any:
-    """The environment of a level as it begins from this seed. ``length``: its steps; None: the level's own number."""
+def begun(level: str, seed: int, length: int | None, *, whole: bool = False) -> Any:
+    """The environment of a level as it begins from this seed. ``length``: its steps; None: the level's own number.
+    ``whole``: its steps give the package's observations too."""
     name = levels()[level]
     import gymnasium
     from gymnasium.envs.registration import load_env_creator
@@ -58,7 +59,8 @@ def begun(level: str, seed: int, length: int | None) -> Any:
         env.reset(seed=seed)
     if length is not None:
         env.max_steps = length
-    env.gen_obs = dict  # the view is taken in by `Seen`; encoding it again at each step would only cost time
+    if not whole:
+        env.gen_obs = dict  # the view is taken in by `Seen`; encoding it again at each step would only cost time
     return env
 
 

@@ -186,8 +186,8 @@ class GridWorld(Body):
         return [goal_of(self._turns)] if self._turns and not self.over else []
 
     def pose(self, like: Goal, seed: int) -> Goal | None:
-        """Begin anew, from the seed, in one of this world's levels, with a mission of the same verbs in the same order; its
-        goal. None (and nothing has changed) where none was met."""
+        """Begin anew, from the seed, in one of this world's levels, with a mission of the same verbs in the same order:
+        its goal. None (and nothing has changed) where none was met."""
         form = _form(like)
         if form is None:
             return None
@@ -229,6 +229,10 @@ class GridWorld(Body):
         """The package's reward for this life: above 0 once the mission is done. No observation shows it."""
         return self._reward
 
+    def environment(self, seed: int) -> Any:
+        """The package's own environment as the life of this seed begins, whole: for who plays it by other means."""
+        return begun(self._levels[seed % len(self._levels)], self._own(seed), self._length, whole=True)
+
     def picture(self, tile: int = 24) -> Any:
         """The view as the package draws it: uint8, (7 * tile, 7 * tile, 3). Drawing changes nothing."""
         return self._env.get_pov_render(tile)
@@ -237,9 +241,13 @@ class GridWorld(Body):
         """The whole level as the package draws it, what is hidden too: for reports, never for a program."""
         return self._env.get_full_render(True, tile)
 
+    def _own(self, seed: int) -> int:
+        """The package's seed that a seed stands for in this split."""
+        return seed % HELD_OUT + (HELD_OUT if self._split == "test" else 0)
+
     def _begin(self, level: str, seed: int, *, exact: bool = False) -> None:
         """``exact``: the seed is the package's own."""
-        own = seed if exact else seed % HELD_OUT + (HELD_OUT if self._split == "test" else 0)
+        own = seed if exact else self._own(seed)
         env = begun(level, own, self._length)
         self._env, self._level, self._seed = env, level, own
         self._seen = Seen(self._at, int(env.agent_dir))
