@@ -8,7 +8,8 @@ on missions there; it never sees one of the four others. Then its skills alone c
 worlds without clones, seeds and checkpoints: the skill that fits the mission, or those that fit its parts one after the
 other, run as a program, again if it ended before the life did (`RUNS` times at most). Nothing is learned or looked for
 meanwhile. A mission is done where the package's reward is above 0; our reading of its text does not count.
-*babyai_success* is the mean over the seven levels of the share of missions done, *babyai_unseen_levels* that of the four.
+*babyai_success* is the mean over the seven levels of the share of missions done, *babyai_unseen_levels* that of the
+four.
 
 Each stage of a life is measured, so that success can be held against practice (``_1``, ``_2``, …, with the steps taken
 until there), and beside it what the same agent does without its library: programs planned from its contracts for each
