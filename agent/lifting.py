@@ -14,6 +14,7 @@ program works from any state and in any world of the same rules. What no skill b
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field
 
@@ -103,7 +104,12 @@ def _for_any(regression: Regression, goal: Goal, writer: str) -> Draft | None:
     def general(args: tuple[Term, ...]) -> tuple[Term, ...]:
         return tuple(words.get(a, a) if isinstance(a, str) else a for a in args)
 
-    own = [Action(a.name, general(a.args)) for a in regression.affordances if not words.keys().isdisjoint(a.args)]
+    own = [
+        Action(primitive.name, args)
+        for primitive in regression.spec.primitives
+        if primitive.parameters and all(p.type == "str" and p.required for p in primitive.parameters)
+        for args in itertools.permutations(words.values(), len(primitive.parameters))
+    ]
     wider = Regression(
         regression.book,
         regression.spec,

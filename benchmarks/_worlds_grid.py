@@ -46,7 +46,7 @@ AIMS = {"babyai_success": ">= 0.9", "babyai_unseen_levels": ">= 0.5"}
 SEEDS = (3, 1)  # lives, and in the quick form
 PRACTISED = ("GoToLocal", "PickupLoc", "Open", "UnlockLocal", "PutNextLocal", "GoTo", "Pickup")
 UNSEEN = ("UnblockPickup", "GoToSeq", "Synth", "SynthSeq")
-MISSIONS, OF_A_STAGE, QUICK = 40, 8, 5  # of each level: at the end of a life, after its other stages, in the quick form
+MISSIONS, OF_A_STAGE, QUICK = 30, 6, 5  # of each level: at the end of a life, after its other stages, in the quick form
 STAGES = ((4, 5), (8, 10), (16, 20), (24, 40))  # worlds experimented in, and missions practised, in all
 STEPS = 600  # of one world's experiments
 RUNS = 3  # of a program in one life
