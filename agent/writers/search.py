@@ -328,17 +328,38 @@ class SearchWriter:
 
         It runs in the world itself, under the same approval and limits as any program.
         """
-        unknown = [a for a in context.affordances if a.name not in context.spec.seeking and not self._book.tried(a)]
-        unknown = [a for a in unknown if explored[a] < self._settings.tries]
+        named = {arg for atom in task.goal.atoms for arg in atom.fact.args}
+        unknown = [a for a in context.affordances if not self._book.tried(a) and explored[a] < self._settings.tries]
+        # To look for something is worth a try where nobody knows what comes of it, and it is named.
+        unknown = [a for a in unknown if a.name not in context.spec.seeking or not named.isdisjoint(a.args)]
         while unknown:
-            action = min(unknown, key=lambda a: (explored[a], str(a)))
+            action = min(unknown, key=lambda a: (explored[a], named.isdisjoint(a.args), str(a)))
+            found = self._found_first(action, context, explored[action])
             explored[action] += 1
             unknown.remove(action)
+            if found is not None:
+                return found
             with SearchMeter(ledger) as meter:
                 draft = lift_action(self._regression(context, meter), action, writer=self.name)
             if draft is not None:
                 return draft
         return None
+
+    def _found_first(self, action: Action, context: Context, times: int) -> Draft | None:
+        """An action about something that can be looked for, of which no need is known yet: tried where that was found,
+        every other time."""
+        if times % 2 or action.name in context.spec.seeking or self._book.contract(action).conditions:
+            return None
+        seekers = [
+            p for p in context.spec.primitives if p.seeks and [q.type for q in p.parameters if q.required] == ["str"]
+        ]
+        if not seekers or not action.args or not isinstance(action.args[0], str):
+            return None
+        seek = Action(seekers[times // 2 % len(seekers)].name, action.args[:1])
+        name = marked("try_found", str(action))
+        return Draft(
+            Program(name, f"def {name}():\n    world.{seek}\n    world.{action}\n", (), (), self.name), {}, "", ()
+        )
 
     def _buy(self, task: Task, context: Context, ledger: Ledger, asked: set[str]) -> bool:
         """Ask the picked tools that tell contracts about the next thing that stands in the way and was not ``asked``
