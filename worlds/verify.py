@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from habilis.core.budget import Ledger
 from habilis.core.errors import ModelError
-from habilis.core.goal import Goal
+from habilis.core.goal import Goal, Snapshot
 from habilis.core.program import Program, RunLimits, Runner, ToolCaller, Trajectory
 from habilis.core.protocols import Judge, Verdict
 from habilis.core.skill import Skill, Trial, fitted
@@ -25,7 +25,9 @@ def ended_with(goal: Goal, trajectory: Trajectory) -> bool:
     if trajectory.error is None or trajectory.error.kind != "ended" or not trajectory.steps or goal.judged is not None:
         return False
     last = trajectory.steps[-1].outcome
-    return last.done and not {a.fact for a in goal.atoms}.isdisjoint(change.fact for change in last.changes)
+    facts = {**trajectory.after.facts, **{change.fact: change.before for change in last.changes}}
+    before = Snapshot(facts, trajectory.after.tags)
+    return last.done and bool(goal.unmet(before)) and not goal.unmet(trajectory.after)
 
 
 class GoalJudge:

@@ -194,12 +194,15 @@ class ContractBook:
         entry = self._entries.setdefault(action, Tally())
         self._touch(action)
         entry.steps += outcome.steps
+        held = entry.held
         if outcome.ok:
             self._reader.success(self.spec, action, entry, outcome, before)
         else:
             self._reader.failure(self.spec, action, entry, outcome, before)
         for fact, up in entry.produced:
             self._produces(action, fact, up)
+        if self._alike and entry.held != held:  # what its siblings need may not be what it needs
+            entry.changes += 1
         if entry.changes:
             self._changed(action, entry.changes)
         entry.produced.clear()
