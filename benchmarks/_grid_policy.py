@@ -8,7 +8,7 @@ One program that knows the rules, sees what any program sees, and does what the 
 from __future__ import annotations
 
 
-def policy(parts: list) -> None:
+def policy(parts: list[list[str]]) -> None:
     """``parts``: the mission's verbs with their arguments, in the order in which they are to be done."""
 
     def put_aside() -> None:
@@ -32,12 +32,16 @@ def policy(parts: list) -> None:
             put_aside()
         return bool(thing)
 
-    def walk(how, thing: str, there) -> None:
+    def holds(part: list[str]) -> bool:
+        return bool(getattr(world, part[0])(*part[1:]))
+
+    def walk(how: str, thing: str, *until: list[str]) -> None:
+        """Walk until one of these holds, and away with what is in the way."""
         for _ in range(60):
-            if there(thing):
+            if any(holds(one) for one in until):
                 return
             try:
-                how(thing)
+                getattr(world, how)(thing)
                 return
             except ActionFailed:
                 if not remove(str(next((kind for (kind,), _ in world.facts("barred")), ""))):
@@ -47,36 +51,36 @@ def policy(parts: list) -> None:
         for _ in range(12):
             if world.holding(thing):
                 return
-            walk(world.go_to, thing, world.before)
+            walk("go_to", thing, ["before", thing])
             if not world.empty_handed():
                 put_aside()
                 continue
             world.pick_up(thing)
 
-    def done(verb: str, args: list) -> None:
+    def done(part: list[str]) -> None:
+        verb, thing = part[0], part[1]
         for _ in range(12):
-            if getattr(world, verb)(*args):
+            if holds(part):
                 return
             if verb == "went_to":
-                walk(world.go_to, args[0], lambda thing: world.went_to(*args))
+                walk("go_to", thing, part)
             elif verb == "took":
-                if not world.empty_handed():
-                    put_aside()
-                walk(world.go_to, args[0], world.before)
+                put_aside()
+                walk("go_to", thing, ["before", thing])
                 if world.empty_handed():
-                    world.pick_up(args[0])
+                    world.pick_up(thing)
             elif verb == "opened":
-                walk(world.go_to, args[0], lambda thing: world.before(thing) or world.opened(*args))
-                if not world.opened(*args):
+                walk("go_to", thing, ["before", thing], part)
+                if not holds(part):
                     try:
-                        world.toggle(args[0])
+                        world.toggle(thing)
                     except ActionFailed:  # it stood open
-                        world.toggle(args[0])
+                        world.toggle(thing)
             else:
-                fetch(args[0])
-                walk(world.go_beside, args[1], world.beside)
-                if world.holding(args[0]):
-                    world.put(args[0], args[1])
+                fetch(thing)
+                walk("go_beside", part[2], ["beside", part[2]])
+                if world.holding(thing):
+                    world.put(thing, part[2])
 
-    for verb, *args in parts:
-        done(verb, args)
+    for part in parts:
+        done(part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from tests.agent.conftest import Rule, RuleWorld, craft_like, household, make_world
 
 from habilis.agent.inducing import Inducer
+from habilis.agent.lifting import lift
 from habilis.agent.regression import Regression
 from habilis.core import (
     Action,
@@ -593,3 +595,39 @@ def test_of_one_primitive_the_action_that_names_the_thing_is_meant() -> None:
     assert way is not None
     assert way.contract is not None
     assert way.contract.action == _take("red ball")
+
+
+def test_a_program_for_an_order_takes_its_words_as_parameters() -> None:
+    book = ContractBook(_SPEC)
+    goal = Goal.parse('took("red ball")')
+    _sure(book, "ball", False)
+    assert lift(Regression(book, _SPEC), goal) is None  # of one word alone nothing follows for others
+    _sure(book, "box", False)
+    draft = lift(Regression(book, _SPEC), goal)
+    assert draft is not None
+    assert [(p.name, p.default) for p in draft.program.parameters] == [("thing", "red ball")]
+    assert draft.goal_template == 'took("{thing}")'
+    assert "red ball" not in draft.program.source.split("\n", 1)[1]
+    assert "world.take(thing)" in draft.program.source
+    plain = replace(_SPEC, capabilities=frozenset())
+    assert lift(Regression(ContractBook(plain), plain), goal) is None
+
+
+def test_what_is_in_the_way_is_removed_with_what_that_needs() -> None:
+    book = ContractBook(_SPEC)
+    for word in ("ball", "box"):
+        _sure(book, word, True)
+        for _ in range(6):
+            gone = Change(Fact("barred", (word,)), True, False)
+            took = _became(f'took("{word}")')
+            book.observe(
+                _take(word), replace(took, changes=(*took.changes, gone)), _state(f'before("{word}")', "free()")
+            )
+    rest = Action("rest")
+    book.declare([Contract(rest, _SPEC.fingerprint, (), (Effect(_FREE, value=True),))])
+    draft = lift(Regression(book, _SPEC), Goal.parse('took("key")'))
+    assert draft is not None
+    source = draft.program.source
+    assert 'remove = {"ball": remove_ball, "box": remove_box}' in source
+    assert source.index("if not world.free():") < source.index("world.take(obstacle)")
+    assert "clear_way(world.go_to, thing)" in source
