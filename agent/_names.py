@@ -14,7 +14,7 @@ _LONGEST = 72
 _PLAIN = re.compile(r"(?!any(_|$)|[0-9]+$)[a-z0-9]+(_[a-z0-9]+)*")
 # what programs use themselves
 _TAKEN = {"world", "skills", "tools", "n", "times", "missing", "found", "int", "max", "vain", "ahead", "remove", "look"}
-_TAKEN |= {"clear_way"}
+_TAKEN |= {"clear_way", "obstacle"}
 
 
 def skill_name(spec: WorldSpec, fact: Fact, up: bool = True) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from habilis.agent.meter import SearchMeter
+from habilis.agent.posing import Missions
 from habilis.agent.regression import Known, Regression, Wanted, brings_about, direction, skills_by_fact
 from habilis.agent.words import goal_to_words
 from habilis.core import (
@@ -76,6 +77,7 @@ class Curriculum:
     solved: set[str] = field(default_factory=set)
     wishes: list[Goal] = field(default_factory=list)
     ended: dict[str, None] = field(default_factory=dict)  # what was worked on, the latest last
+    missions: Missions = field(default_factory=Missions)  # that the world itself has set
 
     def record(self, episode: Episode) -> None:
         """Take in how a task ended. What the clock ended counts against nothing."""
@@ -86,6 +88,8 @@ class Curriculum:
             self.solved.add(key)
         inconclusive = any(a.trajectory.inconclusive for a in episode.attempts[-1:])
         failed = not episode.solved or (episode.task.kind == "achieve" and episode.skill is None)
+        if "missions" in self.spec.capabilities and episode.task.goal.atoms and not inconclusive:
+            self.missions.record(episode.task.goal, not failed)
         if failed and not inconclusive:
             self.failures[key] += 1
             self.failed_at[key] = self.book.version
@@ -97,6 +101,7 @@ class Curriculum:
             "solved": sorted(self.solved),
             "wishes": [str(g) for g in self.wishes],
             "ended": list(self.ended),
+            **({"missions": self.missions.save()} if self.missions.forms else {}),
         }
 
     def load(self, state: Json) -> None:
@@ -105,6 +110,7 @@ class Curriculum:
         self.solved = set(state["solved"])
         self.wishes = [Goal.parse(g) for g in state.get("wishes", [])]
         self.ended = dict.fromkeys(state.get("ended", []))
+        self.missions.load(state.get("missions"))
 
     def goals(self, *, solved: bool) -> list[str]:
         """The goals that were solved, or tried in vain, as text, the latest last; without what only found out."""
@@ -145,6 +151,12 @@ class Curriculum:
             weighed.append((weight, _key(task), task, why))
         weight, _, task, why = max(weighed, key=lambda one: one[:2])
         return Proposal(_seeded(task, self.seed, iteration), weight, why)
+
+    def mission(self, goal: Goal, worth: float, iteration: int) -> Proposal:
+        """The task that a world's mission poses."""
+        text = goal_to_words(goal, self.spec)
+        task = Task(goal, self.spec.name, 0, text, fingerprint=self.spec.fingerprint)
+        return Proposal(_seeded(task, self.seed, iteration), worth, f"the mission of this life, interest {worth:.2f}")
 
     # ------------------------------------------------------------------ inside
 

@@ -107,7 +107,7 @@ class Experiments:
         """What lasts in a state: not where one stands, but what one has, what one has put there, and how much there is
         to be done."""
         state, spec = world.observe(), world.spec
-        passing = spec.contexts | spec.fleeting
+        passing = spec.contexts | spec.fleeting | spec.unneeded
         afforded = len(world.affordances()) if isinstance(world, Affording) else 0
         lasting: list[tuple[Fact, Value]] = [(_AFFORDED, afforded)]
         for fact, value in state.facts.items():

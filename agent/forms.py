@@ -13,11 +13,11 @@ All of it happens on exact copies, so it is for worlds for practice alone: no re
 from __future__ import annotations
 
 import itertools
-import keyword
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from habilis.agent.fitting import parameters_of, template_of
 from habilis.agent.meter import SearchMeter
 from habilis.core import (
     Action,
@@ -28,7 +28,6 @@ from habilis.core import (
     Goal,
     HavingForms,
     Json,
-    Parameter,
     Posing,
     Program,
     Simulator,
@@ -258,7 +257,7 @@ class FormSearch:
     # ------------------------------------------------------------------ the program
 
     def _draft(self, plan: _Plan, fact: Fact) -> Draft:
-        parameters = _parameters(self.spec, fact)
+        parameters = parameters_of(self.spec, fact)
         names = [p.name for p in parameters]
         body: list[str] = []
         for step in plan:
@@ -269,8 +268,7 @@ class FormSearch:
             body.append(f"{_INDENT * 2}world.run({_call(step.text, names, 'path')})")
         heads = [f"{p.name}: {p.type} = {_literal(p.default)}" for p in parameters]
         source = f"def {fact.predicate}({', '.join(heads)}):\n" + "\n".join(body) + "\n"
-        holes = [f'"{{{p.name}}}"' if p.type == "str" else f"{{{p.name}}}" for p in parameters]
-        template = f"{fact.predicate}({', '.join(holes)})"
+        template = template_of(fact.predicate, parameters)
         args = {p.name: p.default for p in parameters}
         return Draft(Program(fact.predicate, source, parameters, (), "search"), args, template)
 
@@ -300,20 +298,6 @@ def _kinds(snapshot: Snapshot, arg: Term) -> tuple[str, ...]:
     if snapshot.value(Fact("exists", (arg,))):
         return ("file",)
     return ("new",) if "/" in arg else ("text", "new")
-
-
-def _parameters(spec: WorldSpec, fact: Fact) -> tuple[Parameter, ...]:
-    predicate = spec.predicate(fact.predicate)
-    declared = predicate.parameters if predicate is not None else ()
-    found: list[Parameter] = []
-    for i, arg in enumerate(fact.args):
-        name = declared[i].name if i < len(declared) else f"arg{i}"
-        usable = (
-            name.isidentifier() and not keyword.iskeyword(name) and name not in ("path", "world", "skills", "tools")
-        )
-        name = name if usable else f"{name if name.isidentifier() else 'arg'}_{i}"
-        found.append(Parameter(name, "int" if isinstance(arg, int) else "str", arg, required=False))
-    return tuple(found)
 
 
 def _call(text: str, names: Sequence[str], path: str = "") -> str:

@@ -99,7 +99,7 @@ class Inducer:
     # ------------------------------------------------------------------ inside
 
     def _lasting(self, facts: Mapping[Fact, Value]) -> dict[Fact, Value]:
-        passing = self._spec.contexts | self._spec.fleeting
+        passing = self._spec.contexts | self._spec.fleeting | self._spec.unneeded
         return {fact: value for fact, value in facts.items() if value and fact.predicate not in passing}
 
     def _failed(self, cases: _Cases) -> list[tuple[Snapshot, int]]:

@@ -14,13 +14,15 @@ program works from any state and in any world of the same rules. What no skill b
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field
 
 from habilis.agent._names import identifier, marked, skill_name
+from habilis.agent.fitting import parameters_of, template_of
 from habilis.agent.regression import Known, Regression, Way, direction
 from habilis.agent.tool_actions import PREFIX
-from habilis.core import Action, Atom, Condition, Contract, Draft, Fact, Goal, Parameter, Program, Skill
+from habilis.core import Action, Atom, Condition, Contract, Draft, Fact, Goal, Parameter, Program, Skill, Term
 
 _INDENT = "    "
 _UNLUCKY = 0.02  # chance of giving up although it would have worked
@@ -42,8 +44,13 @@ def _template(atom: Atom, name: str = "n") -> str:
 def lift(regression: Regression, goal: Goal, *, writer: str = "search") -> Draft | None:
     """A program for a goal, or None where the contracts do not lead there.
 
-    One atom becomes a skill with a parameter for the amount; several become a loop over them.
+    One atom becomes a skill with a parameter for the amount; several become a loop over them. Where the world poses
+    orders, the words of a single one become parameters.
     """
+    if "orders" in regression.spec.capabilities:
+        general = _for_any(regression, goal, writer)
+        if general is not None:
+            return general
     writer_ = _Text(regression)
     if len(goal.atoms) == 1 and direction(goal.atoms[0]) is not None:
         atom = goal.atoms[0]
@@ -80,6 +87,56 @@ def lift_action(regression: Regression, action: Action, *, writer: str = "search
     lines += writer_.doing(contract, "return")
     lines += [] if writer_.patience(contract) else [f"{_INDENT * 2}return"]
     return Draft(Program(name, writer_.assemble(lines), (), writer_.calls, writer), {}, "", ())
+
+
+def _for_any(regression: Regression, goal: Goal, writer: str) -> Draft | None:
+    """A program for goals like this one, whatever words they name: planned for words of which nothing is known but what
+    holds for all. None where that does not suffice."""
+    atom = goal.atoms[0] if len(goal.atoms) == 1 else None
+    if atom is None or direction(atom) is not True or atom.is_numeric:
+        return None
+    fact = atom.fact
+    parameters = parameters_of(regression.spec, fact)
+    words = {str(p.default): f"<{p.name}>" for p in parameters if p.type == "str"}
+    if not words or len(words) < sum(p.type == "str" for p in parameters):
+        return None
+
+    def general(args: tuple[Term, ...]) -> tuple[Term, ...]:
+        return tuple(words.get(a, a) if isinstance(a, str) else a for a in args)
+
+    own = [
+        Action(primitive.name, args)
+        for primitive in regression.spec.primitives
+        if primitive.parameters and all(p.type == "str" and p.required for p in primitive.parameters)
+        for args in itertools.permutations(words.values(), len(primitive.parameters))
+    ]
+    wider = Regression(
+        regression.book,
+        regression.spec,
+        regression.skills,
+        [*regression.affordances, *own],
+        regression.charge,
+        facts=regression.facts,
+        tools=regression.tools,
+    )
+    wanted = Fact(fact.predicate, general(fact.args))
+    way = wider.solve(wanted)
+    if way is None or way.known is not None:
+        return None
+    text = _Text(wider)
+    _, source = text.function(way, Atom(wanted))
+    if any(word in need for need in text.needs for word in words.values()):
+        return None
+    names = [p.name for p in parameters]
+    source = source.replace(_query(wanted), f"world.{fact.predicate}({', '.join(names)})")
+    for word in words.values():
+        source = source.replace(_term(word), word.strip("<>"))
+    heads = ", ".join(f"{p.name}: {p.type} = {_term(p.default)}" for p in parameters)
+    body = source.split("\n", 1)[1]
+    program = Program(fact.predicate, f"def {fact.predicate}({heads}):\n{body}", parameters, text.calls, writer)
+    return Draft(
+        program, {p.name: p.default for p in parameters}, template_of(fact.predicate, parameters), (), text.needs
+    )
 
 
 def _conjunction(regression: Regression, text: _Text, goal: Goal, writer: str) -> Draft | None:
@@ -122,6 +179,7 @@ class _Text:
     main: str = ""
     active: set[str] = field(default_factory=set)
     given: set[str] = field(default_factory=set)
+    clears: bool = False  # looking for something may do something on the way
 
     @property
     def calls(self) -> tuple[str, ...]:
@@ -160,7 +218,7 @@ class _Text:
         if way.known is not None:
             return [self.call(way.known, argument)]
         if way.kind == "seek" and way.fallback is None and way.seek is not None:
-            return [self.looking(way.seek)]
+            return self.looking(way.seek)
         name = skill_name(self.regression.spec, *way.wanted)
         if name != self.main and name not in self.helpers and name not in self.active:
             self.active.add(name)
@@ -179,7 +237,8 @@ class _Text:
         if way.kind == "seek":
             return [head, *self._seek(way, atom)]
         if way.kind == "act" and way.contract is not None:
-            return [head, *self.patient(way.contract), _INDENT + loop, *self._act(way, way.contract)]
+            loop_ends = "" if counted else _query(fact) if up else f"not {_query(fact)}"
+            return [head, *self.patient(way.contract), _INDENT + loop, *self._act(way, way.contract, loop_ends)]
         assert way.known is not None
         return [head, f"{_INDENT}{self.call(way.known, 'n' if counted else '')}"]
 
@@ -190,8 +249,18 @@ class _Text:
         given += [f"{name}={_term(value)}" for name, value in sorted(known.case.args.items())]
         return f"skills.{known.skill.name}({', '.join(given)})"
 
-    def guards(self, needs: tuple[tuple[Condition, Way], ...], depth: int, times: str | None) -> list[str]:
+    def guards(
+        self,
+        needs: tuple[tuple[Condition, Way], ...],
+        depth: int,
+        times: str | None,
+        then: str = "continue",
+        met: str = "",
+    ) -> list[str]:
+        """Statements that bring about what is lacking, one thing at a time. ``then``: what follows each; ``met``: the
+        expression that is true once nothing needs to be done any more."""
         pad = _INDENT * depth
+        undone = [met] if met else []
         here: list[str] = []
         lines: list[str] = []
         for condition, way in sorted(needs, key=lambda n: _order(self.regression, n[0], n[1])):
@@ -200,13 +269,16 @@ class _Text:
                 self.given.add(str(atom))
                 continue
             if way.kind == "seek" and way.fallback is None and way.seek is not None:
-                here += [f"{pad}if {self.lacks(atom)}:", f"{pad}{_INDENT}{self.looking(way.seek)}"]
+                here += [f"{pad}if {self.lacks(atom)}:", *(f"{pad}{_INDENT}{s}" for s in self.looking(way.seek))]
+                if undone and self._clears(way.seek):  # on the way something may have been taken up, or opened
+                    here += [f"{pad}{_INDENT}if {' or '.join(undone)}:", f"{pad}{_INDENT * 2}{then}"]
                 continue
             amount = _needed(condition, times)
             test = self.lacks(atom) if amount == _literal(atom) else f"{_query(atom.fact)} < {amount}"
             lines.append(f"{pad}if {test}:")
             lines += [f"{pad}{_INDENT}{s}" for s in self.achieve(way, atom, amount)]
-            lines.append(f"{pad}{_INDENT}continue")
+            lines.append(f"{pad}{_INDENT}{then}")
+            undone.append(test)
         return lines + here
 
     # ------------------------------------------------------------------ where no reasons are given
@@ -224,54 +296,90 @@ class _Text:
     def doing(self, contract: Contract, then: str) -> list[str]:
         """Statements that do an action, where it may fail by chance again and again; ``then`` follows a success."""
         pad, most = _INDENT * 2, self.patience(contract)
+        call = self.looking(contract.action) if self._seeks(contract.action) else [_call(contract.action)]
         if not most:
-            return [f"{pad}{_call(contract.action)}"]
-        lines = [f"{pad}try:", f"{pad}{_INDENT}{_call(contract.action)}", f"{pad}{_INDENT}{then}"]
+            return [f"{pad}{line}" for line in call]
+        lines = [f"{pad}try:", *(f"{pad}{_INDENT}{line}" for line in call), f"{pad}{_INDENT}{then}"]
         lines += [f"{pad}except ActionFailed:", f"{pad}{_INDENT}vain += 1"]
         return [*lines, f"{pad}{_INDENT}if vain > {most}:", f"{pad}{_INDENT * 2}raise"]
 
-    def looking(self, seek: Action) -> str:
-        """The call that looks for something; where that may stop before an obstacle, of a function that removes it."""
+    def _seeks(self, action: Action) -> bool:
+        return action.name in self.regression.spec.seeking
+
+    def _clears(self, seek: Action) -> bool:
+        """Whether looking for this may have done something on the way."""
+        primitive = self.regression.spec.primitive(seek.name)
+        return primitive is not None and primitive.stops is not None and self.clears
+
+    def looking(self, seek: Action) -> list[str]:
+        """Statements that look for something; where that may stop before an obstacle, by a function that removes it."""
         primitive = self.regression.spec.primitive(seek.name)
         if primitive is None or primitive.stops is None:
-            return _call(seek)
-        removers = self._removers(primitive.stops)
-        if not removers:
-            return _call(seek)
-        known = ", ".join(f"{_term(thing)}: world.{name}" for thing, name in sorted(removers.items()))
-        self.helpers.setdefault(
-            "clear_way",
-            [
-                "def clear_way(look, *target):",
-                f"{_INDENT}remove = {{{known}}}",
-                f"{_INDENT}for _ in range({_OBSTACLES}):",
-                f"{_INDENT * 2}try:",
-                f"{_INDENT * 3}return look(*target)",
-                f"{_INDENT * 2}except ActionFailed:",
-                f"{_INDENT * 3}ahead = [args[0] for args, _ in world.facts({_term(primitive.stops)})]",
-                f"{_INDENT * 3}if not ahead or ahead[0] not in remove:",
-                f"{_INDENT * 4}raise",
-                f"{_INDENT * 3}remove[ahead[0]](ahead[0])",
-                f"{_INDENT}return look(*target)",
-            ],
-        )
-        return f"clear_way(world.{seek.name}, {', '.join(_term(a) for a in seek.args)})"
+            return [_call(seek)]
+        self._clear_way(primitive.stops)
+        if "clear_way" not in self.helpers:
+            return [_call(seek)]
+        return [f"clear_way({', '.join((f'world.{seek.name}', *map(_term, seek.args)))})"]
 
-    def _removers(self, predicate: str) -> dict[str, str]:
-        """By thing: the action on it after which it is no longer there."""
-        found = {}
-        for contract in self.regression.book:
+    def _clear_way(self, stops: str) -> None:
+        """The function that looks for something and takes away what it stops before, written once."""
+        removers = self._removers(stops)
+        if not removers or "clear_way" in self.helpers:
+            return
+        lines = self.helpers["clear_way"] = []
+        known = ", ".join(f"{_term(thing)}: {self._remover(c)}" for thing, c in sorted(removers.items()))
+        lines += [
+            "def clear_way(look, *target):",
+            f"{_INDENT}remove = {{{known}}}",
+            f"{_INDENT}for _ in range({_OBSTACLES}):",
+            f"{_INDENT * 2}try:",
+            f"{_INDENT * 3}return look(*target)",
+            f"{_INDENT * 2}except ActionFailed:",
+            f"{_INDENT * 3}ahead = [args[0] for args, _ in world.facts({_term(stops)})]",
+            f"{_INDENT * 3}if not ahead or ahead[0] not in remove:",
+            f"{_INDENT * 4}raise",
+            f"{_INDENT * 3}remove[ahead[0]](ahead[0])",
+            f"{_INDENT}return look(*target)",
+        ]
+
+    def _remover(self, contract: Contract) -> str:
+        """What is called to take something away that one stands before: the action, or a function that first brings
+        about what must be so for it. Of what is counted nothing is brought about: a pickaxe for each stone on the way
+        would be a way of its own."""
+        spec = self.regression.spec
+        needs = self.regression.conditions(contract) or ()
+        states = tuple(
+            (c, way)
+            for c, way in needs
+            if not c.atom.is_numeric and way.kind not in ("given", "seek") and c.atom.fact.predicate not in spec.passing
+        )
+        if not states:
+            return f"world.{contract.action.name}"
+        name = f"remove_{identifier(str(contract.action.args[0]))}"
+        self.helpers[name] = [
+            f"def {name}(obstacle):",
+            *self.guards(states, 1, None, then="return"),
+            f"{_INDENT}world.{contract.action.name}(obstacle)",
+        ]
+        self.clears = True
+        return name
+
+    def _removers(self, predicate: str) -> dict[str, Contract]:
+        """By thing: the action after which it is no longer there; of several the one that the world names first."""
+        found: dict[str, Contract] = {}
+        rank = {p.name: i for i, p in enumerate(self.regression.spec.primitives)}
+        for contract in sorted(self.regression.book, key=lambda c: -rank.get(c.action.name, len(rank))):
             name, args = contract.action
             if not contract.successes or len(args) != 1 or name in self.regression.spec.seeking:
                 continue
             effect = contract.effect_on(Fact(predicate, args), up=False)
             if effect is not None and effect.seen * 2 > contract.successes:
-                found[str(args[0])] = name
+                found[str(args[0])] = contract
         return found
 
     # ------------------------------------------------------------------ bodies
 
-    def _act(self, way: Way, contract: Contract) -> list[str]:
+    def _act(self, way: Way, contract: Contract, met: str = "") -> list[str]:
         fact, up = way.wanted
         effect = contract.effect_on(fact, up)
         gain = max(1, round(effect.amount)) if effect is not None and effect.value is None else 1
@@ -283,7 +391,7 @@ class _Text:
             missing = f"n - {_query(fact)}"
             lines.append(f"{_INDENT * 2}times = {missing if gain == 1 else f'-(({_query(fact)} - n) // {gain})'}")
             times = "times"
-        lines += self.guards(way.needs, 2, times)
+        lines += self.guards(way.needs, 2, times, met=met)
         if not contract.action.name.startswith(PREFIX):
             return [*lines, *self.doing(contract, "vain = 0")]
         # A call may cost money, and a tool may say that it did what it did not: once in vain is enough.
@@ -296,9 +404,10 @@ class _Text:
     def _seek(self, way: Way, atom: Atom) -> list[str]:
         assert way.seek is not None
         if way.fallback is None:
-            return [f"{_INDENT}{self.looking(way.seek)}"]
+            return [f"{_INDENT}{s}" for s in self.looking(way.seek)]
         lines = [f"{_INDENT}if not ({self.lacks(atom)}):", f"{_INDENT * 2}return"]
-        lines += [f"{_INDENT}try:", f"{_INDENT * 2}{self.looking(way.seek)}", f"{_INDENT}except ActionFailed:"]
+        lines += [f"{_INDENT}try:", *(f"{_INDENT * 2}{s}" for s in self.looking(way.seek))]
+        lines.append(f"{_INDENT}except ActionFailed:")
         fallback = way.fallback
         if fallback.kind == "act" and fallback.contract is not None:
             lines += [_INDENT + line for line in self.patient(fallback.contract)]

@@ -12,6 +12,7 @@ import random
 from dataclasses import asdict, replace
 
 from habilis.agent.calls import blamed_skill, needed
+from habilis.agent.curriculum import Proposal
 from habilis.agent.parts import Credited, Help, LoopSettings, Parts
 from habilis.agent.probing import probe
 from habilis.agent.tape import LeftOver, TaskTape, left_over, slim
@@ -21,6 +22,7 @@ from habilis.agent.working import Work, Worked, describe
 from habilis.core import (
     Budget,
     Checkpointed,
+    Context,
     Cost,
     Episode,
     GoalGiving,
@@ -122,22 +124,14 @@ class Loop:
         """One iteration: propose, or take up what was cut short; work, record. None when nothing is left to try."""
         p = self.parts
         await in_thread("a new beginning of the world", self.begin_anew)
+        mission = await in_thread("a new beginning of the world", self._begin_mission)
         await self._keep_up()
         if not self.settings.keep_contracts:
             p.book.forget()
         choosing = p.ledger.child()  # bounded by the run alone: a large library must not use up the task's own limit
         context = p.context(self.settings)
         await in_thread("the choice of a task", probe, p.book, context, self.iteration, choosing)
-        goals = asked(p.world, "when asked for its goals", p.world.goals) if isinstance(p.world, GoalGiving) else ()
-        proposal = await in_thread(
-            "the choice of a task",
-            p.curriculum.propose,
-            self.iteration,
-            context,
-            goals,
-            list(p.skills(self.settings).values()),
-            choosing,
-        )
+        proposal = mission or await in_thread("the choice of a task", self._chosen, context, choosing)
         if self._left is not None and self._left.task.origin != "user":
             # Nearly always what is proposed now too, unless the world has moved on meanwhile.
             task, why = self._left.task, "it was cut short before"
@@ -248,7 +242,27 @@ class Loop:
         """Whether the task in hand was left before its end."""
         return self._left is not None
 
+    def _chosen(self, context: Context, ledger: Ledger) -> Proposal | None:
+        """The next task of the curriculum's."""
+        p = self.parts
+        goals = asked(p.world, "when asked for its goals", p.world.goals) if isinstance(p.world, GoalGiving) else ()
+        skills = list(p.skills(self.settings).values())
+        return p.curriculum.propose(self.iteration, context, goals, skills, ledger)
+
     # ------------------------------------------------------------------ between two tasks
+
+    def _begin_mission(self) -> Proposal | None:
+        """Where each life has a mission: begin another life, and take its mission for the task."""
+        world, curriculum = self.parts.world, self.parts.curriculum
+        if "missions" not in world.spec.capabilities or not isinstance(world, GoalGiving):
+            return None
+        rng = random.Random(f"mission:{curriculum.seed}:{self.run_id}:{self.iteration}")
+        begun = curriculum.missions.begin(world, rng)
+        if begun is None:
+            return None
+        seed, goal, worth = begun
+        self.parts.events.emit("world_began_anew", self.iteration, seed=seed, reason="another mission")
+        return curriculum.mission(goal, worth, self.iteration)
 
     def begin_anew(self) -> None:
         """A world that has come to its end begins again, from another seed. One that cannot be reset is tried again,

@@ -303,7 +303,7 @@ class Regression:
         known = self._producers(wanted) or self.book.instances(*wanted, self.facts)
         if not known and self.tools is not None:
             known = self.tools.instances(*wanted, self.facts)
-        return sorted(known, key=lambda c: self._rank.get(c.action.name, len(self._rank)))
+        return sorted(_meant(known, wanted[0]), key=lambda c: self._rank.get(c.action.name, len(self._rank)))
 
     def _producers(self, wanted: Wanted) -> list[Contract]:
         """The actions known to bring a fact about, and what is afforded and predicted to, looked through only once.
@@ -311,7 +311,7 @@ class Regression:
         if self._afforded is None:
             self._afforded = {}
             for action in sorted(set(self.affordances), key=str):
-                if action in self.book:
+                if self.book.understands(action):
                     continue
                 predicted = self.book.predicted(action)
                 for fact in dict.fromkeys(e.fact for e in predicted.effects):
@@ -536,7 +536,21 @@ def _looking(contract: Contract, usual: float) -> float:
 def brings_about(contract: Contract, fact: Fact) -> bool:
     """Whether an action makes something come into reach by its own doing; moving about does so by chance."""
     effect = contract.effect_on(fact)
-    return effect is not None and bool(set(contract.action.args) & set(fact.args))
+    if effect is None or not set(contract.action.args) & set(fact.args):
+        return False
+    return not isinstance(effect.value, bool) or effect.seen * 2 >= contract.successes
+
+
+def _meant(contracts: list[Contract], fact: Fact) -> list[Contract]:
+    """Of one primitive only the actions that name what a truth is about, where there are some: to pick up a ball may
+    happen to pick up the red one."""
+    naming = {c.action.name for c in contracts if _names(c, fact)}
+    return [c for c in contracts if c.action.name not in naming or _names(c, fact)]
+
+
+def _names(contract: Contract, fact: Fact) -> bool:
+    effect = contract.effect_on(fact)
+    return effect is not None and effect.value is True and bool(set(contract.action.args) & set(fact.args))
 
 
 def skills_by_fact(skills: Iterable[Skill]) -> dict[Wanted, Known]:

@@ -44,6 +44,7 @@ from habilis.core import (
 )
 from habilis.memory.library import Offer, Proof, narrowed, prove
 from habilis.worlds.runner import look_at
+from habilis.worlds.verify import ended_with
 
 _ASKED = "asked to stop; run again to continue"
 _EFFECTS = 4  # how many effects of a tried action are lifted to skills at once
@@ -152,7 +153,8 @@ class Work:
         )
         last = attempts[-1] if attempts else None
         timed_out = timed_out or (last is not None and last.trajectory.inconclusive)
-        if solved and not skills and last is not None and last.trajectory.error is None and self._already(last.program):
+        ran = last is not None and (last.trajectory.error is None or ended_with(task.goal, last.trajectory))
+        if solved and not skills and last is not None and ran and self._already(last.program):
             episode = replace(episode, skill=last.program.name)
         return Worked(episode, skills, picked, offer, raised, timed_out)
 
@@ -226,7 +228,7 @@ class Work:
                 if task.kind == "try":
                     return True, "", writer, None
                 # What the clock ended proves nothing either way: where there are fresh worlds, they tell.
-                ended_badly = attempt.trajectory.error is not None
+                ended_badly = attempt.trajectory.error is not None and not ended_with(task.goal, attempt.trajectory)
                 if ended_badly and (p.verifier is None or not attempt.trajectory.inconclusive):
                     reason = f"it came true, but the program is not kept, for it ended in an error: {attempt.feedback}"
                     if p.verifier is None:  # to do more in a live world than was asked for would prove nothing

@@ -133,7 +133,8 @@ class Predicate:
     ``context``: it tells about the situation (depth, biome), and is kept with contracts as a hint where to act.
     ``place``: it tells where its first argument is, in words: "on {1}", "in your hands". Of several that hold of a
     thing, the one that comes first in the spec tells it best. ``fleeting``: it comes and goes whatever the agent does
-    (creatures in view), and is taken neither for what an action does nor for what it needs.
+    (creatures in view), and is taken neither for what an action does nor for what it needs. ``past``: it tells of what
+    was done in this life, and stays so: an action may bring it about, and none needs it.
     """
 
     name: str
@@ -144,6 +145,7 @@ class Predicate:
     context: bool = False
     place: str = ""
     fleeting: bool = False
+    past: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,8 +158,9 @@ class WorldSpec:
     "orders" (goals whose arguments differ from world to world: it poses one of the same kind anywhere), "forms" (of
     commands, for search), "recipes" (a document per thing can be bought), "live" (real side effects: verified only by
     watching), "images" (observations carry pictures), "ends" (a life in it comes to an end, and another begins with a
-    reset), "practice" (its simulator imagines true copies: nothing found so is reported on it). Some are for training
-    alone, and absent where a result is reported (`habilis.worlds.evaluation`).
+    reset), "missions" (each life has one goal, which it gives: the agent begins another life for each task),
+    "practice" (its simulator imagines true copies: nothing found so is reported on it). Some are for training alone,
+    and absent where a result is reported (`habilis.worlds.evaluation`).
     """
 
     name: str
@@ -183,6 +186,13 @@ class WorldSpec:
     def sought(self) -> frozenset[str]:
         """The names of the predicates that some primitive looks for."""
         return frozenset(p.seeks for p in self.primitives if p.seeks)
+
+    @cached_property
+    def unneeded(self) -> frozenset[str]:
+        """The names of the predicates that no action needs: those that tell of the past, and those that tell what a
+        primitive stopped before, where none looks for it."""
+        stops = {p.stops for p in self.primitives if p.stops} - self.sought
+        return frozenset(p.name for p in self.predicates if p.past) | stops
 
     @cached_property
     def contexts(self) -> frozenset[str]:

@@ -18,6 +18,7 @@ _METHODS = {
     "affordances": ("affordances",),
     "contracts": ("contracts",),
     "goals": ("goals",),
+    "missions": ("goals",),
     "chores": ("chores",),
     "simulator": ("simulator",),
     "ends": ("ended",),

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from habilis.core.budget import Ledger
 from habilis.core.errors import ModelError
-from habilis.core.goal import Goal
+from habilis.core.goal import Goal, Snapshot
 from habilis.core.program import Program, RunLimits, Runner, ToolCaller, Trajectory
 from habilis.core.protocols import Judge, Verdict
 from habilis.core.skill import Skill, Trial, fitted
@@ -17,6 +17,17 @@ from habilis.worlds.evaluation import for_evaluation
 from habilis.worlds.runner import asked, reset
 
 ModelJudge: TypeAlias = Callable[[str, Trajectory, Ledger], Verdict]
+
+
+def ended_with(goal: Goal, trajectory: Trajectory) -> bool:
+    """Whether the world ended with the very step that made the goal true, so that the program could do no more: that it
+    tried to says nothing against it."""
+    if trajectory.error is None or trajectory.error.kind != "ended" or not trajectory.steps or goal.judged is not None:
+        return False
+    last = trajectory.steps[-1].outcome
+    facts = {**trajectory.after.facts, **{change.fact: change.before for change in last.changes}}
+    before = Snapshot(facts, trajectory.after.tags)
+    return last.done and bool(goal.unmet(before)) and not goal.unmet(trajectory.after)
 
 
 class GoalJudge:
@@ -100,8 +111,9 @@ class WorldVerifier:
             ledger=ledger,
         )
         verdict = self._judge.judge(candidate.goal_for(given), trajectory, ledger)
-        why, ok = verdict.reason, verdict.ok and trajectory.error is None
-        if trajectory.error is not None:
+        goal = candidate.goal_for(given)
+        why, ok = verdict.reason, verdict.ok and (trajectory.error is None or ended_with(goal, trajectory))
+        if trajectory.error is not None and not ok:
             why = f"{why}; {trajectory.error.kind}: {trajectory.error.message}" if why else trajectory.error.message
         trial = Trial(seed, dict(args) | posed, ok, trajectory.world_steps, why, self._runner.tier)
         return trial, trajectory

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from habilis.agent._names import marked, skill_name
 from habilis.agent.blind import OTHERS, BlindSearch, Prior
 from habilis.agent.calls import blamed_skill, called_tools, needed
-from habilis.agent.fitting import fits
+from habilis.agent.fitting import composed, fits
 from habilis.agent.forms import FormSearch, FormSettings
 from habilis.agent.hunches import Guesser
 from habilis.agent.lifting import lift, lift_action
@@ -122,7 +122,12 @@ class SearchWriter:
         for skill, args in fits(context.skills.values(), task.goal)[: self._settings.repeats]:
             feedback = yield Draft(skill.program, args, skill.goal_template, meta=skill.meta)
             self._blame(feedback.trajectory, context)
-        if "orders" in context.spec.capabilities and task.kind == "achieve" and self._is_order(task, context):
+        whole = composed(context.skills.values(), task.goal, context.spec, self.name)
+        if whole is not None:
+            feedback = yield whole
+            self._blame(feedback.trajectory, context)
+        commands = "orders" in context.spec.capabilities and context.spec.primitive("run") is not None
+        if commands and task.kind == "achieve" and self._is_order(task, context):
             if context.simulator is None:
                 self.why = "no skill does this, and it is found out in worlds for practice only"
                 return
@@ -329,17 +334,38 @@ class SearchWriter:
 
         It runs in the world itself, under the same approval and limits as any program.
         """
-        unknown = [a for a in context.affordances if a.name not in context.spec.seeking and not self._book.tried(a)]
-        unknown = [a for a in unknown if explored[a] < self._settings.tries]
+        named = {arg for atom in task.goal.atoms for arg in atom.fact.args}
+        unknown = [a for a in context.affordances if not self._book.tried(a) and explored[a] < self._settings.tries]
+        # To look for something is worth a try where nobody knows what comes of it, and it is named.
+        unknown = [a for a in unknown if a.name not in context.spec.seeking or not named.isdisjoint(a.args)]
         while unknown:
-            action = min(unknown, key=lambda a: (explored[a], str(a)))
+            action = min(unknown, key=lambda a: (explored[a], named.isdisjoint(a.args), str(a)))
+            found = self._found_first(action, context, explored[action])
             explored[action] += 1
             unknown.remove(action)
+            if found is not None:
+                return found
             with SearchMeter(ledger) as meter:
                 draft = lift_action(self._regression(context, meter), action, writer=self.name)
             if draft is not None:
                 return draft
         return None
+
+    def _found_first(self, action: Action, context: Context, times: int) -> Draft | None:
+        """An action about something that can be looked for, of which no need is known yet: tried where that was found,
+        every other time."""
+        if times % 2 or action.name in context.spec.seeking or self._book.contract(action).conditions:
+            return None
+        seekers = [
+            p for p in context.spec.primitives if p.seeks and [q.type for q in p.parameters if q.required] == ["str"]
+        ]
+        if not seekers or not action.args or not isinstance(action.args[0], str):
+            return None
+        seek = Action(seekers[times // 2 % len(seekers)].name, action.args[:1])
+        name = marked("try_found", str(action))
+        return Draft(
+            Program(name, f"def {name}():\n    world.{seek}\n    world.{action}\n", (), (), self.name), {}, "", ()
+        )
 
     def _buy(self, task: Task, context: Context, ledger: Ledger, asked: set[str]) -> bool:
         """Ask the picked tools that tell contracts about the next thing that stands in the way and was not ``asked``

@@ -57,6 +57,8 @@ class Reader:
         self._contexts = spec.contexts
         self._sought = spec.sought
         self._fleeting = spec.fleeting
+        self._unneeded = spec.unneeded
+        self._stops = {p.stops for p in spec.primitives if p.stops}
         self._reasons = "reasons" in spec.capabilities
         self._seeking = {p.name: p.seeks for p in spec.primitives if p.seeks}
 
@@ -69,6 +71,7 @@ class Reader:
                 del entry.conditions[key]
                 entry.changes += 1
         if action.name in self._seeking:
+            self._come_of_looking(action, entry, outcome)
             return
         used: dict[Fact, float] = {}
         for change in outcome.changes:
@@ -77,12 +80,20 @@ class Reader:
             self._effect(entry, change.fact, change.before, change.after, used)
         self._weigh(spec, entry, used)
         if not self._reasons:
-            passing = self._contexts | self._fleeting
+            passing = self._contexts | self._fleeting | self._unneeded
             true = frozenset(f for f, v in before.facts.items() if v and f.predicate not in passing)
             entry.held = true if entry.successes == 1 else entry.held & true
         for fact, value in before.facts.items():
             if fact.predicate in self._contexts and not isinstance(value, bool):
                 entry.context[Atom(fact, "==", value)] += 1
+
+    def _come_of_looking(self, action: Action, entry: Tally, outcome: Outcome) -> None:
+        """What lasts of having looked for something: what became true of it, beside what is passed on the way."""
+        passing = self._contexts | self._fleeting | self._stops | self._sought
+        for change in outcome.changes:
+            about = change.after is True and set(change.fact.args) & set(action.args)
+            if about and change.fact.predicate not in passing:
+                self._effect(entry, change.fact, change.before, change.after, {})
 
     def _effect(self, entry: Tally, fact: Fact, before: Value, after: Value, used: dict[Fact, float]) -> None:
         if isinstance(after, bool) or isinstance(before, bool):

@@ -36,6 +36,7 @@ from habilis.memory.contracts._tally import Reader, TalliedCondition, Tally, rat
 from habilis.memory.contracts.endings import Endings
 from habilis.memory.contracts.priors import Priors
 
+_ODD = 0.1  # share of successes that may speak against what actions of a kind are taken to need
 _SHARED = 0.6  # share of siblings that must agree before a never-tried action is predicted to behave likewise
 
 
@@ -76,17 +77,36 @@ class ContractBook:
 
     def contract(self, action: Action) -> Contract:
         """The contract of an action: learned, else supposed or predicted from its siblings, else empty."""
-        if action not in self._entries:
+        if not self.understands(action):
             return self.predicted(action)
+        own = self._own(action)
         if not self._entries[action].successes and (prior := self.priors.of(action)) is not None:
-            return self._with(prior, self._own(action))
-        return self._own(action)
+            return self._with(prior, own)
+        return self._like_its_kind(own) if self._alike else own
 
     def _own(self, action: Action) -> Contract:
         """What was learned, declared or told of an action in this world."""
         if action not in self._cache:
             self._cache[action] = built(action, self._entries[action], self.spec.fingerprint)
         return self._cache[action]
+
+    def _like_its_kind(self, own: Contract) -> Contract:
+        """With what its siblings need, if that was so whenever it worked: few tries do not tell needs."""
+        schema = self._schema(own.action.name) if own.successes else None
+        if schema is None:
+            return own
+        told = {c.atom for c in own.conditions}
+        kin = [c for c in self._bound(schema, own.action).conditions if c.atom not in told]
+        more = tuple(c for c in kin if c.atom.fact in own.held)
+        return replace(own, conditions=own.conditions + more) if more else own
+
+    def understands(self, action: Action) -> bool:
+        """Whether there is something to go by but its siblings. Where a world poses orders, and gives no reasons, an
+        action that has only failed teaches less than they do: it is one of them, with other words."""
+        entry = self._entries.get(action)
+        if entry is None:
+            return False
+        return bool(not self._alike or entry.successes or entry.conditions or entry.source != "induced")
 
     def tried(self, action: Action) -> bool:
         """Whether the action has succeeded at least once."""
@@ -162,6 +182,7 @@ class ContractBook:
             self.spec.fingerprint,
             tuple(Condition(bind_atom(c.atom, binding), c.consumed) for c in schema.conditions),
             tuple(Effect(bind(e.fact, binding), e.amount, e.value) for e in schema.effects),
+            chance=schema.chance,
         )
 
     def take_dirty(self) -> list[Contract]:
@@ -208,12 +229,15 @@ class ContractBook:
         if not entry.successes and self.priors.hear(action, outcome, before):
             entry.changes += 1
         entry.steps += outcome.steps
+        held = entry.held
         if outcome.ok:
             self._reader.success(self.spec, action, entry, outcome, before)
         else:
             self._reader.failure(self.spec, action, entry, outcome, before)
         for fact, up in entry.produced:
             self._produces(action, fact, up)
+        if self._alike and entry.held != held:  # what its siblings need may not be what it needs
+            entry.changes += 1
         if entry.changes:
             self._changed(action, entry.changes)
         entry.produced.clear()
@@ -283,6 +307,8 @@ class ContractBook:
         self._schemas: dict[str, Contract | None] = {}
         self._declared_schemas: dict[str, Contract] = {}
         self._reader = Reader(self._spec)
+        capabilities = self._spec.capabilities
+        self._alike = "orders" in capabilities and "reasons" not in capabilities
 
     def _produces(self, action: Action, fact: Fact, up: bool) -> None:
         self._producers.setdefault((fact, up), set()).add(action)
@@ -305,6 +331,18 @@ class ContractBook:
             self._produces(contract.action, fact, up)
         entry.produced.clear()
 
+    def _nobody_without(self, atom: Atom, siblings: list[Contract]) -> bool:
+        """Whether what some siblings need was so whenever one of the others worked: where no reasons are given, that
+        one needs it too may only not have shown yet. One in ten may be otherwise."""
+        against = sum(c.successes for c in siblings if not self._consistent(atom, c))
+        return against <= _ODD * sum(c.successes for c in siblings)
+
+    @staticmethod
+    def _consistent(atom: Atom, contract: Contract) -> bool:
+        binding: dict[Term, Term] = {f"${i}": a for i, a in enumerate(contract.action.args)}
+        bound = bind_atom(atom, binding)
+        return bound.fact in contract.held or any(c.atom == bound for c in contract.conditions)
+
     def _schema(self, name: str) -> Contract | None:
         if name not in self._schemas:
             self._schemas[name] = self._generalise(name)
@@ -312,7 +350,7 @@ class ContractBook:
 
     def _generalise(self, name: str) -> Contract | None:
         siblings = [
-            self.contract(a) for a in sorted(self._entries, key=str) if a.name == name and self._entries[a].successes
+            self._own(a) for a in sorted(self._entries, key=str) if a.name == name and self._entries[a].successes
         ]
         if len(siblings) < 2:
             return None
@@ -335,11 +373,17 @@ class ContractBook:
             Action(name, ()),
             self.spec.fingerprint,
             tuple(
-                Condition(a, rounded(consumed[a] / n)) for a, n in sorted(conditions.items(), key=str) if n >= enough
+                Condition(a, rounded(consumed[a] / n))
+                for a, n in sorted(conditions.items(), key=str)
+                if n >= enough or (self._alike and n >= 2 and self._nobody_without(a, siblings))
             ),
             tuple(
                 Effect(f, sum(amounts[f]) / len(amounts[f]), v)
                 for (f, v), n in sorted(effects.items(), key=str)
                 if n >= enough
             ),
+            chance=self._chance(siblings) if self._alike else 1.0,
         )
+
+    def _chance(self, siblings: list[Contract]) -> float:
+        return rounded(sum(c.successes * c.chance for c in siblings) / sum(c.successes for c in siblings))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.agent.conftest import Rule, RuleWorld, craft_like, household, make_world
 
+from habilis.agent.inducing import Inducer
+from habilis.agent.lifting import lift
+from habilis.agent.regression import Regression
 from habilis.core import (
     Action,
     Atom,
@@ -19,9 +23,13 @@ from habilis.core import (
     Fact,
     Goal,
     Outcome,
+    Parameter,
+    Predicate,
+    Primitive,
     Snapshot,
     Step,
     Trajectory,
+    WorldSpec,
     dump,
     load,
 )
@@ -475,3 +483,151 @@ def test_forgetting_drops_all_but_never_turns_the_version_back(book: ContractBoo
     assert book.version == version + 1
     assert (book.take_dirty(), book.predicted(STICK).effects) == ([], ())
     assert Goal.parse('count("stick") >= 1').unmet(holding())  # the world itself forgets nothing
+
+
+# -- a world of orders, which gives no reasons: words stand for each other -------------------------------------------
+
+_WORD = Parameter("thing")
+_SPEC = WorldSpec(
+    "orders",
+    "Things to find and take.",
+    (
+        Primitive("go_to", "Go.", (_WORD,), seeks="before", stops="barred"),
+        Primitive("take", "Take it.", (_WORD,)),
+    ),
+    (
+        Predicate("before", "", (_WORD,)),
+        Predicate("barred", "", (_WORD,)),
+        Predicate("went", "", (_WORD,), past=True),
+        Predicate("took", "", (_WORD,), past=True),
+        Predicate("free", ""),
+    ),
+    "orders-1",
+    capabilities=frozenset({"orders"}),
+)
+_FREE = Fact("free")
+
+
+def _state(*facts: str) -> Snapshot:
+    return Snapshot({Fact.parse(f): True for f in facts})
+
+
+def _became(*facts: str) -> Outcome:
+    return Outcome(True, tuple(Change(Fact.parse(f), False, True) for f in facts))
+
+
+def _take(word: str) -> Action:
+    return Action("take", (word,))
+
+
+def test_what_lasts_of_looking_for_something_is_learned() -> None:
+    book = ContractBook(_SPEC)
+    go = Action("go_to", ("ball",))
+    book.observe(go, _became('before("ball")', 'went("ball")', 'barred("ball")', 'went("box")'), _state())
+    assert [str(e.fact) for e in book.contract(go).effects] == ['went("ball")']
+
+
+def test_what_tells_of_the_past_or_of_a_way_is_never_needed() -> None:
+    book = ContractBook(_SPEC)
+    book.observe(_take("ball"), _became('took("ball")'), _state('before("ball")', 'barred("ball")', 'went("ball")'))
+    book.observe(_take("ball"), Outcome(False), _state())
+    assert [str(c.atom) for c in book.contract(_take("ball")).conditions] == ['before("ball")']
+    inducer = Inducer(_SPEC)
+    for n in range(12):
+        facts = ['before("ball")', 'barred("ball")', 'went("ball")'] if n % 2 else []
+        inducer.take(_take("ball"), _state(*facts), _became('took("ball")') if facts else Outcome(False))
+    assert [str(a) for a in inducer.needs(_take("ball"))] == ['before("ball")']
+
+
+def _sure(book: ContractBook, word: str, free: bool) -> None:
+    """An action that has worked, and of which is known what it needs: to stand before the thing, or to be free too."""
+    needs = [f'before("{word}")', *(["free()"] if free else [])]
+    for _ in range(4):
+        book.observe(_take(word), _became(f'took("{word}")'), _state(f'before("{word}")', "free()"))
+    book.revise(_take(word), [Atom.parse(n) for n in needs], 0.9)
+
+
+def test_what_siblings_need_all_need_that_were_not_seen_without() -> None:
+    book = ContractBook(_SPEC)
+    for word, free in (("ball", True), ("box", True), ("key", False), ("lamp", False), ("ring", False), ("cup", False)):
+        _sure(book, word, free)
+    assert Atom(_FREE) in [c.atom for c in book.predicted(_take("red key")).conditions]
+    assert Atom(_FREE) in [c.atom for c in book.contract(_take("key")).conditions]
+    assert book.predicted(_take("red key")).chance == pytest.approx(0.9)
+    for _ in range(6):  # one of them does without
+        book.observe(_take("cup"), _became('took("cup")'), _state('before("cup")'))
+    assert Atom(_FREE) not in [c.atom for c in book.predicted(_take("red key")).conditions]
+    assert Atom(_FREE) not in [c.atom for c in book.contract(_take("cup")).conditions]
+
+
+def test_an_action_that_has_only_failed_is_like_its_siblings() -> None:
+    book = ContractBook(_SPEC)
+    for word in ("ball", "box"):
+        _sure(book, word, True)
+    for _ in range(5):
+        book.observe(_take("key"), Outcome(False), _state())
+    assert not book.understands(_take("key"))
+    assert [str(e.fact) for e in book.contract(_take("key")).effects] == ['took("key")']
+    book.observe(_take("key"), _became('took("key")'), _state('before("key")'))
+    assert book.understands(_take("key"))
+    told = ContractBook(CRAFT.spec)
+    told.observe(STICK, failed(at_least("planks")), holding())
+    assert told.understands(STICK)  # with reasons, a failure teaches
+
+
+def test_what_is_stored_is_what_was_seen_and_not_what_siblings_tell() -> None:
+    book = ContractBook(_SPEC)
+    for word, free in (("ball", True), ("box", True), ("key", False)):
+        _sure(book, word, free)
+    stored = {c.action: c for c in book.take_dirty()}
+    assert [str(c.atom) for c in stored[_take("key")].conditions] == ['before("key")']
+    again = ContractBook(_SPEC, [load(Contract, dump(c)) for c in stored.values()])
+    assert again.contract(_take("key")) == book.contract(_take("key"))
+
+
+def test_of_one_primitive_the_action_that_names_the_thing_is_meant() -> None:
+    book = ContractBook(_SPEC)
+    _sure(book, "ball", True)
+    _sure(book, "red ball", True)
+    for _ in range(3):  # the ball happened to be the red one
+        book.observe(_take("ball"), _became('took("ball")', 'took("red ball")'), _state('before("ball")', "free()"))
+    way = Regression(book, _SPEC, facts=_state("free()").facts).solve(Fact("took", ("red ball",)))
+    assert way is not None
+    assert way.contract is not None
+    assert way.contract.action == _take("red ball")
+
+
+def test_a_program_for_an_order_takes_its_words_as_parameters() -> None:
+    book = ContractBook(_SPEC)
+    goal = Goal.parse('took("red ball")')
+    _sure(book, "ball", False)
+    assert lift(Regression(book, _SPEC), goal) is None  # of one word alone nothing follows for others
+    _sure(book, "box", False)
+    draft = lift(Regression(book, _SPEC), goal)
+    assert draft is not None
+    assert [(p.name, p.default) for p in draft.program.parameters] == [("thing", "red ball")]
+    assert draft.goal_template == 'took("{thing}")'
+    assert "red ball" not in draft.program.source.split("\n", 1)[1]
+    assert "world.take(thing)" in draft.program.source
+    plain = replace(_SPEC, capabilities=frozenset())
+    assert lift(Regression(ContractBook(plain), plain), goal) is None
+
+
+def test_what_is_in_the_way_is_removed_with_what_that_needs() -> None:
+    book = ContractBook(_SPEC)
+    for word in ("ball", "box"):
+        _sure(book, word, True)
+        for _ in range(6):
+            gone = Change(Fact("barred", (word,)), True, False)
+            took = _became(f'took("{word}")')
+            book.observe(
+                _take(word), replace(took, changes=(*took.changes, gone)), _state(f'before("{word}")', "free()")
+            )
+    rest = Action("rest")
+    book.declare([Contract(rest, _SPEC.fingerprint, (), (Effect(_FREE, value=True),))])
+    draft = lift(Regression(book, _SPEC), Goal.parse('took("key")'))
+    assert draft is not None
+    source = draft.program.source
+    assert 'remove = {"ball": remove_ball, "box": remove_box}' in source
+    assert source.index("if not world.free():") < source.index("world.take(obstacle)")
+    assert "clear_way(world.go_to, thing)" in source

@@ -8,8 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habilis.agent.fitting import fits
-from habilis.core import Case, Evidence, EvidenceLevel, Goal, Parameter, Program, Skill, fill, fitted
+from habilis.agent.fitting import composed, fits, parameters_of, template_of
+from habilis.core import (
+    Case,
+    Evidence,
+    EvidenceLevel,
+    Fact,
+    Goal,
+    Parameter,
+    Predicate,
+    Program,
+    Skill,
+    WorldSpec,
+    fill,
+    fitted,
+)
 
 SRC, N = Parameter("src", "str", "a", required=False), Parameter("n", "int", 1, required=False)
 
@@ -56,3 +69,41 @@ def test_the_likeliest_to_work_comes_first_and_what_has_no_text_is_planned_with(
     assert [s.name for s, _ in found] == ["good", "poor"]
     assert found[0][1] == {"src": "x"}
     assert fits([counting], Goal.parse('have("x") >= 2')) == []
+
+
+TOOK = Predicate("took", "", (Parameter("thing"), Parameter("turn", "int")))
+PUT = Predicate("put", "", (Parameter("thing"), Parameter("class"), Parameter("turn", "int")))
+SPEC = WorldSpec("w", "", (), (TOOK, PUT), "f")
+THING, TURN = Parameter("thing", "str", "a", required=False), Parameter("turn", "int", 1, required=False)
+
+
+def test_parts_are_called_in_the_order_of_the_goal() -> None:
+    taking = skill('took("{thing}", {turn})', THING, TURN, name="take")
+    putting = skill('put("{src}", "{thing}", {turn})', SRC, THING, TURN, name="lay")
+    goal = Goal.parse('put("b", "c", 1) and took("d", 2)')
+    draft = composed([taking, putting], goal, SPEC)
+    assert draft is not None
+    assert draft.program.calls == ("lay", "take")
+    source = draft.program.source
+    assert source.index("skills.lay(src=thing1, thing=class_11, turn=turn1)") < source.index(
+        "skills.take(thing=thing2, turn=turn2)"
+    )
+    assert "if not world.took(thing2, turn2):" in source
+    assert Goal.parse(fill(draft.goal_template, draft.args)) == goal
+    assert fitted(draft.goal_template, Goal.parse('put("x", "y", 3) and took("z", 4)'), draft.program.parameters) == {
+        "thing1": "x", "class_11": "y", "turn1": 3, "thing2": "z", "turn2": 4,
+    }  # fmt: skip
+    other = composed([taking, putting], Goal.parse('put("b", "c", 1) and took("d", 1)'), SPEC)
+    assert other is not None
+    assert other.program.name != draft.program.name
+
+
+@pytest.mark.parametrize("goal", ['took("d", 2)', 'took("d", 1) and left("d")', 'took("d", 1) and not took("e", 1)'])
+def test_what_is_not_put_together(goal: str) -> None:
+    assert composed([skill('took("{thing}", {turn})', THING, TURN)], Goal.parse(goal), SPEC) is None
+
+
+def test_parameters_are_what_a_fact_names() -> None:
+    parameters = parameters_of(SPEC, Fact("took", ("red ball", 2)))
+    assert [(p.name, p.type, p.default) for p in parameters] == [("thing", "str", "red ball"), ("turn", "int", 2)]
+    assert template_of("took", parameters) == 'took("{thing}", {turn})'

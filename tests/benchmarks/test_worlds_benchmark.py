@@ -12,8 +12,8 @@ from benchmarks._harness import Figure, Options
 
 def test_each_part_has_aims_seeds_and_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = worlds.parts()
-    assert parts.keys() >= {"crafter", "gym", "shell"}
-    assert {"crafter_score", "gym_ratio_at_1000_per_s", "shell_success"} <= worlds.aims().keys()
+    assert parts.keys() >= {"crafter", "grid", "gym", "shell"}
+    assert {"babyai_success", "crafter_score", "gym_ratio_at_1000_per_s", "shell_success"} <= worlds.aims().keys()
     asked: dict[str, int] = {}
 
     def told(name: str) -> Any:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.worlds.counter import CounterWorld
 
 from habilis.core import (
+    Action,
     Budget,
     BudgetExceeded,
     Cost,
     Evidence,
     EvidenceLevel,
+    Fact,
     Goal,
     Ledger,
     ModelError,
+    Outcome,
     Parameter,
     Program,
     RunLimits,
@@ -25,7 +30,7 @@ from habilis.core import (
     judged,
 )
 from habilis.worlds.runner import ConfinedRunner
-from habilis.worlds.verify import GoalJudge, WorldVerifier
+from habilis.worlds.verify import GoalJudge, WorldVerifier, ended_with
 
 
 def skill(source: str, goal: str = 'count("{what}") >= {n}') -> Skill:
@@ -140,3 +145,35 @@ def test_only_a_model_judges_words() -> None:
     assert ledger.spent.calls == 1
     assert seen == ["the house looks cosy"]
     assert not GoalJudge(model).judge(Goal.parse("near('x')"), Trajectory(), Ledger()).ok
+
+
+class Short(CounterWorld):
+    """A counter that ends with the second thing."""
+
+    spec = replace(CounterWorld.spec, capabilities=CounterWorld.spec.capabilities | {"ends"})
+
+    def act(self, action: Action) -> Outcome:
+        return replace(super().act(action), done=bool(self.ended()))
+
+    def ended(self) -> str:
+        return "two are enough" if (self.observe().value(Fact("count", ("oak",))) or 0) >= 2 else ""
+
+
+@pytest.mark.parametrize(
+    ("n", "what", "ok"),
+    [
+        (2, "oak", True),  # the world ended with the step that made it true
+        (1, "oak", False),  # it was true before, and the program went on until the end
+        (3, "oak", False),  # the world ended before
+    ],
+)
+def test_a_program_that_goes_on_in_a_world_that_its_goal_has_ended(
+    n: int, what: str, ok: bool, runner: ConfinedRunner
+) -> None:
+    on_and_on = skill("def gather(what, n):\n    while True:\n        world.add(what)\n")
+    verifier = WorldVerifier(Short, runner, GoalJudge(), limits=RunLimits(seconds=5, world_steps=50))
+    trial, trajectory = verifier.trial(on_and_on, {"what": what, "n": n}, 0, {}, Ledger())
+    assert trajectory.error is not None
+    assert trajectory.error.kind == "ended"
+    assert trial.ok is ok
+    assert ended_with(on_and_on.goal_for({"what": what, "n": n}), trajectory) is ok

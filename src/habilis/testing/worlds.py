@@ -57,6 +57,7 @@ _CAPABILITIES: dict[str, type | None] = {
     "portable": Portable,
     "affordances": Affording,
     "goals": GoalGiving,
+    "missions": GoalGiving,
     "chores": HavingChores,
     "questions": Asking,
     "orders": Posing,
