@@ -1,0 +1,353 @@
+"""The text of a program that is lifted from a plan: guards, loops, nested functions, and the skills it calls."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from habilis.agent._names import identifier, skill_name
+from habilis.agent.regression import Known, Regression, Way, direction
+from habilis.agent.tool_actions import PREFIX
+from habilis.core import Action, Atom, Condition, Contract, Fact, Parameter, Skill
+
+INDENT = "    "
+_UNLUCKY = 0.02  # chance of giving up although it would have worked
+_RAREST, _SUREST = 0.05, 0.7  # chances that are reckoned with
+_OBSTACLES = 60  # things removed on one way
+
+
+def parameter_for(atom: Atom, name: str = "n") -> Parameter:
+    least = direction(atom) is True
+    doc = f"how many to have {'in all' if least else 'at most'}"
+    return Parameter(name, "int", 1 if least else 0, required=False, doc=doc)
+
+
+@dataclass
+class ProgramText:
+    """The text of one program: its helper functions, and the skills it calls."""
+
+    regression: Regression
+    helpers: dict[str, list[str]] = field(default_factory=dict)
+    called: set[str] = field(default_factory=set)
+    main: str = ""
+    active: set[str] = field(default_factory=set)
+    given: set[str] = field(default_factory=set)
+    clears: bool = False  # looking for something may do something on the way
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        return tuple(sorted(self.called))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What must hold at the start."""
+        return tuple(sorted(self.given))
+
+    def function(self, way: Way, atom: Atom) -> tuple[str, str]:
+        name = skill_name(self.regression.spec, *way.wanted)
+        self.main = name
+        return name, self.assemble(self.define(name, way, atom))
+
+    def assemble(self, lines: list[str]) -> str:
+        head, *body = lines
+        nested: list[str] = []
+        for helper in self.helpers.values():
+            nested += [INDENT + line for line in helper] + [""]
+        return "\n".join([head, *nested, *body]) + "\n"
+
+    # ------------------------------------------------------------------ statements
+
+    def lacks(self, atom: Atom) -> str:
+        """The expression that is true while an atom is not."""
+        query = query_of(atom.fact)
+        if isinstance(atom.value, bool):
+            return f"not {query}" if (atom.op == "==") == atom.value else query
+        inverse = {">=": "<", ">": "<=", "<=": ">", "<": ">=", "==": "!=", "!=": "=="}[atom.op]
+        return f"{query} {inverse} {atom.value!r}"
+
+    def achieve(self, way: Way, atom: Atom, amount: str) -> list[str]:
+        """Statements that bring a fact about, up to an amount."""
+        argument = amount if atom.is_numeric else ""
+        if way.known is not None:
+            return [self.call(way.known, argument)]
+        if way.kind == "seek" and way.fallback is None and way.seek is not None:
+            return self.looking(way.seek)
+        name = skill_name(self.regression.spec, *way.wanted)
+        if name != self.main and name not in self.helpers and name not in self.active:
+            self.active.add(name)
+            lines = self.define(name, way, atom)
+            self.active.discard(name)
+            self.helpers[name] = lines
+        return [f"{name}({argument})"]
+
+    def define(self, name: str, way: Way, atom: Atom) -> list[str]:
+        fact, up = way.wanted
+        counted = atom.is_numeric
+        head = f"def {name}(n: int = {parameter_for(atom).default}):" if counted else f"def {name}():"
+        loop = f"while {query_of(fact)} {'<' if up else '>'} n:" if counted else f"while {self.lacks(atom)}:"
+        if way.kind == "any":
+            return [head, INDENT + loop, *self._any(way, atom)]
+        if way.kind == "seek":
+            return [head, *self._seek(way, atom)]
+        if way.kind == "act" and way.contract is not None:
+            loop_ends = "" if counted else query_of(fact) if up else f"not {query_of(fact)}"
+            return [head, *self.patient(way.contract), INDENT + loop, *self._act(way, way.contract, loop_ends)]
+        assert way.known is not None
+        return [head, f"{INDENT}{self.call(way.known, 'n' if counted else '')}"]
+
+    def call(self, known: Known, amount: str) -> str:
+        """The call of a skill, in the case that is meant."""
+        self.called.add(known.skill.name)
+        given = [amount] if amount and takes_amount(known.skill) else []
+        given += [f"{name}={term_of(value)}" for name, value in sorted(known.case.args.items())]
+        return f"skills.{known.skill.name}({', '.join(given)})"
+
+    def guards(
+        self,
+        needs: tuple[tuple[Condition, Way], ...],
+        depth: int,
+        times: str | None,
+        then: str = "continue",
+        met: str = "",
+    ) -> list[str]:
+        """Statements that bring about what is lacking, one thing at a time. ``then``: what follows each; ``met``: the
+        expression that is true once nothing needs to be done any more."""
+        pad = INDENT * depth
+        undone = [met] if met else []
+        here: list[str] = []
+        lines: list[str] = []
+        for condition, way in sorted(needs, key=lambda n: _order(self.regression, n[0], n[1])):
+            atom = condition.atom
+            if way.kind == "given":
+                self.given.add(str(atom))
+                continue
+            if way.kind == "seek" and way.fallback is None and way.seek is not None:
+                here += [f"{pad}if {self.lacks(atom)}:", *(f"{pad}{INDENT}{s}" for s in self.looking(way.seek))]
+                if undone and self._clears(way.seek):  # on the way something may have been taken up, or opened
+                    here += [f"{pad}{INDENT}if {' or '.join(undone)}:", f"{pad}{INDENT * 2}{then}"]
+                continue
+            amount = _needed(condition, times)
+            test = self.lacks(atom) if amount == _literal(atom) else f"{query_of(atom.fact)} < {amount}"
+            lines.append(f"{pad}if {test}:")
+            lines += [f"{pad}{INDENT}{s}" for s in self.achieve(way, atom, amount)]
+            lines.append(f"{pad}{INDENT}{then}")
+            undone.append(test)
+        return lines + here
+
+    # ------------------------------------------------------------------ where no reasons are given
+
+    def patience(self, contract: Contract) -> int:
+        """How often in a row the action may fail before that is more than bad luck; 0 where a failure has reasons."""
+        if "reasons" in self.regression.spec.capabilities or contract.action.name.startswith(PREFIX):
+            return 0
+        chance = min(max(contract.chance, _RAREST), _SUREST)
+        return math.ceil(math.log(_UNLUCKY) / math.log(1 - chance)) if contract.chance < 1 else 0
+
+    def patient(self, contract: Contract) -> list[str]:
+        return [f"{INDENT}vain = 0"] if self.patience(contract) else []
+
+    def doing(self, contract: Contract, then: str) -> list[str]:
+        """Statements that do an action, where it may fail by chance again and again; ``then`` follows a success."""
+        pad, most = INDENT * 2, self.patience(contract)
+        call = self.looking(contract.action) if self._seeks(contract.action) else [call_of(contract.action)]
+        if not most:
+            return [f"{pad}{line}" for line in call]
+        lines = [f"{pad}try:", *(f"{pad}{INDENT}{line}" for line in call), f"{pad}{INDENT}{then}"]
+        lines += [f"{pad}except ActionFailed:", f"{pad}{INDENT}vain += 1"]
+        return [*lines, f"{pad}{INDENT}if vain > {most}:", f"{pad}{INDENT * 2}raise"]
+
+    def _seeks(self, action: Action) -> bool:
+        return action.name in self.regression.spec.seeking
+
+    def _clears(self, seek: Action) -> bool:
+        """Whether looking for this may have done something on the way."""
+        primitive = self.regression.spec.primitive(seek.name)
+        return primitive is not None and primitive.stops is not None and self.clears
+
+    def looking(self, seek: Action) -> list[str]:
+        """Statements that look for something; where that may stop before an obstacle, by a function that removes it."""
+        primitive = self.regression.spec.primitive(seek.name)
+        if primitive is None or primitive.stops is None:
+            return [call_of(seek)]
+        self._clear_way(primitive.stops)
+        if "clear_way" not in self.helpers:
+            return [call_of(seek)]
+        return [f"clear_way({', '.join((f'world.{seek.name}', *map(term_of, seek.args)))})"]
+
+    def _clear_way(self, stops: str) -> None:
+        """The function that looks for something and takes away what it stops before, written once."""
+        removers = self._removers(stops)
+        if not removers or "clear_way" in self.helpers:
+            return
+        lines = self.helpers["clear_way"] = []
+        known = ", ".join(f"{term_of(thing)}: {self._remover(c)}" for thing, c in sorted(removers.items()))
+        lines += [
+            "def clear_way(look, *target):",
+            f"{INDENT}remove = {{{known}}}",
+            f"{INDENT}for _ in range({_OBSTACLES}):",
+            f"{INDENT * 2}try:",
+            f"{INDENT * 3}return look(*target)",
+            f"{INDENT * 2}except ActionFailed:",
+            f"{INDENT * 3}ahead = [args[0] for args, _ in world.facts({term_of(stops)})]",
+            f"{INDENT * 3}if not ahead or ahead[0] not in remove:",
+            f"{INDENT * 4}raise",
+            f"{INDENT * 3}remove[ahead[0]](ahead[0])",
+            f"{INDENT}return look(*target)",
+        ]
+
+    def _remover(self, contract: Contract) -> str:
+        """What is called to take something away that one stands before: the action, or a function that first brings
+        about what must be so for it. Of what is counted nothing is brought about: a pickaxe for each stone on the way
+        would be a way of its own."""
+        spec = self.regression.spec
+        needs = self.regression.conditions(contract) or ()
+        states = tuple(
+            (c, way)
+            for c, way in needs
+            if not c.atom.is_numeric and way.kind not in ("given", "seek") and c.atom.fact.predicate not in spec.passing
+        )
+        if not states:
+            return f"world.{contract.action.name}"
+        name = f"remove_{identifier(str(contract.action.args[0]))}"
+        self.helpers[name] = [
+            f"def {name}(obstacle):",
+            *self.guards(states, 1, None, then="return"),
+            f"{INDENT}world.{contract.action.name}(obstacle)",
+        ]
+        self.clears = True
+        return name
+
+    def _removers(self, predicate: str) -> dict[str, Contract]:
+        """By thing: the action after which it is no longer there; of several the one that the world names first."""
+        found: dict[str, Contract] = {}
+        rank = {p.name: i for i, p in enumerate(self.regression.spec.primitives)}
+        for contract in sorted(self.regression.book, key=lambda c: -rank.get(c.action.name, len(rank))):
+            name, args = contract.action
+            if not contract.successes or len(args) != 1 or name in self.regression.spec.seeking:
+                continue
+            effect = contract.effect_on(Fact(predicate, args), up=False)
+            if effect is not None and effect.seen * 2 > contract.successes:
+                found[str(args[0])] = contract
+        return found
+
+    # ------------------------------------------------------------------ bodies
+
+    def _act(self, way: Way, contract: Contract, met: str = "") -> list[str]:
+        fact, up = way.wanted
+        effect = contract.effect_on(fact, up)
+        gain = max(1, round(effect.amount)) if effect is not None and effect.value is None else 1
+        uses = any(c.consumed >= 0.5 and ch.kind not in ("seek", "given") for c, ch in way.needs)
+        counted = effect is not None and effect.value is None and up
+        lines: list[str] = []
+        times = None
+        if uses and counted:
+            missing = f"n - {query_of(fact)}"
+            lines.append(f"{INDENT * 2}times = {missing if gain == 1 else f'-(({query_of(fact)} - n) // {gain})'}")
+            times = "times"
+        lines += self.guards(way.needs, 2, times, met=met)
+        if not contract.action.name.startswith(PREFIX):
+            return [*lines, *self.doing(contract, "vain = 0")]
+        # A call may cost money, and a tool may say that it did what it did not: once in vain is enough.
+        query = query_of(fact)
+        worse = f"{query} {'<=' if up else '>='} before" if counted else f"{query} == before"
+        lines += [f"{INDENT * 2}before = {query}", f"{INDENT * 2}{call_of(contract.action)}"]
+        lines += [f"{INDENT * 2}if {worse}:", f"{INDENT * 3}raise RuntimeError({_vain(contract.action, fact)!r})"]
+        return lines
+
+    def _seek(self, way: Way, atom: Atom) -> list[str]:
+        assert way.seek is not None
+        if way.fallback is None:
+            return [f"{INDENT}{s}" for s in self.looking(way.seek)]
+        lines = [f"{INDENT}if not ({self.lacks(atom)}):", f"{INDENT * 2}return"]
+        lines += [f"{INDENT}try:", *(f"{INDENT * 2}{s}" for s in self.looking(way.seek))]
+        lines.append(f"{INDENT}except ActionFailed:")
+        fallback = way.fallback
+        if fallback.kind == "act" and fallback.contract is not None:
+            lines += [INDENT + line for line in self.patient(fallback.contract)]
+            lines += [f"{INDENT * 2}while {self.lacks(atom)}:"]
+            lines += [INDENT + line for line in self._act(fallback, fallback.contract)]
+        else:
+            lines += [f"{INDENT * 2}{s}" for s in self.achieve(fallback, atom, str(amount_of(atom)))]
+        return lines
+
+    def _any(self, way: Way, atom: Atom) -> list[str]:
+        fact, _ = way.wanted
+        pad = INDENT * 2
+        tag = query_of(fact)
+        member = {id(o): query_of(o.wanted[0]) for o in way.options}
+        first = way.options[0]
+        numeric = not isinstance(atom.value, bool)
+        if not numeric or len(way.options) == 1:
+            amount = f"{member[id(first)]} + n - {tag}" if numeric else ""
+            return [f"{pad}{s}" for s in self.achieve(first, atom, amount)]
+        lines = [f"{pad}missing = n - {tag}"]
+        opened = "if"
+        for option in way.options:
+            if option.material is None:
+                continue
+            lines.append(f"{pad}{opened} {query_of(Fact(fact.predicate, (option.material, *fact.args[1:])))} > 0:")
+            lines += [f"{pad}{INDENT}{s}" for s in self.achieve(option, atom, f"{member[id(option)]} + missing")]
+            lines.append(f"{pad}{INDENT}continue")
+        by_source = {o.source: o for o in way.options if o.source is not None}
+        places = {s.where for s in by_source}
+        seeker = next((p for p in self.regression.spec.primitives if p.seeks and p.variadic), None)
+        if len(by_source) < 2 or len(places) != 1 or seeker is None:
+            lines += [f"{pad}{s}" for s in self.achieve(first, atom, f"{member[id(first)]} + missing")]
+            return lines
+        targets = ", ".join([*(term_of(s.target) for s in by_source), *map(term_of, next(iter(places)))])
+        lines.append(f"{pad}found = world.{seeker.name}({targets}).value")
+        for source, option in by_source.items():
+            lines.append(f"{pad}{opened} found == {term_of(source.target)}:")
+            lines += [f"{pad}{INDENT}{s}" for s in self.achieve(option, atom, f"{member[id(option)]} + missing")]
+            opened = "elif"
+        return lines
+
+
+def takes_amount(skill: Skill) -> bool:
+    return any(p.name == "n" for p in skill.program.parameters)
+
+
+def _order(regression: Regression, condition: Condition, way: Way) -> tuple[int, int, str]:
+    """Kept things first, then what is used up (what takes most steps to make first), then the place to be in."""
+    if regression.is_sought(condition.atom.fact) is not None:
+        return (2, 0, str(condition.atom))
+    used = condition.consumed >= 0.5
+    return (1 if used else 0, -way.height, str(condition.atom))
+
+
+def query_of(fact: Fact) -> str:
+    return f"world.{fact.predicate}({', '.join(term_of(a) for a in fact.args)})"
+
+
+def _vain(action: Action, fact: Fact) -> str:
+    return f"{action} did not change {fact}"
+
+
+def call_of(action: Action) -> str:
+    where = "" if action.name.startswith(PREFIX) else "world."
+    return f"{where}{action.name}({', '.join(term_of(a) for a in action.args)})"
+
+
+def term_of(term: str | int) -> str:
+    quoted = str(Fact("f", (term,)))[2:-1]
+    return quoted if quoted.isprintable() else repr(term)
+
+
+def amount_of(atom: Atom) -> int | float:
+    if isinstance(atom.value, bool):
+        return 1
+    return atom.value + {">": 1, "<": -1}.get(atom.op, 0)
+
+
+def _literal(atom: Atom) -> str:
+    return str(amount_of(atom))
+
+
+def _needed(condition: Condition, times: str | None) -> str:
+    """How much of a thing the next ``times`` actions need."""
+    need = amount_of(condition.atom)
+    if times is None or condition.consumed < 0.5:
+        return str(need)
+    each = math.ceil(condition.consumed - 1e-9)
+    product = times if each == 1 else f"{each} * {times}"
+    return product if each >= need else f"max({need}, {product})"
