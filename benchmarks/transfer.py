@@ -25,14 +25,14 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks._harness import Figure, Options, main, parse
 from habilis import Agent, AgentSettings
-from habilis.core import Goal, World, WorldSpec
+from habilis.core import Contract, Goal, World, WorldSpec
 from habilis.memory.home import Home
 from habilis.memory.library import SkillLibrary
 from habilis.worlds.craft import CraftWorld
@@ -58,6 +58,9 @@ class TwinCraft(CraftWorld):
     def __init__(self) -> None:
         super().__init__()
         self.spec = _renamed(self.spec)
+
+    def contracts(self) -> Sequence[Contract]:
+        return [replace(one, fingerprint=self.spec.fingerprint) for one in super().contracts()]
 
 
 def twin_crafter() -> World:
