@@ -5,7 +5,6 @@ HABILIS_LONG=1 python -m pytest tests/long/test_launched.py
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from habilis.core import InputError, ModelError
 from habilis.trainer import BaseModel, tiny_random_model
 
-pytestmark = pytest.mark.skipif(not os.environ.get("HABILIS_LONG"), reason="set HABILIS_LONG=1 to run it")
+pytestmark = pytest.mark.long
 torch = pytest.importorskip("torch")
 
 from tests.trainer.test_successive import SETTINGS, go, sums  # noqa: E402

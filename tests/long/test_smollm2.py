@@ -6,13 +6,12 @@ HABILIS_LONG=1 python -m pytest tests/long
 from __future__ import annotations
 
 import importlib.util
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.skipif(not os.environ.get("HABILIS_LONG"), reason="set HABILIS_LONG=1 to run it")
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
