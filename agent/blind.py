@@ -218,11 +218,20 @@ class BlindSearch:
         """The plan without the steps that are needed neither here nor in those beliefs of other seeds in which it works
         as well."""
         kept = list(plan)
-        tested = [root, *(other for other in others if self._reaches(task, other, plan, context, meter))]
+        elsewhere: list[Cloneable] | None = None  # looked for once something can be left out here
+
+        def superfluous(shorter: list[_Move]) -> bool:
+            nonlocal elsewhere
+            if not shorter or not self._reaches(task, root, shorter, context, meter):
+                return False
+            if elsewhere is None:
+                elsewhere = [other for other in others if self._reaches(task, other, plan, context, meter)]
+            return all(self._reaches(task, other, shorter, context, meter) for other in elsewhere)
+
         i = 0
         while i < len(kept):
             shorter = kept[:i] + kept[i + 1 :]
-            if shorter and all(self._reaches(task, start, shorter, context, meter) for start in tested):
+            if superfluous(shorter):
                 kept = shorter
             else:
                 i += 1
