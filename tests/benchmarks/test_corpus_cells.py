@@ -8,7 +8,6 @@ import pytest
 from benchmarks._corpus_cells import baselines, household_corpus
 
 
-@pytest.mark.long
 def test_a_corpus_is_made_once_and_cut_to_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HABILIS_CACHE", str(tmp_path / "cache"))
     made, took = household_corpus(1, tmp_path, random=25, goals=10)

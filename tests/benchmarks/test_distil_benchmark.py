@@ -60,7 +60,6 @@ def test_a_corpus_is_taught_in_stages_and_its_file_is_read_or_refused(tmp_path: 
         distil._corpora(own, Options(quick=True, seeds=1), tmp_path)
 
 
-@pytest.mark.long
 def test_cells_append_resume_and_give_the_figures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,7 +100,6 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
     return found
 
 
-@pytest.mark.long
 def test_tasks_are_about_what_was_never_trained_on(ground: Ground) -> None:
     given = tasks(ground, 0, 12)
     assert given == tasks(ground, 0, 12)
@@ -116,7 +115,6 @@ def test_tasks_are_about_what_was_never_trained_on(ground: Ground) -> None:
     assert lookup(lived(ground.corpus), SPEC).plan(given[0].goal, STATE, KNOWN) is None
 
 
-@pytest.mark.long
 def test_cells_append_resume_and_give_the_figures(ground: Ground, tmp_path: Path) -> None:
     def cells(model: str = "told", count: int = 4) -> Cells:
         minds = {"model": Metered(Scripted(model), len), "tiny": Metered(Scripted("tiny", "nonsense"), len)}
@@ -167,7 +165,6 @@ def test_the_ratio_is_of_search_steps_per_solved_task() -> None:
     assert "search_step_ratio" not in figures({"none": [row(False, 9)], "model": [row(True, 9)]}, {})
 
 
-@pytest.mark.long
 def test_what_cannot_be_run_is_said(ground: Ground, tmp_path: Path) -> None:
     cells = Cells(tmp_path / "loop.jsonl", Scale(), ground, {"tiny": Metered(Scripted("tiny"), len)})
     assert _arms(Namespace(arms=None), cells) == ["none", "lookup", "nearest", "nearest_substituted", "tiny"]

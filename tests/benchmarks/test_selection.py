@@ -50,7 +50,6 @@ def vars_of(limit: selection.Budget) -> list[float | None]:
     return [getattr(limit, kind) for kind in selection.KINDS]
 
 
-@pytest.mark.long
 def test_picks_are_timed_out_of_what_was_put_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("faiss", reason="pip install habilis[faiss]")
     monkeypatch.setenv("HABILIS_CACHE", str(tmp_path / "cache"))  # hashed words: nothing is fetched

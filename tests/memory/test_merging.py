@@ -216,7 +216,6 @@ class _Counting:
         self.gathered.append(item)
 
 
-@pytest.mark.long
 def test_large_programs_take_no_time() -> None:
     many = "def get_oak(n=1):\n" + "    world.gather('oak')\n" * 3_000  # just below what is merged at all
     large = "def get_oak(n=1):\n" + "    world.gather('oak')  # ä\n" * 40_000

@@ -64,7 +64,6 @@ def test_another_user_is_held_as_well(tmp_path: Path) -> None:
     assert found["attacks"] >= 130, found
 
 
-@pytest.mark.long
 def test_root_without_capabilities_on_a_read_only_system_is_held_as_well(tmp_path: Path) -> None:
     setup = "mount -t tmpfs tmpfs /dev/shm && mount -o remount,bind,ro /"
     become = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
