@@ -9,13 +9,15 @@ any moment loses at most the attempts of the task in hand, and a resumed run goe
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import asdict, replace
+from typing import Any
 
 from habilis.agent.calls import blamed_skill, needed
 from habilis.agent.curriculum import Proposal
 from habilis.agent.parts import Credited, Help, LoopSettings, Parts
 from habilis.agent.probing import probe
-from habilis.agent.tape import LeftOver, TaskTape, left_over, slim
+from habilis.agent.tape import LeftOver, TaskTape, iteration_of, left_over, slim
 from habilis.agent.threads import in_thread
 from habilis.agent.upkeep import Kept, keep_up
 from habilis.agent.working import Work, Worked, describe
@@ -26,6 +28,7 @@ from habilis.core import (
     Cost,
     Episode,
     GoalGiving,
+    HabilisError,
     InputError,
     Json,
     Ledger,
@@ -42,6 +45,7 @@ from habilis.core import (
 )
 from habilis.memory.images import images_of
 from habilis.memory.interfaces import remember_interface
+from habilis.memory.journal import damaged
 from habilis.memory.library import Carried
 from habilis.memory.reflexes import ready_reflexes
 from habilis.worlds.runner import asked, ended, look_at, reset
@@ -76,10 +80,20 @@ class Loop:
         if seed is not None:
             reset(p.world, seed)
         state = p.journal.get_versioned_state(f"run:{self.run_id}")
-        self.iteration = 0 if state is None else int(state["iteration"])
+        self.iteration = iteration_of(state, self.run_id)
         self._left = left_over(p.journal, self.run_id, self.iteration)
         if state is None:
             return False
+        try:
+            self._restore(state)
+        except HabilisError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise damaged(f"the state of run {self.run_id}", error) from error
+        return True
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        p = self.parts
         self._known = state["curriculum"]
         self._kept_up = int(state.get("kept_up", -1))
         self._upkeep = load(Cost, state.get("upkeep", {}))
@@ -90,7 +104,6 @@ class Loop:
             p.world.load(state["world"])
         p.declare()  # the uninterrupted run had heard this already, so it makes nothing new
         p.book.version = int(state["book_version"])
-        return True
 
     def store(self) -> None:
         """Write down what was learned and spent, and the state that the next episode needs."""

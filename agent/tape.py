@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from habilis.core import Cost, Episode, Event, JournalError, Json, NotFoundError, Task, ToolCall, dump, load
-from habilis.memory.journal import Journal
+from habilis.memory.journal import Journal, damaged
 from habilis.tools import ARGUMENTS, LARGE_BYTES, ToolResult, preview, short_arguments, wire_size
 
 
@@ -111,6 +111,19 @@ class LeftOver:
         """Whether this task is that one, asked for or proposed again."""
         mine = self.task
         return (mine.goal, mine.kind, mine.action) == (task.goal, task.kind, task.action)
+
+
+def iteration_of(state: Mapping[str, Json] | None, run_id: int) -> int:
+    """The episode that a run has come to, from the state that it left; 0 where it left none.
+
+    Raises `JournalError` where the state is damaged.
+    """
+    if state is None:
+        return 0
+    found = state.get("iteration")
+    if isinstance(found, bool) or not isinstance(found, int) or found < 0:
+        raise damaged(f"the state of run {run_id}", TypeError(f"iteration {found!r} is no whole number"))
+    return found
 
 
 def left_over(journal: Journal, run_id: int, index: int) -> LeftOver | None:

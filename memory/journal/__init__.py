@@ -23,6 +23,7 @@ from habilis.memory.journal._records import (
     RunRecord,
     Transition,
     UseRecord,
+    damaged,
 )
 from habilis.memory.journal._runs import RUN_STATUSES
 from habilis.memory.journal._schema import SCHEMA_VERSION
@@ -43,6 +44,7 @@ __all__ = [
     "RunRecord",
     "Transition",
     "UseRecord",
+    "damaged",
 ]
 
 

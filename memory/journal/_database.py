@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -60,7 +61,7 @@ class Database:
             if not read_only and self.path.exists():
                 with _closing(self._connect("ro")) as check:
                     self._refuse_newer(int(check.execute("PRAGMA user_version").fetchone()[0]))
-            self._connection = self._connect("ro" if read_only else "rwc")
+            self._connection = self._connect(self._reading() if read_only else "rwc")
             try:
                 self._prepare()
             except BaseException:
@@ -161,6 +162,13 @@ class Database:
         )
         connection.text_factory = _text
         return connection
+
+    def _reading(self) -> str:
+        """How to open for reading: on a file system that takes no writes SQLite cannot make the index that readers in
+        WAL mode share, and need not, where nothing waits in the log: nobody can be writing."""
+        log = Path(f"{self.path}-wal")
+        still = not os.access(self.path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
+        return "ro&immutable=1" if still else "ro"
 
     def _prepare(self) -> None:
         self._connection.execute("PRAGMA foreign_keys = ON")

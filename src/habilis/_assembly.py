@@ -19,7 +19,7 @@ from habilis.agent.helping import Helping
 from habilis.agent.loop import Loop, LoopSettings, Parts, describe
 from habilis.agent.pacing import RunPace
 from habilis.agent.questions import question
-from habilis.agent.tape import TaskTape, calls_made, left_over
+from habilis.agent.tape import TaskTape, calls_made, iteration_of, left_over
 from habilis.agent.threads import at_work, in_thread
 from habilis.agent.words import check_goal, goal_to_words, words_to_goal
 from habilis.core import (
@@ -210,7 +210,7 @@ class Assembly:
             return False
         journal = self.home.journal
         state = journal.get_versioned_state(f"run:{run.id}")
-        left = left_over(journal, run.id, 0 if state is None else int(state["iteration"]))
+        left = left_over(journal, run.id, iteration_of(state, run.id))
         return left is not None and left.task.origin == "user" and left.task.goal == goal
 
     def _loop_settings(self) -> LoopSettings:

@@ -88,6 +88,10 @@ def compose(
     models = list(model) if isinstance(model, (list, tuple)) else [model] if model is not None else []
     if writer in ("chat", "cascade") and not models:
         raise InputError(f"the writer {writer!r} needs a model: model='openai:gpt-…' (--model), with base_url if local")
+    if settings.images is not None and not models:
+        raise InputError(
+            f"images={settings.images} is about a chat model, and none is given: add model= (--model), or leave it out"
+        )
     if len(models) > 1 and writer != "cascade":
         raise InputError(
             f"{len(models)} models are for the cascade to choose from: writer='cascade' (--writer), not {writer!r}"

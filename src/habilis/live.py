@@ -127,7 +127,10 @@ class LiveView:
         self._run = data
         limit = data.get("budget")
         self._limit = limit if isinstance(limit, Mapping) else {}
-        told = [f"{name} {plain(data[name], 60)}" for name in ("world", "writer", "seed") if data.get(name) is not None]
+        how = data.get("explore")
+        about = {**data, "policy": how["policy"]} if isinstance(how, Mapping) and "policy" in how else data
+        names = ("world", "policy" if "policy" in about else "writer", "seed")
+        told = [f"{name} {plain(about[name], 60)}" for name in names if about.get(name) is not None]
         self._line(f"run {plain(data.get('run', ''), 40)}: {', '.join(told)}")
 
     def _on_run_resumed(self, data: Mapping[str, Json]) -> None:

@@ -434,6 +434,9 @@ def test_explore_gathers_experience_and_goes_on(cli: Any, tmp_path: Path) -> Non
     assert (first.json["tried"], first.json["status"]) == (2, "finished")
     shown = cli("explore", *options, "-n", "3")
     assert "[3/3] explored" in shown.out
+    anew = cli("explore", *options, "-n", "1", "--steps", "4")
+    assert "policy random" in anew.out
+    assert "writer" not in anew.out
     assert "[2/3]" not in shown.out
     wrong = cli("explore", *options, "--policy", "clever")
     assert wrong.code == 1

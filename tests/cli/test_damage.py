@@ -59,6 +59,14 @@ def test_the_state_of_a_run_that_is_no_mapping_is_named(cli: Any, home: Path) ->
     assert "the state 'run:1' in the journal is damaged" in done.err
 
 
+@pytest.mark.parametrize("state", ['{"iteration": 3}', '{"iteration": "3"}', '{"iteration": -1}', "{}"])
+def test_the_state_of_a_run_that_lacks_what_it_needs_is_named(cli: Any, home: Path, state: str) -> None:
+    _damage(home, f"UPDATE state SET data = '{state}' WHERE key = 'run:1'")
+    done = cli("run", "-n", "20", "--distil-every", "0", "--home", home)
+    assert (done.code, "Traceback" in done.err) == (1, False)
+    assert "the state of run 1 in the journal is damaged" in done.err
+
+
 def _another_embedder(home: Path) -> None:
     """The index and the facts as another embedder left them, which is not here any more."""
     with Home.open(home, create=False) as opened:

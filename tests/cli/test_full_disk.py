@@ -1,4 +1,5 @@
-"""A disk that fills while a run writes: one clear error, nothing lost, and the run goes on when there is room."""
+"""A disk that fills while a run writes: one clear error, nothing lost, and the run goes on when there is room. One that
+takes no writes at all can be read."""
 
 from __future__ import annotations
 
@@ -40,3 +41,22 @@ def test_a_full_disk_is_an_error_and_the_run_goes_on(tmp_path: Path, size: str) 
     second = json.loads((tmp_path / "second").read_text())
     assert (second["status"], second["tried"]) == ("finished", 24), (tmp_path / "errors").read_text()
     assert [r["status"] for r in json.loads((tmp_path / "runs").read_text())][-1] == "finished"
+
+
+@pytest.mark.skipif(not _may_mount(), reason="needs root and mount namespaces")
+def test_a_home_on_a_file_system_that_takes_no_writes_can_be_looked_at(home: Path, tmp_path: Path) -> None:
+    habilis = f"{sys.executable} -c 'from habilis.cli import main; main()'"
+    script = f"""
+        mount --bind {home} {home}
+        mount -o remount,bind,ro {home}
+        {habilis} skills list --json --home {home} >{tmp_path}/skills
+        {habilis} report --home {home} --out {tmp_path}/report.html
+        {habilis} run -n 20 --home {home} 2>{tmp_path}/errors || echo $? >{tmp_path}/code
+    """
+    subprocess.run(["unshare", "--mount", "sh", "-e", "-c", script], check=True, timeout=120)
+    assert json.loads((tmp_path / "skills").read_text())
+    assert (tmp_path / "report.html").stat().st_size > 1000
+    told = (tmp_path / "errors").read_text()
+    assert (tmp_path / "code").read_text().strip() == "1"
+    assert "Traceback" not in told
+    assert "read-only" in told.lower(), told

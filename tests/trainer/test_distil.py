@@ -23,6 +23,7 @@ from habilis.trainer import (
     get_base,
     update_kept,
 )
+from habilis.trainer.base import check_base
 
 pytest.importorskip("torch")
 
@@ -149,6 +150,9 @@ def test_base_models_by_path_and_by_no_path(tiny: BaseModel, tmp_path: Path) -> 
     assert get_base(tiny.path) == BaseModel(tiny.path, tiny.fingerprint, "model")
     with pytest.raises(InputError, match="use 'smollm2'"):
         get_base("nothing such")
+    for take in (get_base, check_base):
+        with pytest.raises(InputError, match="there is no base model ''"):
+            take("")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no model folder"):
         get_base(tmp_path / "empty")
