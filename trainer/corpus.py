@@ -108,9 +108,9 @@ def build_corpus(
     explored = sum(life.house != "" for life in lives)
     if len(lives) < min_episodes or (not explored and len(groups) < min_groups):
         raise InputError(
-            f"the journal holds {len(solved)} solved episodes on {len(groups)} different goals and {explored} of "
-            f"explorations in {spec.name!r}; distilling needs at least {min_episodes} on {min_groups}. Let it learn "
-            "longer: habilis run, or habilis explore"
+            f"the journal holds {len(solved)} solved episodes on {len(groups)} different goals (first tries of single "
+            f"actions have none) and {explored} of explorations in {spec.name!r}; distilling needs at least "
+            f"{min_episodes} on {min_groups}. Let it learn longer: habilis run, or habilis explore"
         )
     wanted = set(families or FAMILIES)
     made = _made(lives, Known(lives, skills, contracts, spec), seed, ask)

@@ -106,7 +106,8 @@ class Distilling:
     `habilis.trainer.get_base`. ``settings``, ``gate``: of the trainer. ``after``: the name of a model to go on from,
     "none", or "auto": the one adopted in this world, where it came from the same base model by the same method.
     ``text``, ``fisher``, ``log``, ``launcher``: see `habilis.trainer.DistilOptions`; ``text`` is a file. ``examples``:
-    files of the user's own, in chat format.
+    files of the user's own, in chat format. ``families``: the families of examples to train on and to be judged by;
+    none named: all.
     """
 
     seconds: float = 420.0
@@ -120,6 +121,7 @@ class Distilling:
     log: Path | None = None
     launcher: tuple[str, ...] = ()
     examples: tuple[Path, ...] = ()
+    families: tuple[str, ...] = ()
 
 
 async def distil_now(
@@ -180,7 +182,10 @@ async def distil_now(
         parts.ledger.reserve(Cost(seconds=seconds), what="a distillation") as held,
     ):
         try:
-            corpus = await in_thread("the corpus", lambda: corpus_of(parts, seed=seed, examples=how.examples))
+            corpus = await in_thread(
+                "the corpus",
+                lambda: corpus_of(parts, seed=seed, examples=how.examples, families=how.families),
+            )
             progress("corpus", len(corpus.train), len(corpus.train), 0.0)
             result = await in_thread(
                 "the training",

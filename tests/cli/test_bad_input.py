@@ -128,6 +128,7 @@ def test_wrong_input_is_one_clear_message(
         (["--launch", "torchrun 'x"], ["cannot read --launch", "quote"]),
         (["--base", "/"], ["/ is no model folder", "--base"]),
         (["--text", "/nothing"], ["cannot read the text /nothing", "--text"]),
+        (["--family", "counting"], ["no family 'counting'", "yields"]),
     ],
 )
 def test_what_distilling_cannot_begin_with_is_named(cli: Any, home: Path, args: list[str], named: list[str]) -> None:

@@ -468,3 +468,18 @@ def test_a_corpus_is_built_of_a_home_with_examples_of_ones_own(cli: Any, tmp_pat
     assert "line 13 asks what line 4 asks: 'Who wrote book 3?" in twice.err
     assert cli("corpus", "build", "--home", tmp_path / "none").code == 1
     assert not (tmp_path / "none").exists()
+
+
+def test_a_model_is_taught_the_families_that_are_named(cli: Any, tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    from habilis.trainer import tiny_random_model
+
+    world = ("--world", "household", "-o", "size=0.1", "--home", tmp_path / "h")
+    assert cli("explore", *world, "-n", "20", "--index", "exact").code == 0
+    few = ("--family", "location", "--family", "changes")
+    built = cli("corpus", "build", *world, *few, "--json").json
+    base = tiny_random_model(tmp_path / "tiny").path
+    made = cli("distil", *world, *few, "--base", base, "--steps", "2", "--seconds", "120", "--json")
+    assert made.code == 0, made.err
+    assert made.json["figures"]["corpus"]["train"] == built["train"]
+    assert set(built["train"]) == {"examples", "location", "changes"}

@@ -85,7 +85,7 @@ def distil(*args, stop, progress, **more):
         time.sleep(0.05)
         pathlib.Path("hanging").touch()
 
-habilis._distil.corpus_of = lambda parts, examples, *, seed: types.SimpleNamespace(train=())
+habilis._distil.corpus_of = lambda parts, **asked: types.SimpleNamespace(train=())
 habilis.trainer.distil_corpus = distil
 from habilis.cli import main
 main()

@@ -51,6 +51,9 @@ def distil(
         float, typer.Option("--max-forgetting", help="of the gate: fall of a family of an earlier distillation")
     ] = 0.05,
     examples: ExamplesOption = None,
+    family: Annotated[
+        list[str] | None, typer.Option("--family", help="train on these alone, as corpus build names them; repeatable")
+    ] = None,
     log: Annotated[Path | None, typer.Option("--log", help="a folder for TensorBoard")] = None,
     launch: Annotated[
         str | None, typer.Option("--launch", help="train in processes of their own: 'accelerate launch …'")
@@ -95,6 +98,7 @@ def distil(
         log=log,
         launcher=_words(launch),
         examples=tuple(examples or ()),
+        families=tuple(family or ()),
     )
     with Agent(world, home=home, world_options=options_of(option), settings=AgentSettings(index=index)) as agent:
         if as_json:
