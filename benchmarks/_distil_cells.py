@@ -36,7 +36,7 @@ from habilis.trainer.base import load_model
 
 ARMS = ("none", "l2", "ewc", "online_ewc", "kl", "replay", "ewc_replay")
 TARGETS = (0.005, 0.01, 0.02, 0.05)
-CHAINS = ("none", "ewc", "online_ewc", "replay", "ewc_replay")
+CHAINS = ("none", "ewc", "online_ewc", "kl", "replay", "ewc_replay")
 CURVE = (500, 1_000, 2_000, 4_000)  # examples, each once over
 
 
@@ -175,7 +175,7 @@ def _chain(base: BaseModel, arm: str, seed: int, scale: Scale, corpora: Sequence
     with tempfile.TemporaryDirectory(prefix="habilis-distil-") as folder:
         for number, corpus in enumerate(stages(corpora)):
             result = distil_corpus(
-                corpus,
+                _asking(corpus, scale.questions // 2),
                 out=Path(folder) / f"stage{number}",
                 base=base,
                 settings=_settings(arm, seed, scale.drift),
@@ -186,6 +186,12 @@ def _chain(base: BaseModel, arm: str, seed: int, scale: Scale, corpora: Sequence
             )
             after = result.path
     return {"forgetting": result.figures["forgetting"], "drift": result.figures["drift"]}
+
+
+def _asking(corpus: Corpus, questions: int) -> Corpus:
+    """The corpus with so many questions in its test, families in turn, and a third of that in validation: all of an
+    earlier stage are asked again after each later one."""
+    return replace(corpus, validation=corpus.validation[: questions // 3], test=corpus.test[:questions])
 
 
 def paired_overhead(with_penalty: Mapping[str, Any], without: Mapping[str, Any]) -> float:

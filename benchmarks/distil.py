@@ -23,7 +23,7 @@ SmolLM2-135M, LoRA r = 8, steps of 8 examples, target drift 1 % in every arm tha
 ``curve-500`` … ``curve-4000``   EWC trained on the first so many examples, each once: what more of them teach
 ``target-1%``   EWC at a target drift: what drift was obtained
 ``chain-ewc``   successive distillations (the corpora in turn; of one corpus its families in three groups), each from
-                where the last ended, all of them adopted: the forgetting matrix
+                where the last ended, all of them adopted: the forgetting matrix, of half as many questions a stage
 ``throughput``  the training loop beside transformers' own Trainer on the same batches: steps per CPU second, the probes
                 of the drift left out; ``throughput_ratio`` without a penalty, ``throughput_ratio_ewc`` with EWC's
 
