@@ -10,7 +10,6 @@ from habilis.trainer.corpus import (
     CORPUS_VERSION,
     Corpus,
     Example,
-    PlanTask,
     build_corpus,
     check_corpus,
     load_corpus,
@@ -18,13 +17,14 @@ from habilis.trainer.corpus import (
 )
 from habilis.trainer.distil import DistilOptions, DistilResult, distil, distil_corpus
 from habilis.trainer.drift import DriftControl
-from habilis.trainer.evaluate import Evaluation, PlanRunner, calibration_error, evaluate, heldout_text, perplexity
+from habilis.trainer.evaluate import Evaluation, Trials, calibration_error, evaluate, heldout_text, perplexity
 from habilis.trainer.examples import read_examples
 from habilis.trainer.export import export_model, update_kept
 from habilis.trainer.families import FAMILIES, Family
 from habilis.trainer.fisher import Fisher, diagonal_fisher
 from habilis.trainer.forgetting import ForgettingMatrix
 from habilis.trainer.gate import Decision, Gate
+from habilis.trainer.held_out import PlanRunner, PlanTask, ProgramRunner, ProgramTask
 from habilis.trainer.memory import BaseMemory, prepare_base, remember
 from habilis.trainer.regularisers import (
     REGULARISERS,
@@ -57,11 +57,14 @@ __all__ = [
     "Gate",
     "PlanRunner",
     "PlanTask",
+    "ProgramRunner",
+    "ProgramTask",
     "Regulariser",
     "Remembered",
     "State",
     "TrainSettings",
     "Trained",
+    "Trials",
     "build_corpus",
     "calibration_error",
     "check_corpus",

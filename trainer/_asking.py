@@ -5,30 +5,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from habilis.trainer.base import load_model
-from habilis.trainer.corpus import Corpus, Example, PlanTask
-from habilis.trainer.evaluate import Evaluation, PlanRunner, evaluate, perplexity
+from habilis.trainer.corpus import Corpus, Example
+from habilis.trainer.evaluate import Evaluation, Trials, evaluate, perplexity
+from habilis.trainer.held_out import PlanRunner, PlanTask, ProgramRunner
 from habilis.trainer.stages import Earlier
 from habilis.trainer.training.settings import TrainSettings, choose_device
 
 _MOST_QUESTIONS = 160  # held-out questions of one kind: 160 tell .05 from .15, and are asked in seconds
 _MOST_PLANS = 24
+_MOST_PROGRAMS = 12  # of validation, and of the test
 
 
 @dataclass(frozen=True)
 class Questions:
-    """Held-out questions by purpose. Plans to execute come in two halves: for the gate, and for the report."""
+    """Held-out questions by purpose, and what is to be done in the world: of the plans one half is for the gate, the
+    other for the report."""
 
     validation: tuple[Example, ...]
     test: tuple[Example, ...]
-    validation_plans: tuple[PlanTask, ...]
-    test_plans: tuple[PlanTask, ...]
+    validation_trials: Trials
+    test_trials: Trials
     earlier_validation: tuple[Example, ...]
     earlier_test: tuple[Example, ...]
-    runner: PlanRunner | None
     device: str
 
 
@@ -49,22 +51,31 @@ class Asked:
 
 
 def questions_of(
-    corpus: Corpus, runner: PlanRunner | None, earlier: Earlier | None, settings: TrainSettings
+    corpus: Corpus,
+    earlier: Earlier | None,
+    settings: TrainSettings,
+    run_plans: PlanRunner | None = None,
+    run_programs: ProgramRunner | None = None,
 ) -> Questions:
-    plans = tuple(corpus.plans[:_MOST_PLANS]) if runner is not None else ()
+    plans = tuple(corpus.plans[:_MOST_PLANS])
+    # What is carried out is judged by what it does; that another plan was found once says nothing against it.
+    instead = {"plan": run_plans, "program": run_programs}
 
-    # With a runner, plans are judged by what they do; that another plan was found once says nothing against them.
     def some(examples: tuple[Example, ...]) -> tuple[Example, ...]:
-        return tuple(e for e in examples if runner is None or e.family != "plan")[:_MOST_QUESTIONS]
+        return tuple(e for e in examples if instead.get(e.family) is None)[:_MOST_QUESTIONS]
+
+    def trials(plans: tuple[PlanTask, ...], examples: tuple[Example, ...]) -> Trials:
+        mine = {e.prompt for e in examples}
+        programs = tuple(p for p in corpus.programs if p.prompt in mine)[:_MOST_PROGRAMS]
+        return Trials(plans, programs, run_plans, run_programs)
 
     return Questions(
         some(tuple(corpus.validation)),
         some(tuple(corpus.test)),
-        plans[::2],
-        plans[1::2],
+        trials(plans[::2], corpus.validation),
+        trials(plans[1::2], corpus.test),
         () if earlier is None else tuple(earlier.ask("validation")[:_MOST_QUESTIONS]),
         () if earlier is None else tuple(earlier.ask("test")[:_MOST_QUESTIONS]),
-        runner,
         settings.device,
     )
 
@@ -85,21 +96,23 @@ def ask(
     model, tokenizer = load_model(folder)
     model = model.to(device)
     parts = {
-        "validation": (questions.validation, questions.validation_plans),
-        "test": (questions.test, questions.test_plans),
-        "earlier_validation": (questions.earlier_validation, ()),
-        "earlier_test": (questions.earlier_test, ()),
+        "validation": (questions.validation, questions.validation_trials),
+        "test": (questions.test, questions.test_trials),
+        "earlier_validation": (questions.earlier_validation, Trials()),
+        "earlier_test": (questions.earlier_test, Trials()),
     }
-    shares = sum(bool(examples or plans) for examples, plans in parts.values()) or 1
+    shares = sum(bool(some or trials.plans or trials.programs) for some, trials in parts.values()) or 1
     found: dict[str, Evaluation] = {}
-    for name, (examples, plans) in parts.items():
+    for name, (examples, trials) in parts.items():
         known: Evaluation | None = None if like is None else getattr(like, name)
+        if known is not None:
+            examples = examples[: known.examples]
+            trials = replace(trials, plans=trials.plans[: known.plans], programs=trials.programs[: known.programs])
         found[name] = evaluate(
             model,
             tokenizer,
-            examples if known is None else examples[: known.examples],
-            plans if known is None else plans[: known.plans],
-            questions.runner,
+            examples,
+            trials,
             text=None if name == "validation" else "",
             dtype="float32",
             seconds=None if seconds is None else seconds / shares,

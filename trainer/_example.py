@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from habilis.core import Task
+MAX_ANSWER = 240  # characters of an answer on one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +23,6 @@ class Example:
     house: str = ""
     told: Mapping[str, str] = field(default_factory=dict, hash=False)
     split: str = ""
-
-
-@dataclass(frozen=True)
-class PlanTask:
-    """A held-out task, solved by running the model's plan. ``prompt`` asks for it; ``answer``: one that worked."""
-
-    prompt: str
-    task: Task
-    answer: str = ""
 
 
 def kind_of(name: str) -> str:

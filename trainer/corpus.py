@@ -19,18 +19,17 @@ from pathlib import Path
 
 from habilis.core import Asking, Contract, Episode, InputError, Json, Skill, Task, World, WorldSpec
 from habilis.memory import prompts
-from habilis.memory.wordings import worded
-from habilis.trainer._example import Example, PlanTask
+from habilis.trainer._example import MAX_ANSWER, Example
 from habilis.trainer._life import Life
 from habilis.trainer._splitting import split_examples, split_groups
 from habilis.trainer.examples import SPLITS, split_rows, write_rows
-from habilis.trainer.families import FAMILIES, MAX_ANSWER, Known, asked, group_of
+from habilis.trainer.families import FAMILIES, Known, asked, group_of
+from habilis.trainer.held_out import PlanTask, ProgramRunner, ProgramTask, plan_tasks, program_tasks
 
 __all__ = [
     "CORPUS_VERSION",
     "Corpus",
     "Example",
-    "PlanTask",
     "build_corpus",
     "check_corpus",
     "load_corpus",
@@ -53,6 +52,7 @@ class Corpus:
     validation: tuple[Example, ...]
     test: tuple[Example, ...]
     plans: tuple[PlanTask, ...] = ()
+    programs: tuple[ProgramTask, ...] = ()
     figures: Mapping[str, Json] = field(default_factory=dict)
     fingerprint: str = ""
 
@@ -82,6 +82,7 @@ def build_corpus(
     seed: int = 0,
     *,
     ask: Callable[[], World] | None = None,
+    run: ProgramRunner | None = None,
     own: Sequence[Example] = (),
     families: Sequence[str] | None = None,
     limit: int | None = None,
@@ -92,6 +93,7 @@ def build_corpus(
 
     Of its episodes, those count that were solved and those of explorations, in worlds of its fingerprint (old ones that
     tell none: by its name). ``ask`` makes a world that is thrown away, for the questions that only a world can put.
+    ``run`` tries the known answers of held-out tasks (`habilis.trainer.held_out`).
     ``own``: a user's examples (`habilis.trainer.examples`), mixed in as they are. ``families``: only these.
     ``limit``: training examples, at most; all families are among the first ones.
 
@@ -131,9 +133,14 @@ def build_corpus(
         balanced = _interleaved([*_balanced(by_split[name], rng), *_by_family(mixed[name]).values()])
         kept[name] = tuple(balanced if limit is None or name != "train" else balanced[:limit])
         figures[name] = {"examples": len(kept[name]), **_family_figures(kept[name])}
-    plans = _plan_tasks(solved, split_of, house_of) if "plan" in wanted else ()
-    figures["plans"] = len(plans)
-    corpus = Corpus(kept["train"], kept["validation"], kept["test"], plans, figures, _fingerprint(kept))
+    held = [one for one in solved if _held_out(one, split_of, house_of)] if "plan" in wanted else []
+    asked_for = [e for name in ("validation", "test") for e in kept[name] if e.family == "program"]
+    written = [] if run is None else program_tasks(asked_for, skills, run)
+    of_test = {e.prompt for e in kept["test"]}
+    lived = [(one.task, done) for one, done in written if one.prompt in of_test and "plan" in wanted]
+    plans, programs = plan_tasks(held, spec, run, lived), tuple(one for one, _ in written)
+    figures |= {"plans": len(plans), "programs": len(programs)}
+    corpus = Corpus(kept["train"], kept["validation"], kept["test"], plans, programs, figures, _fingerprint(kept))
     figures["missing"] = sorted(corpus.missing)
     lacking = {name: corpus.missing[name] for name in families or () if name in corpus.missing}
     if lacking:
@@ -174,18 +181,21 @@ def check_corpus(corpus: Corpus) -> None:
 
 def save_corpus(corpus: Corpus, path: Path) -> int:
     """Write a corpus as JSON lines in chat format; returns how many. Raises `InputError`."""
-    return write_rows(path, corpus.splits, corpus.plans)
+    return write_rows(path, corpus.splits, corpus.plans, corpus.programs)
 
 
 def load_corpus(path: Path) -> Corpus:
     """A corpus that was written. Raises `InputError` for a damaged line, a duplicate, a leak, or no example."""
-    splits, plans = split_rows(path)
+    splits, plans, programs = split_rows(path)
     if not any(splits.values()):
         raise InputError(f"{path} holds no example; write it anew: habilis corpus build --out")
     kept = {name: tuple(splits[name]) for name in SPLITS}
     figures: dict[str, Json] = {"version": CORPUS_VERSION, "prompts": prompts.PROMPT_VERSION}
-    figures |= {n: {"examples": len(kept[n]), **_family_figures(kept[n])} for n in SPLITS} | {"plans": len(plans)}
-    corpus = Corpus(kept["train"], kept["validation"], kept["test"], tuple(plans), figures, _fingerprint(kept))
+    figures |= {n: {"examples": len(kept[n]), **_family_figures(kept[n])} for n in SPLITS}
+    figures |= {"plans": len(plans), "programs": len(programs)}
+    corpus = Corpus(
+        kept["train"], kept["validation"], kept["test"], tuple(plans), tuple(programs), figures, _fingerprint(kept)
+    )
     check_corpus(corpus)
     return corpus
 
@@ -343,16 +353,6 @@ def _family_figures(examples: Sequence[Example]) -> dict[str, Json]:
     return figures
 
 
-def _plan_tasks(
-    solved: Sequence[Life], split_of: Mapping[str, str], house_of: Mapping[str, str]
-) -> tuple[PlanTask, ...]:
-    """One held-out task per goal, from the state in which it was once solved."""
-    tasks: dict[str, PlanTask] = {}
-    for life in solved:
-        if split_of.get(life.group) != "test" or (life.house and house_of.get(life.house) != "test"):
-            continue
-        goal = life.goal
-        prompt = worded("plan", {"goal": str(goal), "state": life.told_state})
-        line = prompts.plan_line([s.action for s in life.steps], limit=10_000)
-        tasks.setdefault(str(goal), PlanTask(prompt, life.episode.task, line))
-    return tuple(tasks[k] for k in sorted(tasks))
+def _held_out(life: Life, split_of: Mapping[str, str], house_of: Mapping[str, str]) -> bool:
+    """Whether the task of a life, and its house, are of the test."""
+    return split_of.get(life.group) == "test" and (not life.house or house_of.get(life.house) == "test")

@@ -17,10 +17,10 @@ from habilis.trainer._asking import ask, questions_of
 from habilis.trainer._lm import arithmetic, encode
 from habilis.trainer.base import BaseModel, get_base, load_model, save_model, weights_of
 from habilis.trainer.corpus import Corpus, build_corpus
-from habilis.trainer.evaluate import PlanRunner
 from habilis.trainer.fisher import Fisher, Progress, diagonal_fisher
 from habilis.trainer.forgetting import ForgettingMatrix
 from habilis.trainer.gate import Gate
+from habilis.trainer.held_out import PlanRunner, ProgramRunner
 from habilis.trainer.memory import BaseMemory, remember, text_rows
 from habilis.trainer.regularisers import Consolidating, Remembered, Row, open_regulariser
 from habilis.trainer.stages import Earlier, read_earlier, stage_of, write_stages
@@ -81,11 +81,12 @@ def distil(
     seconds: float | None = 240.0,
     steps: int | None = None,
     runner: PlanRunner | None = None,
+    programs: ProgramRunner | None = None,
     progress: Progress | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> DistilResult:
     """`build_corpus`, then `distil_corpus`. Raises what they raise."""
-    corpus = build_corpus(episodes, skills, contracts, spec, (settings or TrainSettings()).seed)
+    corpus = build_corpus(episodes, skills, contracts, spec, (settings or TrainSettings()).seed, run=programs)
     if progress is not None:
         progress("corpus", len(corpus.train), len(corpus.train), 0.0)
     _unless(stop, "corpus")
@@ -100,6 +101,7 @@ def distil(
         seconds=seconds,
         steps=steps,
         runner=runner,
+        programs=programs,
         progress=progress,
         stop=stop,
     )
@@ -117,6 +119,7 @@ def distil_corpus(
     seconds: float | None = 240.0,
     steps: int | None = None,
     runner: PlanRunner | None = None,
+    programs: ProgramRunner | None = None,
     progress: Progress | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> DistilResult:
@@ -126,9 +129,9 @@ def distil_corpus(
     called again for the same world (``about``: its fingerprint). ``stop`` is asked at every step; where it says True
     the work ends there, with a `ModelError`.
     ``seconds``: for everything together (None: no limit); what evaluation and writing will take is measured on the
-    model in use and kept aside. ``steps``: of training, at most. ``runner`` executes plans for held-out goals; without
-    one, plans are compared with the known ones. ``progress`` is called with (phase, step, steps, loss); phases: fisher,
-    evaluate, train, gate.
+    model in use and kept aside. ``steps``: of training, at most. ``runner`` carries out plans for held-out goals,
+    ``programs`` programs; without one, they are compared with the known ones. ``progress`` is called with (phase, step,
+    steps, loss); phases: fisher, evaluate, train, gate.
 
     Raises `InputError` (no examples, too little time, no such device), `ModelError` (full disk, another base model's
     Fisher or adapter), `MissingExtraError`.
@@ -169,7 +172,7 @@ def distil_corpus(
 
     go_on()
     tell("evaluate", 0, 2, 0.0)
-    questions = questions_of(corpus, runner, earlier, settings)
+    questions = questions_of(corpus, earlier, settings, runner, programs)
     in_use = base.path if earlier is None else earlier.model
     limit = None if seconds is None else _EVALUATION * seconds
     before = ask(in_use, questions, limit, base=base.path, check=go_on)

@@ -8,24 +8,27 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Protocol
+from typing import Any
 
-from habilis.core import Action, InputError, Json, Task, need
+from habilis.core import Goal, InputError, Json, need
 from habilis.memory.prompts import parse_plan
+from habilis.trainer._example import Example
 from habilis.trainer._lm import answer_logits, autocast, batches, chunks, collate, device_of, encode, mean_loss
-from habilis.trainer.corpus import Example, PlanTask
+from habilis.trainer.held_out import PlanRunner, PlanTask, ProgramRunner, ProgramTask, achieved
 
-RUN_PLANS = "plan_run"  # the family of plans that were executed
+RUN_PLANS, RUN_PROGRAMS = "plan_run", "program_run"  # the families of what was carried out
+_PROGRAM_TOKENS = 256  # of a program that is written to be run
 
 
-class PlanRunner(Protocol):
-    """Runs plans in fresh worlds: for each (task, actions) whether the task's goal became true. Handed in by the roof.
+@dataclass(frozen=True)
+class Trials:
+    """What is to be done in the world, and who carries out what the model writes for it. Without a runner nothing of
+    its kind is asked for."""
 
-    The world is reset with ``task.seed``, the actions are taken in order (one that fails is passed over), and the
-    world's own judge decides.
-    """
-
-    def __call__(self, plans: Sequence[tuple[Task, tuple[Action, ...]]]) -> Sequence[bool]: ...
+    plans: Sequence[PlanTask] = ()
+    programs: Sequence[ProgramTask] = ()
+    run_plans: PlanRunner | None = None
+    run_programs: ProgramRunner | None = None
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Evaluation:
     """``families``: family -> (right, asked). ``perplexity``: on the held-out English text (nan: not asked for).
     ``calibration_error``: how far the confidence in answers is from being right, 0 to 1 (see `calibration_error`).
 
-    ``answers``: (goal, plan line, solved) of the plans that were run. ``examples``, ``plans``: how many were asked.
+    ``answers``: (goal, plan line or program, solved) of what was carried out. ``examples``, ``plans``, ``programs``:
+    how many were asked.
     """
 
     families: Mapping[str, tuple[int, int]]
@@ -41,6 +45,7 @@ class Evaluation:
     answers: tuple[tuple[str, str, bool], ...] = ()
     examples: int = 0
     plans: int = 0
+    programs: int = 0
     calibration_error: float | None = None
 
     @property
@@ -67,8 +72,7 @@ def evaluate(
     model: Any,
     tokenizer: Any,
     examples: Sequence[Example],
-    plans: Sequence[PlanTask] = (),
-    runner: PlanRunner | None = None,
+    trials: Trials | None = None,
     *,
     text: str | None = None,
     dtype: str = "auto",
@@ -76,65 +80,121 @@ def evaluate(
     seconds: float | None = None,
     before_each: Callable[[], object] | None = None,
 ) -> Evaluation:
-    """Exact match per family; plans by running them, where there is a ``runner``; perplexity on ``text``.
+    """Exact match per family; plans and programs by carrying them out (``trials``); perplexity on ``text``.
 
     An answer is right if all its tokens, the end mark too, are the likeliest ones: the same as being written greedily,
     at the price of one pass. ``text`` defaults to `heldout_text`; of "" no perplexity is taken. After about ``seconds``
-    no further question is asked (one batch always is); ``Evaluation.examples`` and ``.plans`` say how many were, so
-    that another model can be asked the same. ``before_each`` is called before each batch, and may raise. The examples'
-    order should mix the families, as that of `build_corpus` does.
+    no further question is asked (one batch always is); ``Evaluation.examples``, ``.plans`` and ``.programs`` say how
+    many were, so that another model can be asked the same. ``before_each`` is called before each batch, and may raise.
+    The examples' order should mix the families, as that of `build_corpus` does.
     """
-    torch = need("torch")
     began = time.monotonic()
     right: dict[str, int] = defaultdict(int)
     asked: dict[str, int] = defaultdict(int)
     surprise = perplexity(model, tokenizer, text, dtype=dtype) if text != "" else math.nan
     certain: list[tuple[float, bool]] = []
-    done = planned = 0
+    trials = trials or Trials()
     shown: list[tuple[str, str, bool]] = []
-    if plans and runner is not None:
-        for start in range(0, len(plans), batch):
-            if start and _late(began, seconds, 0.6):
-                break
-            if before_each is not None:
-                before_each()
-            part = plans[start : start + batch]
-            lines = write(model, tokenizer, [p.prompt for p in part], batch=batch, dtype=dtype)
-            parsed = [parse_plan(line) for line in lines]
-            # A line that is no plan takes no action, and solves nothing even where the goal holds from the start.
-            verdicts = runner([(p.task, actions or ()) for p, actions in zip(part, parsed, strict=True)])
-            solved = [bool(v) and actions is not None for v, actions in zip(verdicts, parsed, strict=True)]
-            right[RUN_PLANS] += sum(solved)
-            asked[RUN_PLANS] += len(part)
-            shown += [(str(p.task.goal), line, ok) for p, line, ok in zip(part, lines, solved, strict=True)]
-        planned = asked[RUN_PLANS]
-    for start in range(0, len(examples), batch * 2):
-        if start and _late(began, seconds, 1.0):
-            break
+    done = planned = written = 0
+
+    def go_on(start: int, share: float) -> bool:
+        if start and _late(began, seconds, share):
+            return False
         if before_each is not None:
             before_each()
+        return True
+
+    def carried_out(family: str, goals: Sequence[Goal], texts: Sequence[str], solved: Sequence[bool]) -> None:
+        right[family] += sum(solved)
+        asked[family] += len(solved)
+        shown.extend((str(goal), text, ok) for goal, text, ok in zip(goals, texts, solved, strict=True))
+
+    for start in range(0, len(trials.plans) if trials.run_plans is not None else 0, batch):
+        if not go_on(start, 0.4):
+            break
+        plans = trials.plans[start : start + batch]
+        lines = write(model, tokenizer, [p.prompt for p in plans], batch=batch, dtype=dtype)
+        parsed = [parse_plan(line) for line in lines]
+        # A line that is no plan takes no action, and solves nothing even where the goal holds from the start.
+        assert trials.run_plans is not None
+        verdicts = trials.run_plans([(p.task, actions or ()) for p, actions in zip(plans, parsed, strict=True)])
+        solved = [bool(v) and actions is not None for v, actions in zip(verdicts, parsed, strict=True)]
+        carried_out(RUN_PLANS, [p.task.goal for p in plans], lines, solved)
+        planned += len(plans)
+    for start in range(0, len(trials.programs) if trials.run_programs is not None else 0, batch):
+        if not go_on(start, 0.6):
+            break
+        programs = trials.programs[start : start + batch]
+        assert trials.run_programs is not None
+        sources, solved = _programs(model, tokenizer, programs, trials.run_programs, batch, dtype)
+        carried_out(RUN_PROGRAMS, [p.task.goal for p in programs], sources, solved)
+        written += len(programs)
+    for start in range(0, len(examples), batch * 2):
+        if not go_on(start, 1.0):
+            break
         window = examples[start : start + batch * 2]
-        rows = [encode(tokenizer, e) for e in window]
-        for indices in batches(rows, batch):
-            made = collate([rows[i] for i in indices], tokenizer.pad_token_id)
-            with torch.no_grad(), autocast(dtype, device_of(model).type):
-                logits, targets, where = answer_logits(model, made)
-            best = logits.log_softmax(-1).max(-1)
-            hit = best.indices == targets
-            row_of = where.nonzero()[:, 0]
-            for j, i in enumerate(indices):
-                hits = hit[row_of == j]
-                ok = bool(hits.all())
-                asked[window[i].family] += 1
-                right[window[i].family] += ok
-                # Up to the first word that the model would write otherwise; what it would write after that is not
-                # known.
-                told = len(hits) if ok else int(hits.int().argmin()) + 1
-                certain.append((best.values[row_of == j][:told].sum().exp().item(), ok))
+        for example, answer in zip(window, _answers(model, tokenizer, window, batch, dtype), strict=True):
+            asked[example.family] += 1
+            right[example.family] += answer.right
+            certain.append((answer.confidence, answer.right))
         done += len(window)
     families = {name: (right[name], asked[name]) for name in sorted(asked)}
     error = calibration_error(certain) if certain else None
-    return Evaluation(families, surprise, tuple(shown), done, planned, error)
+    return Evaluation(families, surprise, tuple(shown), done, planned, written, error)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """How a model would answer, written greedily. ``agrees``: with how many tokens of the known answer it begins, the
+    end mark counted; ``confidence``: the product of the likeliest tokens' probabilities, up to the first that is not
+    the known one, for what it would write after that is not known."""
+
+    right: bool
+    agrees: int
+    confidence: float
+
+
+def _answers(model: Any, tokenizer: Any, examples: Sequence[Example], batch: int, dtype: str) -> list[_Answer]:
+    """In one pass over the known answers."""
+    torch = need("torch")
+    rows = [encode(tokenizer, e) for e in examples]
+    found: dict[int, _Answer] = {}
+    for indices in batches(rows, batch):
+        made = collate([rows[i] for i in indices], tokenizer.pad_token_id)
+        with torch.no_grad(), autocast(dtype, device_of(model).type):
+            logits, targets, where = answer_logits(model, made)
+        best = logits.log_softmax(-1).max(-1)
+        hit = best.indices == targets
+        row_of = where.nonzero()[:, 0]
+        for j, i in enumerate(indices):
+            hits = hit[row_of == j]
+            right = bool(hits.all())
+            agrees = len(hits) if right else int(hits.int().argmin())
+            confidence = best.values[row_of == j][: agrees + (not right)].sum().exp().item()
+            found[i] = _Answer(right, agrees, confidence)
+    return [found[i] for i in range(len(examples))]
+
+
+def _programs(
+    model: Any, tokenizer: Any, tasks: Sequence[ProgramTask], run: ProgramRunner, batch: int, dtype: str
+) -> tuple[list[str], list[bool]]:
+    """The programs that the model writes for these tasks ("" where none was asked for), and whether they do them.
+
+    The known program does (it was tried), so one that is written to the letter is not run. One whose first line would
+    not be the head that was asked for is wrong, and is not written out.
+    """
+    answers = _answers(model, tokenizer, [Example(t.prompt, t.answer, "program", "") for t in tasks], batch, dtype)
+    heads = [len(tokenizer(t.answer.split("\n")[0], add_special_tokens=False).input_ids) for t in tasks]
+    sources = [t.answer if a.right else "" for t, a in zip(tasks, answers, strict=True)]
+    solved = [a.right for a in answers]
+    open_ = [i for i, (a, head) in enumerate(zip(answers, heads, strict=True)) if not a.right and a.agrees >= head]
+    texts = write(
+        model, tokenizer, [tasks[i].prompt for i in open_], tokens=_PROGRAM_TOKENS, batch=batch, dtype=dtype, lines=None
+    )
+    trajectories = run([(tasks[i].task, text, tasks[i].args) for i, text in zip(open_, texts, strict=True)])
+    for i, text, trajectory in zip(open_, texts, trajectories, strict=True):
+        sources[i], solved[i] = text, achieved(tasks[i].task, trajectory)
+    return sources, solved
 
 
 def calibration_error(answers: Sequence[tuple[float, bool]], bins: int = 10) -> float:
@@ -158,9 +218,16 @@ def _late(began: float, seconds: float | None, share: float) -> bool:
 
 
 def write(
-    model: Any, tokenizer: Any, prompts: Sequence[str], *, tokens: int = 96, batch: int = 16, dtype: str = "auto"
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[str],
+    *,
+    tokens: int = 96,
+    batch: int = 16,
+    dtype: str = "auto",
+    lines: int | None = 1,
 ) -> list[str]:
-    """The greedy answer to each prompt: its first line, at most ``tokens`` tokens."""
+    """The greedy answer to each prompt: its first ``lines`` lines (None: all), at most ``tokens`` tokens."""
     torch = need("torch")
     answers: list[str] = []
     ids = [tokenizer(p, add_special_tokens=False).input_ids for p in prompts]
@@ -180,7 +247,7 @@ def write(
                 eos_token_id=tokenizer.eos_token_id,
             )
         texts = tokenizer.batch_decode(out[:, longest:], skip_special_tokens=True)
-        answers += [t.strip().split("\n")[0] for t in texts]
+        answers += ["\n".join(t.strip().split("\n")[:lines]) for t in texts]
     return answers
 
 

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from habilis.core import InputError, Task, dump, load
-from habilis.trainer._example import Example, PlanTask
+from habilis.trainer._example import Example
+from habilis.trainer.held_out import PlanTask, ProgramTask
 
 __all__ = ["OWN", "read_examples", "read_rows", "write_rows"]
 
 OWN = "own"  # the family of a user's examples that name none
 SPLITS = ("train", "validation", "test")
-PLAN_RUN = "plan_run"  # not a family of examples: the lines of tasks whose plans are executed
+PLAN_RUN, PROGRAM_RUN = "plan_run", "program_run"  # not families of examples: the lines of tasks that are done
 _LONGEST = 20_000  # characters of one example; a model here reads a few hundred tokens
 _ROLES = ("system", "user", "assistant")
 
@@ -111,13 +112,21 @@ def _example(row: Mapping[str, Any], where: str) -> Example:
     )
 
 
-def write_rows(path: Path, splits: Mapping[str, tuple[Example, ...]], plans: tuple[PlanTask, ...]) -> int:
-    """Write examples by split, and tasks whose plans are to be executed; returns the number of lines.
+def write_rows(
+    path: Path,
+    splits: Mapping[str, tuple[Example, ...]],
+    plans: tuple[PlanTask, ...],
+    programs: tuple[ProgramTask, ...] = (),
+) -> int:
+    """Write examples by split, and tasks that are to be done by a plan or a program; returns the number of lines.
 
     Raises `InputError` where the file cannot be written; what was there before is then left as it was.
     """
     lines = [_line(e.prompt, e.answer, {**_about(e), "split": split}) for split, some in splits.items() for e in some]
     lines += [_line(p.prompt, p.answer, {"family": PLAN_RUN, "split": "test", "task": dump(p.task)}) for p in plans]
+    for one in programs:
+        more = {"family": PROGRAM_RUN, "split": "test", "task": dump(one.task), "args": dict(one.args)}
+        lines.append(_line(one.prompt, one.answer, more))
     scratch = path.with_name(f".{path.name}.part")
     try:
         scratch.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -138,22 +147,26 @@ def _line(prompt: str, answer: str, more: Mapping[str, Any]) -> str:
     return json.dumps({"messages": messages, **more}, ensure_ascii=False)
 
 
-def split_rows(path: Path) -> tuple[dict[str, list[Example]], list[PlanTask]]:
+def split_rows(path: Path) -> tuple[dict[str, list[Example]], list[PlanTask], list[ProgramTask]]:
     """A corpus that was written, by split. Raises `InputError` for a line that is none of one."""
     splits: dict[str, list[Example]] = {name: [] for name in SPLITS}
     plans: list[PlanTask] = []
+    programs: list[ProgramTask] = []
     for number, row in read_rows(path):
         where = f"{path}, line {number}"
-        if row.get("family") == PLAN_RUN:
+        if row.get("family") in (PLAN_RUN, PROGRAM_RUN):
             try:
                 task = load(Task, row["task"])
                 prompt, answer = (m["content"] for m in row["messages"])
+                if row["family"] == PLAN_RUN:
+                    plans.append(PlanTask(f"{prompt}\n", task, answer))
+                else:
+                    programs.append(ProgramTask(f"{prompt}\n", task, answer, dict(row["args"])))
             except (KeyError, TypeError, ValueError) as error:
-                raise InputError(f"{where} is no task with a plan: {error!r}; build the corpus anew") from error
-            plans.append(PlanTask(f"{prompt}\n", task, answer))
+                raise InputError(f"{where} is no task with an answer: {error!r}; build the corpus anew") from error
             continue
         example = _example(row, where)
         if not example.split:
             raise InputError(f"{where} has no split; it is no line of a corpus: habilis corpus build --out")
         splits[example.split].append(example)
-    return splits, plans
+    return splits, plans, programs

@@ -27,13 +27,12 @@ from dataclasses import dataclass, field
 from habilis.core import Contract, Fact, Goal, Question, Skill, Snapshot, Value, WorldSpec
 from habilis.memory import prompts
 from habilis.memory.wordings import WORDINGS, worded
-from habilis.trainer._example import Example, kind_of
+from habilis.trainer._example import MAX_ANSWER, Example, kind_of
 from habilis.trainer._life import Life
 from habilis.trainer._places import count_at, location, path
 from habilis.trainer._words import paraphrases
 
 PLAN_GROUPS = 8  # a longer plan does not fit on the one line that the local model writes
-MAX_ANSWER = 240  # characters
 _MAX_PROGRAM = 600  # the same for programs, which take several lines
 _PER_EPISODE = 4  # ``next`` and ``count`` questions from one run: more of the same run teach little
 _AMONG = (4, 7)  # things in a question that are beside the point

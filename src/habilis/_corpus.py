@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from habilis._trials import ProgramsInWorld
 from habilis.core import InputError, Json
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from habilis.memory.contracts import ContractBook
     from habilis.trainer.corpus import Corpus, Example
 
-__all__ = ["corpus_of", "default_path", "own_examples", "rows"]
+__all__ = ["corpus_of", "default_path", "own_examples", "programs_of", "rows"]
 
 
 def own_examples(paths: Sequence[Path]) -> list[Example]:
@@ -55,10 +56,18 @@ def corpus_of(
         parts.world.spec,
         seed,
         ask=parts.fresh,
+        run=programs_of(parts),
         own=own,
         families=families or None,
         limit=limit,
     )
+
+
+def programs_of(parts: Assembly) -> ProgramsInWorld | None:
+    """How held-out programs are run, None where the world cannot be made afresh."""
+    if parts.fresh is None:
+        return None
+    return ProgramsInWorld(parts.fresh, parts.runner, parts.library.active())
 
 
 def _contracts(book: ContractBook) -> list[Contract]:

@@ -8,16 +8,16 @@ from __future__ import annotations
 import importlib.util
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from habilis._corpus import corpus_of
+from habilis._corpus import corpus_of, programs_of
 from habilis._interrupts import interruptible
+from habilis._trials import PlansInWorld
 from habilis.agent.threads import in_thread
 from habilis.core import (
-    Action,
     BudgetExceeded,
     Cost,
     HabilisError,
@@ -25,15 +25,11 @@ from habilis.core import (
     Json,
     MissingExtraError,
     NotFoundError,
-    Task,
-    World,
     span,
 )
 from habilis.memory.journal import ModelRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from habilis._assembly import Assembly
     from habilis.agent.loop import Loop
     from habilis.trainer import Gate, TrainSettings
@@ -51,26 +47,6 @@ def check_seconds(seconds: float, option: str) -> None:
     if not (math.isfinite(seconds) and seconds >= _LEAST_SECONDS):
         least = f"{_LEAST_SECONDS:g} seconds"
         raise InputError(f"distilling takes {least} or more, and an end, not {seconds:g}; change it ({option})")
-
-
-@dataclass(frozen=True)
-class PlansInWorld:
-    """Runs plans in fresh worlds (satisfies the trainer's ``PlanRunner``): an action that fails is passed over."""
-
-    fresh: Callable[[], World]
-
-    def __call__(self, plans: Sequence[tuple[Task, tuple[Action, ...]]]) -> list[bool]:
-        return [self._run(task, actions) for task, actions in plans]
-
-    def _run(self, task: Task, actions: Sequence[Action]) -> bool:
-        world = self.fresh()
-        world.reset(task.seed)
-        for action in actions:
-            try:
-                world.act(action)
-            except InputError:
-                continue
-        return not task.goal.unmet(world.observe())
 
 
 async def distil_if_due(parts: Assembly, loop: Loop) -> None:
@@ -200,6 +176,7 @@ async def distil_now(
                 seconds=seconds - (time.monotonic() - began),
                 steps=how.steps,
                 runner=PlansInWorld(parts.fresh) if parts.fresh is not None else None,
+                programs=programs_of(parts),
                 progress=progress,
                 stop=parts.stop.is_set,
             )
@@ -270,4 +247,4 @@ def _read(file: Path) -> str:
         raise InputError(f"cannot read the text {file}: {error}; name a file of plain text (--text)") from error
 
 
-__all__ = ["Distilling", "PlansInWorld", "can_train", "distil_if_due", "distil_now"]
+__all__ = ["Distilling", "can_train", "distil_if_due", "distil_now"]

@@ -1,0 +1,126 @@
+"""Held-out tasks that are *done*: by the plan or the program that a model writes, in a fresh world.
+
+What a model writes need not be what was written once, so it is not compared with that but carried out. A task is put
+only where the known answer does it under the same conditions: in a fresh world, reset with the task's seed. An agent's
+life goes on from task to task, and what it did for one may have begun with all that it had by then. So where a task was
+no exploration, the program that was written for it is run in the fresh world, and what it does there is the answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from habilis.core import Action, GoalSyntaxError, InputError, Json, Skill, Task, Trajectory, WorldSpec
+from habilis.memory import prompts
+from habilis.memory.wordings import worded
+from habilis.trainer._example import MAX_ANSWER, Example
+from habilis.trainer._life import Life
+
+_TRIED = 64  # tasks whose known answers are tried
+
+
+class PlanRunner(Protocol):
+    """Runs plans in fresh worlds: for each (task, actions) whether the task's goal became true. Handed in by the roof.
+
+    The world is reset with ``task.seed``, the actions are taken in order (one that fails is passed over), and the
+    world's own judge decides.
+    """
+
+    def __call__(self, plans: Sequence[tuple[Task, tuple[Action, ...]]]) -> Sequence[bool]: ...
+
+
+class ProgramRunner(Protocol):
+    """Runs programs in fresh worlds: for each (task, source, arguments) what it did, None where the source is no
+    program or cannot be run. Handed in by the roof. The world is reset with ``task.seed``; the library's skills may be
+    called."""
+
+    def __call__(self, programs: Sequence[tuple[Task, str, Mapping[str, Json]]]) -> Sequence[Trajectory | None]: ...
+
+
+@dataclass(frozen=True)
+class PlanTask:
+    """A held-out task, done by running the model's plan. ``prompt`` asks for it; ``answer``: one that worked."""
+
+    prompt: str
+    task: Task
+    answer: str = ""
+
+
+@dataclass(frozen=True)
+class ProgramTask:
+    """A held-out task, done by running the model's program with ``args``. ``answer``: the source of a skill's program
+    that did it."""
+
+    prompt: str
+    task: Task
+    answer: str
+    args: Mapping[str, Json] = field(default_factory=dict, hash=False)
+
+
+def achieved(task: Task, trajectory: Trajectory | None) -> bool:
+    """Whether a run brought the task's goal about: it was not so before, and is so after a run without an error."""
+    if trajectory is None or trajectory.error is not None:
+        return False
+    return bool(task.goal.unmet(trajectory.before)) and not task.goal.unmet(trajectory.after)
+
+
+def plan_tasks(
+    lives: Sequence[Life], spec: WorldSpec, run: ProgramRunner | None, lived: Sequence[tuple[Task, Trajectory]] = ()
+) -> tuple[PlanTask, ...]:
+    """One task per goal of these lives, in the goals' order. Without ``run`` each is told from the state in which it
+    was once solved; with it, lives that were no explorations are tried again in a fresh world (`_TRIED` goals at
+    most). ``lived``: other tasks that were done in fresh worlds, for goals that no life did there."""
+    found: dict[str, PlanTask] = {}
+    tried: set[str] = set()
+
+    def put(task: Task, answer: Sequence[Action], state: str, most: float) -> None:
+        line = prompts.plan_line(answer, limit=10_000)
+        if answer and len(line) <= most:
+            prompt = worded("plan", {"goal": str(task.goal), "state": state})
+            found.setdefault(str(task.goal), PlanTask(prompt, task, line))
+
+    def put_lived(task: Task, trajectory: Trajectory) -> None:
+        answer = [s.action for s in trajectory.steps if s.outcome.ok]
+        put(task, answer, prompts.state_text(trajectory.before, spec, about=task.goal), MAX_ANSWER)
+
+    for life in lives:
+        goal, task = str(life.goal), life.episode.task
+        if goal in found:
+            continue
+        if run is None or life.house:
+            put(task, [s.action for s in life.steps], life.told_state, math.inf)
+        elif goal in tried or len(tried) < _TRIED:
+            tried.add(goal)
+            attempt = [a for a in life.episode.attempts if a.ok][-1]
+            (again,) = run([(task, attempt.program.source, attempt.args)])
+            if again is not None and achieved(task, again):
+                put_lived(task, again)
+    for task, trajectory in lived:
+        put_lived(task, trajectory)
+    return tuple(found[goal] for goal in sorted(found))
+
+
+def program_tasks(
+    examples: Sequence[Example], skills: Sequence[Skill], run: ProgramRunner
+) -> list[tuple[ProgramTask, Trajectory]]:
+    """Of held-out questions for programs those whose known program does it again in the first fresh world in which it
+    was proven, with the arguments that it had there; and what it did."""
+    by_source = {skill.program.source.strip(): skill for skill in skills}
+    found: list[tuple[ProgramTask, Trajectory]] = []
+    for example in examples:
+        skill = by_source.get(example.answer)
+        trial = next((t for t in skill.evidence.trials if t.ok), None) if skill is not None else None
+        if skill is None or trial is None or len(found) >= _TRIED:
+            continue
+        try:
+            goal = skill.goal_for(trial.args)
+        except (GoalSyntaxError, InputError):
+            continue
+        task = Task(goal, skill.world, trial.seed, skill.doc, fingerprint=skill.fingerprint)
+        (lived,) = run([(task, example.answer, trial.args)])
+        if lived is not None and achieved(task, lived):
+            found.append((ProgramTask(example.prompt, task, example.answer, trial.args), lived))
+    return found
