@@ -41,8 +41,11 @@ class _Glimpse(NamedTuple):
 
 
 def questions(world: HouseholdWorld, seed: int, actions: Sequence[Action]) -> list[Question]:
-    """Live these actions again, and ask about what was seen. The world is left at their end."""
+    """Live these actions again, and ask about what was seen; where nobody else lives there is nothing to ask. The world
+    is left at their end."""
     world.reset(seed)
+    if len(world.house.plan.people) < 2:
+        return []
     aims: list[list[_Glimpse]] = [[]]
 
     def witness(mind: Mind, deed: Deed | None) -> None:
