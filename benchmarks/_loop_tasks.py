@@ -72,9 +72,9 @@ class Ground:
     taught: Mapping[str, float] = field(default_factory=dict)
 
 
-def of_home(path: Path) -> Ground:
+def of_home(path: Path, scratch: Path) -> Ground:
     """The experience of a home, and its model: the adopted one, else the last that was distilled, whatever the gate
-    said, if its weights are there. Nothing is written there.
+    said. Nothing is written there; of a model that was not adopted the weights are merged again, in ``scratch``.
 
     Raises `SystemExit` where there is no experience that can be used.
     """
@@ -99,15 +99,28 @@ def of_home(path: Path) -> Ground:
         mine = [m for m in journal.models() if m.fingerprint in (spec.fingerprint, "")]
         record = journal.adopted_model(spec.fingerprint) or (mine[-1] if mine else None)
     folder = path / record.path if record is not None else None
-    if folder is not None and not any(folder.glob("*.safetensors")):
-        told = "of a model that was not adopted only the adapter is kept; no model arm without merged weights there"
-        print(f"--data {path}: {folder} has no weights: {told}", file=sys.stderr)
-        folder = None
+    if folder is not None and record is not None and not any(folder.glob("*.safetensors")):
+        folder = _merged(folder, record.base, scratch / folder.name)
     if record is not None:
         took: Any = (record.figures or {}).get("seconds", {}) if isinstance(record.figures, dict) else {}
         taught["model_adopted"] = float(record.adopted)
         taught |= {f"distil_seconds_{part}": float(took[part]) for part in ("train", "total") if part in took}
     return Ground(open_world(name, options | dict(HIDDEN[name])), corpus, name, folder, taught)
+
+
+def _merged(model: Path, base: str, target: Path) -> Path | None:
+    """The weights of a model that was not adopted, of which only the adapter is kept; None where that is no LoRA."""
+    if not (model / "adapter" / "adapter_config.json").exists():
+        print(f"{model} keeps no LoRA adapter: no model arm", file=sys.stderr)
+        return None
+    from peft import PeftModel
+
+    from habilis.trainer.base import get_base, load_model
+
+    loaded, tokenizer = load_model(get_base(base).path)
+    PeftModel.from_pretrained(loaded, str(model / "adapter")).merge_and_unload().save_pretrained(target)
+    tokenizer.save_pretrained(target)
+    return target
 
 
 def explored(episodes: int, seed: int = 0) -> Ground:

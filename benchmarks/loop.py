@@ -6,7 +6,7 @@
     python -m benchmarks.loop --data HOME --tasks 40 --search-steps 5000 --arms none,nearest_substituted,model
 
 HOME has explored and distilled (`habilis explore --policy regression`, `habilis distil`), in the household or the
-craft world; its model is the adopted one, or the last, where its merged weights are there. Without HOME the benchmark
+craft world; its model is the adopted one, or the last, whatever the gate said. Without HOME the benchmark
 explores by itself, and there is no model. Tasks are in houses and about goals that the corpus does not know; contracts
 are hidden and no reason is given. Each begins with no skill and no contract, and has 20,000 search steps in all. The
 arms differ in who has hunches:
@@ -289,7 +289,7 @@ def _arms(given: argparse.Namespace, cells: Cells) -> list[str]:
 def _cells(options: Options, given: argparse.Namespace, folder: Path) -> Cells:
     scale = QUICK if options.quick else Scale()
     scale = Scale(given.tasks or scale.tasks, given.search_steps or scale.search_steps, scale.episodes)
-    ground = of_home(options.data) if options.data is not None else explored(scale.episodes)
+    ground = of_home(options.data, folder) if options.data is not None else explored(scale.episodes)
     path = options.json.with_suffix(".jsonl") if options.json is not None else folder / "loop.jsonl"
     return Cells(path, scale, ground, minds_of(ground, folder))
 

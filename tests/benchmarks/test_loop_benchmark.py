@@ -178,4 +178,4 @@ def test_what_cannot_be_run_is_said(ground: Ground, tmp_path: Path) -> None:
 
     Home.open(tmp_path / "empty").close()
     with pytest.raises(SystemExit, match="no run there was in household or craft"):
-        of_home(tmp_path / "empty")
+        of_home(tmp_path / "empty", tmp_path)
