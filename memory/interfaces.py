@@ -7,6 +7,7 @@ What is alike by signature may still do something else: nothing is concluded fro
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from habilis.core import JournalError, Parameter, WorldSpec
 from habilis.memory.journal import Journal
@@ -14,6 +15,12 @@ from habilis.memory.journal import Journal
 __all__ = ["Interface", "interface_of", "interfaces", "remember_interface"]
 
 Interface = Mapping[str, str]  # a name, and its signature as text
+
+
+@dataclass(frozen=True)
+class _Kept:
+    names: dict[str, str]
+
 
 _KIND = "interface"  # of the journal's documents, by the world's fingerprint
 _VERSION = 1
@@ -39,8 +46,8 @@ def remember_interface(journal: Journal, spec: WorldSpec) -> None:
 
 
 def interfaces(journal: Journal) -> dict[str, Interface]:
-    """The interfaces of all worlds that were lived in, by fingerprint."""
-    return {fingerprint: told.get("names", {}) for fingerprint, told in journal.documents(_KIND).items()}
+    """The interfaces of all worlds that were lived in, by fingerprint. Damaged ones are left aside with a warning."""
+    return {fingerprint: told.names for fingerprint, told in journal.documents_of(_KIND, _Kept).items()}
 
 
 def _types(parameters: Iterable[Parameter]) -> str:

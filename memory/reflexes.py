@@ -51,13 +51,13 @@ def keep_reflex(journal: Journal, fingerprint: str, learned: LearnedReflex) -> N
 def learned_reflexes(
     journal: Journal, fingerprint: str | None = None, *, status: str | None = "active"
 ) -> list[LearnedReflex]:
-    """Those of a world (None: of all), by name; ``status=None``: the dropped ones too."""
-    names = LearnedReflex.__dataclass_fields__.keys()
-    found = []
-    for data in journal.documents(_KIND).values():
-        if fingerprint in (None, data.get("fingerprint")) and status in (None, data.get("status")):
-            found.append(LearnedReflex(**{name: data[name] for name in names}))
-    return found
+    """Those of a world (None: of all), by name; ``status=None``: the dropped ones too. Damaged ones are left aside with
+    a warning."""
+    return [
+        one
+        for id, one in journal.documents_of(_KIND, LearnedReflex).items()
+        if fingerprint in (None, id.rpartition(" ")[0]) and status in (None, one.status)
+    ]
 
 
 def ready_reflexes(journal: Journal, fingerprint: str, skills: Mapping[str, Skill]) -> list[Reflex]:

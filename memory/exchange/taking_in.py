@@ -79,7 +79,7 @@ def take_in(journal: Journal, found: Found, *, world: WorldSpec | None = None) -
 def documents(journal: Journal, kind: str | None = None) -> dict[tuple[str, str], Mapping[str, Json]]:
     """The imported documents by kind and id."""
     kinds = DOCUMENTS if kind is None else (kind,)
-    return {(k, id): data for k in kinds for id, data in journal.documents(k).items()}
+    return {(k, id): data for k in kinds for id, data in journal.documents_of(k, dict).items()}
 
 
 _Key = tuple[str, str]  # the world's fingerprint, the skill's name
@@ -206,7 +206,7 @@ def _keep(journal: Journal, document: Document, source: str) -> TakenIn:
     content = {"name": document.name, "description": document.description, "text": document.text, **document.data}
     text = composed(json.dumps(content, sort_keys=True, ensure_ascii=False))
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    known = journal.documents(document.kind)
+    known = journal.documents_of(document.kind, dict)
     for id in (document.name, f"{document.name}-{digest[:8]}"):
         if id in known and known[id].get("sha256") != digest:
             continue

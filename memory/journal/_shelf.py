@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from habilis.core import Contract, EvidenceLevel, InputError, JournalError, Json, NotFoundError, Skill, Trial
 from habilis.core.errors import DuplicateNameError
@@ -22,6 +22,7 @@ from habilis.memory.journal._records import (
     to_text,
 )
 
+T = TypeVar("T")
 _STATE_VERSION = 1
 SKILL_STATUSES = ("active", "quarantined", "superseded", "retired")
 
@@ -181,6 +182,16 @@ class Shelf(Database):
         """All of one kind by id, sorted by id. Damaged ones are left aside with a warning."""
         rows = self._rows("SELECT id, data FROM documents WHERE kind = ?", (kind,))
         return dict(self._each(_sorted(rows), lambda row: (str(row[0]), from_text(row[1], f"the {kind} {row[0]}"))))
+
+    def documents_of(self, kind: str, record: type[T]) -> dict[str, T]:
+        """The same, each as such a record. What is none is damaged."""
+        rows = self._rows("SELECT id, data FROM documents WHERE kind = ?", (kind,))
+
+        def one(row: Row) -> tuple[str, T]:
+            where = f"the {kind} {row[0]}"
+            return str(row[0]), read(record, from_text(row[1], where), where)
+
+        return dict(self._each(_sorted(rows), one))
 
     def document(self, kind: str, id: str) -> Json:
         """One document, or None where there is none. Raises `JournalError` where it is damaged."""

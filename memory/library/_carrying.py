@@ -71,7 +71,7 @@ class Carrying(Offering):
         here = self._one_world()
         taking = _Taking(world, ledger or Ledger(), seed)
         with self._open():
-            refused = self.home.journal.documents(REFUSED)
+            refused = self.home.journal.documents_of(REFUSED, dict)
             others = self._elsewhere(world)
             for skill in others:
                 mine = self._world(here)

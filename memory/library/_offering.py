@@ -86,7 +86,7 @@ class Offering(Relifting):
 
     def _untried(self, bundles: Iterable[Bundle]) -> list[Bundle]:
         """Without those of which a part did not hold here, as it is."""
-        refused = self.home.journal.documents(REFUSED)
+        refused = self.home.journal.documents_of(REFUSED, dict)
         return [
             one
             for one in bundles

@@ -6,17 +6,22 @@ import sqlite3
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from habilis.core import Action, Contract, Cost, Event, JournalError
+from habilis.memory.exchange import documents
 from habilis.memory.home import Home
 from habilis.memory.index import MemoryIndex
+from habilis.memory.interfaces import interface_of, interfaces, remember_interface
 from habilis.memory.journal import DamagedRecordWarning, Journal, ModelRecord
 from habilis.memory.library import SkillLibrary
+from habilis.memory.reflexes import LearnedReflex, keep_reflex, learned_reflexes
 from habilis.testing.embedding import HashEmbedder
 from habilis.testing.journal import example_episode, example_skill
+from habilis.worlds.craft import CraftWorld
 
 DAMAGE = {
     "cut short": "'{'",
@@ -101,6 +106,35 @@ def test_a_damaged_run_is_left_aside(file: Path) -> None:
     _damage(file, "runs", "id = 1", "'{'")
     with Journal(file) as journal, _warned("run 1"):
         assert [r.id for r in journal.runs()] == [2]
+
+
+@pytest.mark.parametrize("data", DAMAGE.values(), ids=DAMAGE)
+def test_damaged_reflexes_and_interfaces_are_left_aside(file: Path, data: str) -> None:
+    spec = CraftWorld().spec
+    reflex = LearnedReflex("thirst", "drink() <= 3", "drink", {}, "active", "", 8, 0, 8, 90.0, 60.0, 40, 20, "")
+    with Journal(file) as journal:
+        for name in ("hunger", "thirst"):
+            keep_reflex(journal, "f1", replace(reflex, name=name))
+        for fingerprint in ("f1", "f2"):
+            remember_interface(journal, replace(spec, fingerprint=fingerprint))
+    _damage(file, "documents", "id = 'f1 hunger'", data)
+    _damage(file, "documents", "kind = 'interface' AND id = 'f1'", data)
+    with Journal(file) as journal:
+        with _warned("the reflex f1 hunger"):
+            assert learned_reflexes(journal, "f1") == learned_reflexes(journal, status=None) == [reflex]
+            assert learned_reflexes(journal, "f2") == learned_reflexes(journal, status="dropped") == []
+        with _warned("the interface f1"):
+            assert interfaces(journal) == {"f2": interface_of(spec)}
+            remember_interface(journal, replace(spec, fingerprint="f1"))
+            assert set(interfaces(journal)) == {"f1", "f2"}  # written anew
+
+
+def test_an_imported_document_that_is_no_mapping_is_left_aside(file: Path) -> None:
+    with Journal(file) as journal:
+        journal.put_document("voyager", "a", [1])
+        journal.put_document("voyager", "b", {"text": "x"})
+        with _warned("the voyager a"):
+            assert list(documents(journal)) == [("voyager", "b")]
 
 
 @pytest.mark.parametrize("data", DAMAGE.values(), ids=DAMAGE)
