@@ -12,11 +12,11 @@ The contracts know rules, and nothing of anybody's aims: for the last two they h
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import NamedTuple
 
 from habilis.agent.words import check_goal
-from habilis.core import Action, Fact, Goal, HabilisError, InputError, NotFoundError, WorldSpec
+from habilis.core import Action, Atom, Fact, Goal, GoalSyntaxError, HabilisError, InputError, NotFoundError, WorldSpec
 from habilis.memory import prompts
 from habilis.memory.contracts import ContractBook
 from habilis.memory.wordings import worded
@@ -47,8 +47,8 @@ class Question(NamedTuple):
 
 
 def question(kind: str, about: str, book: ContractBook, spec: WorldSpec) -> Question:
-    """Raises `NotFoundError` for another kind or an unknown action, `InputError` or `GoalSyntaxError` where what it is
-    about is not written as above."""
+    """Raises `NotFoundError` for another kind, an unknown action or an unknown predicate, `InputError` or
+    `GoalSyntaxError` where what it is about is not written as above."""
     if kind not in KINDS:
         raise NotFoundError.of("question", kind, KINDS)
     if len(about) > _LONGEST:
@@ -57,7 +57,12 @@ def question(kind: str, about: str, book: ContractBook, spec: WorldSpec) -> Ques
 
 
 def _needs(about: str, book: ContractBook, spec: WorldSpec) -> Question:
-    action = Action.parse(about)
+    try:
+        action = Action.parse(about)
+    except GoalSyntaxError as error:
+        example = _example(spec).rpartition("; ")[2]
+        raise InputError(f"needs is asked of an action, as in {example}, not {about!r}") from error
+    _check_actions([action], {p.name for p in spec.primitives} | {c.action.name for c in book})
     contract = book.contract(action)
     seen_here = contract.source != "supposed"  # and not in another world only
     known = " and ".join(str(c.atom) for c in contract.conditions) if seen_here else ""
@@ -65,7 +70,12 @@ def _needs(about: str, book: ContractBook, spec: WorldSpec) -> Question:
 
 
 def _yields(about: str, book: ContractBook, spec: WorldSpec) -> Question:
-    fact = Fact.parse(about)
+    try:
+        fact = Fact.parse(about)
+    except GoalSyntaxError as error:
+        raise InputError(f'yields is asked of a fact, as in count("stick"), not {about!r}') from error
+    predicate = spec.predicate(fact.predicate)
+    check_goal(Goal((Atom(fact, ">=", 1) if predicate is not None and predicate.numeric else Atom(fact),)), spec)
     known = ", ".join(str(c.action) for c in book.producers(fact))
     return Question(prompts.yields_prompt(fact), known, _actions)
 
@@ -104,11 +114,14 @@ def _actions(text: str, spec: WorldSpec) -> list[Action]:
     actions = [Action.parse(part) for part in parts if part]
     if not actions:
         raise InputError(f"this asks about actions with semicolons between them, as in {_example(spec)}, not {text!r}")
-    names = [p.name for p in spec.primitives]
-    for action in actions:
-        if action.name not in names:
-            raise NotFoundError.of("action", action.name, names)
+    _check_actions(actions, {p.name for p in spec.primitives})
     return actions
+
+
+def _check_actions(actions: Iterable[Action], known: Set[str]) -> None:
+    for action in actions:
+        if action.name not in known:
+            raise NotFoundError.of("action", action.name, known)
 
 
 def _example(spec: WorldSpec) -> str:

@@ -106,6 +106,8 @@ def reflex(
 
 def load_reflexes(place: str) -> tuple[Reflex, ...]:
     """All reflexes of a file (``path/to/file.py``) or module, sorted by name. Raises `NotFoundError`, `InputError`."""
+    if not place.endswith(".py") and not all(part.isidentifier() for part in place.split(".")):
+        raise InputError(f"{place!r} names no reflexes; write path/to/file.py, or the name of a module")
     module = load_user_code(place, "its reflexes")
     found = {one.name: one for one in vars(module).values() if isinstance(one, Reflex)}
     if not found:

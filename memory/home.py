@@ -100,11 +100,13 @@ class Home:
         folder = _folder(path).absolute()
         facts_file = folder / "home.json"
         _refuse_impossible(folder)
-        if not (folder / "journal.sqlite").exists() and (read_only or not create):
-            raise NotFoundError(f"there is no home at {folder}; a first run makes one (habilis run --home {folder})")
         lock: _Lock | None = None
         journal: Journal | None = None
         try:
+            if not (folder / "journal.sqlite").exists() and (read_only or not create):
+                raise NotFoundError(
+                    f"there is no home at {folder}; a first run makes one (habilis run --home {folder})"
+                )
             if not read_only:
                 folder.mkdir(parents=True, exist_ok=True)
                 lock = _Lock(folder / "home.lock", clock)
@@ -125,7 +127,7 @@ class Home:
             if lock is not None:
                 lock.release()
             if isinstance(error, OSError) and not isinstance(error, HabilisError):
-                raise HomeError(_plain(error, folder)) from error
+                raise HomeError(_plain(error, folder, "read" if read_only else "write")) from error
             raise
         return home
 
@@ -171,7 +173,7 @@ class Home:
         try:
             self._write_facts(embedder=fingerprint)
         except OSError as error:
-            raise HomeError(_plain(error, self.path)) from error
+            raise HomeError(_plain(error, self.path, "write")) from error
 
     def close(self) -> None:
         """Close the journal and give the lock back. May be called twice."""
@@ -276,13 +278,11 @@ def _shown(value: Any) -> str:
     return "none" if value is None else repr(value)[:60]
 
 
-def _plain(error: OSError, folder: Path) -> str:
+def _plain(error: OSError, folder: Path, to: str) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"no space left for the home {folder}; free some and run again, what was acknowledged is kept"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return (
-            f"no permission to write the home {folder} ({error.strerror}); choose another with --home or HABILIS_HOME"
-        )
+        return f"no permission to {to} the home {folder} ({error.strerror}); choose another with --home or HABILIS_HOME"
     return f"cannot open the home {folder}: {error}; choose another with --home or HABILIS_HOME"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from habilis.core import InputError, Task, dump, load
 from habilis.trainer._example import Example
 from habilis.trainer.held_out import PlanTask, ProgramTask
 
-__all__ = ["OWN", "read_examples", "read_rows", "write_rows"]
+__all__ = ["OWN", "check_target", "read_examples", "read_rows", "write_rows"]
 
 OWN = "own"  # the family of a user's examples that name none
 SPLITS = ("train", "validation", "test")
@@ -112,6 +113,14 @@ def _example(row: Mapping[str, Any], where: str) -> Example:
     )
 
 
+def check_target(path: Path) -> None:
+    """Raises `InputError` where no file can stand at ``path``, before there is anything to write."""
+    if os.path.isdir(path):
+        raise InputError(f"cannot write {path}: it is a folder; name a file")
+    if not os.path.isdir(path.parent):
+        raise InputError(f"cannot write {path}: there is no folder {path.parent}; make it, or choose another file")
+
+
 def write_rows(
     path: Path,
     splits: Mapping[str, tuple[Example, ...]],
@@ -127,6 +136,7 @@ def write_rows(
     for one in programs:
         more = {"family": PROGRAM_RUN, "split": "test", "task": dump(one.task), "args": dict(one.args)}
         lines.append(_line(one.prompt, one.answer, more))
+    check_target(path)
     scratch = path.with_name(f".{path.name}.part")
     try:
         scratch.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

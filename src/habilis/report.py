@@ -75,6 +75,8 @@ class ReportData:
 def write_report(data: ReportData, path: Path | str) -> Path:
     """Write the report, replacing what was there; the folder is made. Raises `HomeError` if that cannot be done."""
     target = Path(path)
+    if os.path.isdir(target):
+        raise HomeError(f"cannot write the report to {target}: it is a folder; name a file")
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -48,6 +48,12 @@ def test_an_answer_that_is_no_action_of_this_world_is_doubted() -> None:
         ("help", "anna:", "with semicolons between them"),
         ("activity", "", "with semicolons between them"),
         ("activity", "fly()", "there is no action 'fly'"),
+        ("needs", "", "needs is asked of an action, as in"),
+        ("needs", "grab(", "needs is asked of an action, as in"),
+        ("needs", 'fly("home")', "there is no action 'fly'"),
+        ("yields", "", "yields is asked of a fact, as in"),
+        ("yields", 'owns("anna")', "there is no predicate 'owns'"),
+        ("yields", "holding()", "holding"),
         ("activity", "x" * 2_001, "1 to 2000 characters"),
     ],
 )

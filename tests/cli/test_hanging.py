@@ -197,6 +197,7 @@ def test_in_users_own_code_the_third_raises_and_nothing_is_waited_for(started: A
 def test_ctrl_c_stops_a_distillation_at_its_next_step(started: Any, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     (tmp_path / "slow.py").write_text(SLOW)
+    Home.open(tmp_path / "home").close()
     process = started("slow.py", "distil", "--home", str(tmp_path / "home"))
     began = time.monotonic()
     _press(process, 1)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -300,6 +301,21 @@ def test_no_permission(tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0o500)
     with pytest.raises(HomeError, match="no permission"):
         Home.open(tmp_path / "locked" / "home")
+
+
+def test_a_home_that_may_not_be_looked_into_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Home.open(tmp_path).close()
+    stat = os.stat
+
+    def shut(path: str | Path, *args: Any, **options: Any) -> os.stat_result:
+        if Path(path).name == "journal.sqlite":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return stat(path, *args, **options)
+
+    monkeypatch.setattr(os, "stat", shut)
+    for read_only, what in ((True, "read"), (False, "write")):
+        with pytest.raises(HomeError, match=f"no permission to {what} the home .*--home"):
+            Home.open(tmp_path, create=False, read_only=read_only)
 
 
 def test_a_home_where_a_file_stands(tmp_path: Path) -> None:

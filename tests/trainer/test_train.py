@@ -223,6 +223,8 @@ def test_what_cannot_be_is_said_with_the_way_out(
         ({"method": "qlora"}, "choose one of lora, full"),
         ({"dtype": "float16"}, "auto, bfloat16, float32"),
         ({"batch": 0}, "batch=0: a whole number >= 1"),
+        ({"seed": -1}, "seed=-1: a training takes a whole number from 0"),
+        ({"seed": 2**32}, "seed=4294967296: a training takes"),
         ({"micro_batch": -1}, "micro_batch=-1"),
         ({"learning_rate": math.nan}, "learning_rate=nan"),
         ({"strength": -1.0}, "strength λ"),

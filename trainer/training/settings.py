@@ -64,6 +64,8 @@ class TrainSettings:
                 low = least.get(field.name, 1)
                 if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < low):
                     raise InputError(f"{field.name}={value!r}: a whole number >= {low} is needed")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
+            raise InputError(f"seed={self.seed!r}: a training takes a whole number from 0 to 2**32 - 1")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise InputError(f"learning_rate={self.learning_rate!r}: a number > 0 such as 5e-4 is needed")
         if not (math.isfinite(self.drift) and self.drift > 0):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from habilis.cli import _corpus, _distilling, _exchange, _index, _knowledge, _memory, _models, _pick, _tools, _upkeep
-from habilis.cli._home import HomeOption, IndexOption, options_of
+from habilis.cli._home import HomeOption, IndexOption, check_home, options_of
 
 if TYPE_CHECKING:
     from habilis.core import Event
@@ -322,11 +322,9 @@ def ask(
     somebody is about of whom something was seen (person 'anna: open("fridge")'), and what would help them (help).
     """
     from habilis.cli._output import say_json
-    from habilis.memory.home import Home, default_home
     from habilis.run import Agent, AgentSettings
 
-    with Home.open(home or default_home(), create=False, read_only=True):
-        pass  # a question makes no home
+    check_home(home)
     with Agent(world, home=home, world_options=options_of(option), settings=AgentSettings(index=index)) as agent:
         agent.events.subscribe(_warn)
         answer = agent.ask(kind, about)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from habilis.cli._home import HomeOption, options_of
+from habilis.cli._home import HomeOption, check_home, options_of
 
 corpus = typer.Typer(help="What is distilled: questions from experience.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -37,12 +37,13 @@ def build(
     The same journal gives the same corpus, and habilis distil trains on it.
     """
     from habilis._corpus import corpus_of, default_path
-    from habilis.memory.home import Home, default_home
     from habilis.run import Agent, AgentSettings
     from habilis.trainer.corpus import save_corpus
+    from habilis.trainer.examples import check_target
 
-    with Home.open(home or default_home(), create=False, read_only=True):
-        pass  # a corpus makes no home
+    check_home(home)
+    if out is not None:
+        check_target(out)  # before the corpus, which takes minutes
     settings = AgentSettings(index="exact")
     with Agent(world, home=home, world_options=options_of(option), settings=settings) as agent:
         parts = agent._parts

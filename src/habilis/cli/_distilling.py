@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from habilis.cli._corpus import ExamplesOption
-from habilis.cli._home import HomeOption, options_of
+from habilis.cli._home import HomeOption, IndexOption, check_home, options_of
 
 OptOption = Annotated[list[str] | None, typer.Option("--option", "-o", help="NAME=VALUE for the world, repeatable")]
 
@@ -58,7 +58,7 @@ def distil(
     launch: Annotated[
         str | None, typer.Option("--launch", help="train in processes of their own: 'accelerate launch …'")
     ] = None,
-    index: Annotated[str, typer.Option("--index", help="of the home")] = "chroma",
+    index: IndexOption = "chroma",
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Turn the home's experience into the weights of a small model; the gate decides whether it is adopted."""
@@ -100,6 +100,7 @@ def distil(
         examples=tuple(examples or ()),
         families=tuple(family or ()),
     )
+    check_home(home)
     with Agent(world, home=home, world_options=options_of(option), settings=AgentSettings(index=index)) as agent:
         if as_json:
             say_json(asyncio.run(distil_now(agent._parts, how)))

@@ -26,6 +26,14 @@ IndexOption = Annotated[
 ]
 
 
+def check_home(home: Path | None) -> None:
+    """Raises `NotFoundError` where there is no home: to ask what was lived makes none."""
+    from habilis.memory.home import Home, default_home
+
+    with Home.open(home or default_home(), create=False, read_only=True):
+        pass
+
+
 def options_of(pairs: list[str] | None) -> dict[str, Any]:
     """``NAME=VALUE`` of ``--option``, the value as JSON where it is. Raises `InputError`."""
     from habilis.core import InputError
