@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from habilis.cli import _corpus, _distilling, _exchange, _index, _knowledge, _memory, _models, _pick, _tools, _upkeep
-from habilis.cli._home import HomeOption, IndexOption, check_home, options_of
+from habilis.cli._home import HomeOption, IndexOption, JsonOption, OptOption, WorldOption, check_home, options_of
 
 if TYPE_CHECKING:
     from habilis.core import Event
@@ -31,9 +31,6 @@ app.add_typer(_models.models, name="models")
 app.add_typer(_corpus.corpus, name="corpus")
 app.add_typer(_index.index, name="index")
 
-JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
-WorldOption = Annotated[str, typer.Option("--world", help="a world's name, or module:callable")]
-OptOption = Annotated[list[str] | None, typer.Option("--option", "-o", help="NAME=VALUE for the world; repeatable")]
 WriterOption = Annotated[str, typer.Option("--writer", help="search, chat, or cascade (chosen task by task)")]
 ModelOption = Annotated[
     list[str] | None,

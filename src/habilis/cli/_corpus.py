@@ -8,11 +8,10 @@ from typing import Annotated
 
 import typer
 
-from habilis.cli._home import HomeOption, check_home, options_of
+from habilis.cli._home import HomeOption, JsonOption, OptOption, WorldOption, check_home, options_of
 
 corpus = typer.Typer(help="What is distilled: questions from experience.", no_args_is_help=True, rich_markup_mode=None)
 
-JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 ExamplesOption = Annotated[
     list[Path] | None, typer.Option("--examples", help="examples of yours, JSON lines in chat format; repeatable")
 ]
@@ -20,10 +19,8 @@ ExamplesOption = Annotated[
 
 @corpus.command()
 def build(
-    world: Annotated[str, typer.Option("--world", help="a world's name, or module:callable")] = "craft",
-    option: Annotated[
-        list[str] | None, typer.Option("--option", "-o", help="NAME=VALUE for the world; repeatable")
-    ] = None,
+    world: WorldOption = "craft",
+    option: OptOption = None,
     home: HomeOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="the file to write [in the home]")] = None,
     examples: ExamplesOption = None,

@@ -9,14 +9,12 @@ from typing import Annotated
 import typer
 
 from habilis.cli._corpus import ExamplesOption
-from habilis.cli._home import HomeOption, IndexOption, check_home, options_of
-
-OptOption = Annotated[list[str] | None, typer.Option("--option", "-o", help="NAME=VALUE for the world, repeatable")]
+from habilis.cli._home import HomeOption, IndexOption, JsonOption, OptOption, WorldOption, check_home, options_of
 
 
 def distil(
     home: HomeOption = None,
-    world: Annotated[str, typer.Option("--world")] = "craft",
+    world: WorldOption = "craft",
     option: OptOption = None,
     seconds: Annotated[float, typer.Option("--seconds", help="for everything together")] = 420.0,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="of training, at most")] = None,
@@ -59,7 +57,7 @@ def distil(
         str | None, typer.Option("--launch", help="train in processes of their own: 'accelerate launch …'")
     ] = None,
     index: IndexOption = "chroma",
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Turn the home's experience into the weights of a small model; the gate decides whether it is adopted."""
     import asyncio

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from habilis.cli._home import HomeOption, IndexOption
-from habilis.cli._memory import JsonOption, skills
+from habilis.cli._home import HomeOption, IndexOption, JsonOption
+from habilis.cli._memory import skills
 
 __all__ = ["skills"]
 

@@ -1,4 +1,4 @@
-"""What many commands take: ``--home``, ``--index`` for those that look for skills, and the options of a world."""
+"""The options that many commands take, and what is made of them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ HomeOption = Annotated[
     Path | None,
     typer.Option("--home", parser=_read, metavar="PATH", help="the folder it lives in [HABILIS_HOME or ~/.habilis]"),
 ]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+WorldOption = Annotated[str, typer.Option("--world", help="a world's name, or module:callable")]
+OptOption = Annotated[list[str] | None, typer.Option("--option", "-o", help="NAME=VALUE for the world; repeatable")]
 
 IndexOption = Annotated[
     str,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from habilis.cli._home import HomeOption
+from habilis.cli._home import HomeOption, JsonOption
 
 if TYPE_CHECKING:
     from habilis.core import Cost
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 know = typer.Typer(help="The documents that writers may be shown.", no_args_is_help=True, rich_markup_mode=None)
 
-JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 _SHOWN = 20  # lines of a kind that are printed
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from habilis.cli._home import HomeOption, IndexOption
+from habilis.cli._home import HomeOption, IndexOption, JsonOption
 
 if TYPE_CHECKING:
     from habilis.core import Parameter, Skill
@@ -18,7 +18,6 @@ skills = typer.Typer(help="The skill library.", no_args_is_help=True, rich_marku
 WorldOption = Annotated[str | None, typer.Option("--world", help="whose skill, where several worlds have one")]
 _TRIALS = 12  # of the latest that are shown
 _STATUSES = ("active", "quarantined", "superseded", "retired", "all")
-JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 @skills.command("list")

@@ -8,11 +8,9 @@ from typing import Annotated
 
 import typer
 
-from habilis.cli._home import HomeOption
+from habilis.cli._home import HomeOption, JsonOption
 
 models = typer.Typer(help="Small models: fetched ones and distilled ones.", no_args_is_help=True, rich_markup_mode=None)
-
-JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 @models.command()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from habilis.cli._home import HomeOption
-from habilis.cli._tools import JsonOption, WorldOption, _cost, _known, tools
+from habilis.cli._home import HomeOption, JsonOption
+from habilis.cli._tools import WorldOption, _cost, _known, tools
 
 if TYPE_CHECKING:
     from habilis.core import Augmentation, Budget, Choice, Cost, Embedder, Json, Kind, Selection, Selector

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from habilis.cli._home import HomeOption
+from habilis.cli._home import HomeOption, JsonOption
 
 if TYPE_CHECKING:
     from habilis.tools import Registration, SourceOptions, Tool, ToolRegistry
 
 tools = typer.Typer(help="The tools that programs may call.", no_args_is_help=True, rich_markup_mode=None)
 
-JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 WorldOption = Annotated[str, typer.Option("--world", help="with the aids that this world brings")]
 
 
