@@ -1,6 +1,6 @@
 r"""What distilling teaches a small model and what it forgets: seven ways to hold it, at the same number of steps.
 
-    python -m benchmarks.distil --data DATA                 estimated at 3.5 CPU hours, see below
+    python -m benchmarks.distil --data DATA                 every cell: hours, see docs/benchmarks.md
     python -m benchmarks.distil --quick --data DATA         a few minutes: none and ewc, a dozen steps
     python -m benchmarks.distil --json out.json             resumes from the cells in out.jsonl, and adds to them
     python -m benchmarks.distil --cell ewc:1 --json out.json           one cell
@@ -22,7 +22,7 @@ SmolLM2-135M, LoRA r = 8, steps of 8 examples, target drift 1 % in every arm tha
                 (``DATA/wikitext2``; λ was calibrated on neither), CPU seconds of every step
 ``curve-500`` … ``curve-4000``   EWC trained on the first so many examples, each once: what more of them teach
 ``target-1%``   EWC at a target drift: what drift was obtained
-``chain-ewc``   successive distillations (the corpora in turn; of one corpus its families in three groups), each from
+``chain-ARM``   successive distillations (the corpora in turn; of one corpus its families in three groups), each from
                 where the last ended, all of them adopted: the forgetting matrix, of half as many questions a stage
 ``throughput``  the training loop beside transformers' own Trainer on the same batches: steps per CPU second, the probes
                 of the drift left out; ``throughput_ratio`` without a penalty, ``throughput_ratio_ewc`` with EWC's
