@@ -1,6 +1,6 @@
 """What the agent remembers, a room for each: `journal`, `contracts`, `library` (the skills), `index` (vectors),
 `embedding` (texts to vectors), `exchange` (skills from and for others); beside them the home, pictures that were seen,
-fetched model files, and the wording of prompts.
+the worlds' interfaces, learned reflexes, fetched model files, and the wording of prompts and corpus questions.
 
 May import `habilis.core` only. The journal is the only source of truth; the index is derived from it.
 """

@@ -56,7 +56,7 @@ def get_base(name_or_path: str | Path = "smollm2", cache: Path | None = None) ->
         raise _missing(text)
     path = Path(os.path.expanduser(text))
     if path.suffix == ".gguf" and path.is_file():
-        folder = models / f"{path.stem}-{_file_sha256(path)[:8]}"
+        folder = models / f"{path.stem}-{file_digest(path)[:8]}"
         if not _complete(folder):
             _convert(path.parent, folder, gguf_file=path.name)
         return BaseModel(folder, fingerprint(folder), path.stem)
@@ -104,7 +104,7 @@ def fingerprint(folder: Path) -> str:
     files = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
     try:
         for file in files:
-            digest.update(f"{file.name}:{_file_sha256(file)}\n".encode())
+            digest.update(f"{file.name}:{file_digest(file)}\n".encode())
     except OSError as error:
         raise ModelError(f"cannot read the model in {folder}: {error}; fetch it again: habilis models get") from error
     return digest.hexdigest()
@@ -127,8 +127,7 @@ def digests_of(folder: Path) -> dict[str, str]:
     found = {}
     for file in sorted(folder.glob("*.safetensors")):
         try:
-            with file.open("rb") as opened:
-                found[file.name] = hashlib.file_digest(opened, "sha256").hexdigest()
+            found[file.name] = file_digest(file)
         except OSError as error:
             raise ModelError(f"{file} cannot be read: {error}; fetch it again: habilis models get") from error
     return found
@@ -205,7 +204,8 @@ def _complete(folder: Path) -> bool:
     return (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
 
 
-def _file_sha256(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

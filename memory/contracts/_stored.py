@@ -70,6 +70,7 @@ def restored(contract: Contract) -> Tally:
 
 
 def rises(effect: Effect) -> bool:
+    """Whether a number grows by it, or a fact becomes true."""
     return effect.value if isinstance(effect.value, bool) else effect.amount > 0
 
 

@@ -12,7 +12,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from habilis.core import Action, Contract, Effect, Fact, Json, Outcome, Record, Snapshot, WorldSpec
+from habilis.core import Action, Contract, Fact, Json, Outcome, Record, Snapshot, WorldSpec
+from habilis.memory.contracts._stored import rises
 from habilis.memory.interfaces import interface_of, interfaces
 from habilis.memory.journal import Journal
 
@@ -49,7 +50,7 @@ class Priors:
         for one in sorted(contracts, key=lambda c: (-c.successes, c.fingerprint)):
             self._by_action.setdefault(one.action, []).append(one)
         for action in sorted(self._by_action, key=str):
-            for fact, up in dict.fromkeys((e.fact, _up(e)) for c in self._by_action[action] for e in c.effects):
+            for fact, up in dict.fromkeys((e.fact, rises(e)) for c in self._by_action[action] for e in c.effects):
                 self._produces.setdefault((fact, up), []).append(action)
         told = state if isinstance(state, Mapping) else {}
         self._records = {str(k): Record(*v) for k, v in told.get("records", {}).items()}
@@ -126,10 +127,6 @@ def _source(contract: Contract) -> str:
     return f"{contract.fingerprint} {contract.action.name}"
 
 
-def _up(effect: Effect) -> bool:
-    return effect.value if isinstance(effect.value, bool) else effect.amount > 0
-
-
 def _came(contract: Contract, outcome: Outcome) -> bool:
     """Whether a success did what was supposed: each effect that is no matter of luck."""
     rose: dict[Fact, bool] = {
@@ -138,7 +135,7 @@ def _came(contract: Contract, outcome: Outcome) -> bool:
     for effect in contract.effects:
         if effect.seen < contract.successes:
             continue
-        up = _up(effect)
+        up = rises(effect)
         if rose.get(effect.fact, up if isinstance(effect.value, bool) else None) != up:  # it may have been so before
             return False
     return True

@@ -7,7 +7,6 @@ agree. Two are kept, so that a kill while one is written leaves the one before.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from habilis.core import HabilisError, ModelError
+from habilis.trainer.base import file_digest
 
 NOTE = "habilis.json"
 KEPT = 2
@@ -24,7 +24,7 @@ KEPT = 2
 
 def seal(folder: Path, note: Mapping[str, Any]) -> None:
     """Write the note with the digests of all that is in the folder, which is complete from now on."""
-    files = {p.name: [p.stat().st_size, _digest(p)] for p in sorted(folder.iterdir()) if p.name != NOTE}
+    files = {p.name: [p.stat().st_size, file_digest(p)] for p in sorted(folder.iterdir()) if p.name != NOTE}
     scratch = folder / f".{NOTE}"
     scratch.write_text(json.dumps({**note, "files": files}))
     os.replace(scratch, folder / NOTE)
@@ -60,16 +60,11 @@ def _sealed(folder: Path) -> dict[str, Any] | None:
         note: dict[str, Any] = json.loads((folder / NOTE).read_text())
         for name, (size, digest) in note["files"].items():
             file = folder / name
-            if file.stat().st_size != size or _digest(file) != digest:
+            if file.stat().st_size != size or file_digest(file) != digest:
                 return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return note
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from habilis.cli import _corpus, _distilling, _exchange, _index, _knowledge, _memory, _models, _pick, _tools, _upkeep
-from habilis.cli._home import HomeOption, IndexOption, JsonOption, OptOption, WorldOption, check_home, options_of
+from habilis.cli import _corpus, _distilling, _exchange, _index, _knowledge, _models, _pick, _skills, _tools, _upkeep
+from habilis.cli._options import HomeOption, IndexOption, JsonOption, OptOption, WorldOption, check_home, options_of
 
 if TYPE_CHECKING:
     from habilis.core import Event
@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_SKILLS = (_memory.skills, _upkeep.skills, _exchange.skills)  # one group of commands, written in three files
+_SKILLS = (_skills.skills, _upkeep.skills, _exchange.skills)  # one group of commands, written in three files
 _TOOLS = (_tools.tools, _pick.tools)
 app.add_typer(_SKILLS[0], name="skills")
 app.add_typer(_TOOLS[0], name="tools")

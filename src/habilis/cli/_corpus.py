@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from habilis.cli._home import HomeOption, JsonOption, OptOption, WorldOption, check_home, options_of
+from habilis.cli._options import HomeOption, JsonOption, OptOption, WorldOption, check_home, options_of
 
 corpus = typer.Typer(help="What is distilled: questions from experience.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from habilis.cli._corpus import ExamplesOption
-from habilis.cli._home import HomeOption, IndexOption, JsonOption, OptOption, WorldOption, check_home, options_of
+from habilis.cli._options import HomeOption, IndexOption, JsonOption, OptOption, WorldOption, check_home, options_of
 
 
 def distil(

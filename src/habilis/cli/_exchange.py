@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from habilis.cli._home import HomeOption, IndexOption, JsonOption
-from habilis.cli._memory import skills
+from habilis.cli._options import HomeOption, IndexOption, JsonOption
+from habilis.cli._skills import skills
 
 __all__ = ["skills"]
 

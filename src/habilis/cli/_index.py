@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from habilis.cli._home import HomeOption, IndexOption
+from habilis.cli._options import HomeOption, IndexOption
 
 index = typer.Typer(help="The vectors by which skills are found.", no_args_is_help=True, rich_markup_mode=None)
 

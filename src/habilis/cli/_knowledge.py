@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from habilis.cli._home import HomeOption, JsonOption
+from habilis.cli._options import HomeOption, JsonOption
 
 if TYPE_CHECKING:
     from habilis.core import Cost
@@ -64,8 +64,8 @@ def add(
 @know.command("list")
 def list_(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List the documents of a home, those that came with imported skills too."""
-    from habilis.cli._memory import read_home
     from habilis.cli._output import show
+    from habilis.cli._skills import read_home
     from habilis.tools import KnowledgeBase
 
     with read_home(home) as opened:
@@ -93,8 +93,8 @@ def show_(
 ) -> None:
     """Print a document, passage by passage."""
     from habilis._text import plain
-    from habilis.cli._memory import read_home
     from habilis.cli._output import say_json
+    from habilis.cli._skills import read_home
     from habilis.tools import KnowledgeBase
 
     with read_home(home) as opened:
@@ -122,8 +122,8 @@ def search(
 ) -> None:
     """Find passages by their words."""
     from habilis._text import plain
-    from habilis.cli._memory import read_home
     from habilis.cli._output import say_json
+    from habilis.cli._skills import read_home
     from habilis.core import InputError
     from habilis.tools import KnowledgeBase
 

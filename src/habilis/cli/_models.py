@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from habilis.cli._home import HomeOption, JsonOption
+from habilis.cli._options import HomeOption, JsonOption
 
 models = typer.Typer(help="Small models: fetched ones and distilled ones.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from habilis.cli._home import HomeOption, JsonOption
+from habilis.cli._options import HomeOption, JsonOption
 from habilis.cli._tools import WorldOption, _cost, _known, tools
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from habilis.cli._home import HomeOption, JsonOption
+from habilis.cli._options import HomeOption, JsonOption
 
 if TYPE_CHECKING:
     from habilis.tools import Registration, SourceOptions, Tool, ToolRegistry

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from habilis.cli._home import HomeOption, IndexOption
-from habilis.cli._memory import WorldOption, library_of, skills
+from habilis.cli._options import HomeOption, IndexOption
+from habilis.cli._skills import WorldOption, library_of, skills
 
 __all__ = ["skills"]
 
@@ -23,7 +23,7 @@ def history(name: Annotated[str, typer.Argument()], home: HomeOption = None) -> 
     import time
 
     from habilis._text import plain
-    from habilis.cli._memory import read_home
+    from habilis.cli._skills import read_home
     from habilis.core import NotFoundError
 
     with read_home(home) as opened:

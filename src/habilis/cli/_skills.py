@@ -1,4 +1,4 @@
-"""``habilis skills``: list, search, show."""
+"""``habilis skills``: list, search, show, reflexes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from habilis.cli._home import HomeOption, IndexOption, JsonOption
+from habilis.cli._options import HomeOption, IndexOption, JsonOption
 
 if TYPE_CHECKING:
     from habilis.core import Parameter, Skill
