@@ -98,8 +98,8 @@ def build_corpus(
     ``limit``: training examples, at most; all families are among the first ones.
 
     Raises `InputError` where there are fewer than ``min_episodes`` episodes or, without explorations, ``min_groups``
-    different goals: below that nothing can be held out; where one of ``families`` has no example to train on; and where
-    one of ``own`` is a duplicate or would leak.
+    different goals: below that nothing can be held out; where one of ``families`` has no example to train on, or
+    ``limit`` has no room for each; and where one of ``own`` is a duplicate or would leak.
     """
     for name in families or ():
         if name not in FAMILIES and name not in {e.family for e in own}:
@@ -131,7 +131,15 @@ def build_corpus(
     kept: dict[str, tuple[Example, ...]] = {}
     for name in SPLITS:
         balanced = _interleaved([*_balanced(by_split[name], rng), *_by_family(mixed[name]).values()])
-        kept[name] = tuple(balanced if limit is None or name != "train" else balanced[:limit])
+        if limit is not None and name == "train":
+            several = len({e.family for e in balanced})
+            if limit < several:
+                raise InputError(
+                    f"a limit of {limit} leaves out some of the {several} families with examples; raise it (--limit), "
+                    "or name fewer (--family)"
+                )
+            balanced = balanced[:limit]
+        kept[name] = tuple(balanced)
         figures[name] = {"examples": len(kept[name]), **_family_figures(kept[name])}
     held = [one for one in solved if _held_out(one, split_of, house_of)] if "plan" in wanted else []
     asked_for = [e for name in ("validation", "test") for e in kept[name] if e.family == "program"]

@@ -249,7 +249,8 @@ def distil_corpus(
 
 def check_begin(settings: TrainSettings, options: DistilOptions) -> None:
     """What is not there is said before anything is fetched or made: device, regulariser, TensorBoard, launcher, the
-    Fisher's file. Raises `InputError`, `NotFoundError`, `MissingExtraError` or `ModelError`."""
+    Fisher's file, the model to go on from. Raises `InputError`, `NotFoundError`, `MissingExtraError`, `ModelError`.
+    """
     choose_device(settings.device)
     open_regulariser(settings.regulariser)
     if options.log is not None:
@@ -258,6 +259,21 @@ def check_begin(settings: TrainSettings, options: DistilOptions) -> None:
         check_launcher(options.launcher)
     if options.fisher is not None:
         Fisher.check(options.fisher)
+    if options.after is not None:
+        _check_after(options.after)
+
+
+def _check_after(folder: Path) -> None:
+    if not folder.is_dir():
+        raise ModelError(
+            f"cannot go on from the model {folder.name}: its folder {folder} is gone; name another, or begin anew "
+            "(--after none)"
+        )
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(
+            f"the model {folder.name} was not adopted, and the weights of such a model are not kept; name another, or "
+            "begin anew (--after none)"
+        )
 
 
 class _Clock:
@@ -283,11 +299,7 @@ def _earlier(folder: Path, base: BaseModel) -> Earlier:
             f"the model {folder.name} was distilled from the base model {found.base_fingerprint[:12]}…, this one is "
             f"{base.name}, {base.fingerprint[:12]}…; name the same base model (--base), or begin anew (--after none)"
         )
-    if not any(folder.glob("*.safetensors")):
-        raise ModelError(
-            f"the model {folder.name} was not adopted, and the weights of such a model are not kept; name another, or "
-            "begin anew (--after none)"
-        )
+    _check_after(folder)
     return found
 
 

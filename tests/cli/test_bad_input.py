@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from habilis.memory import Home
+from habilis.memory.journal import ModelRecord
+
 # A command, and what its message must name. {home} is a home that has learned.
 WRONG: list[tuple[list[str], list[str]]] = [
     (["nosuch"], ["No such command 'nosuch'"]),
@@ -153,6 +156,18 @@ def test_what_distilling_cannot_begin_with_is_named(cli: Any, home: Path, args: 
     assert "Traceback" not in told.err
     assert all(word in told.err for word in named), told.err
     assert cli("models", "list", "--home", home, "--json").json == []
+
+
+def test_a_model_that_none_can_go_on_from_is_named_before_the_corpus_is_made(cli: Any, home: Path) -> None:
+    pytest.importorskip("torch")
+    (home / "models" / "rejected").mkdir(parents=True)
+    with Home.open(home) as opened:
+        for name in ("gone", "rejected"):
+            opened.journal.put_model(ModelRecord(name, "smollm2", f"models/{name}"))
+    for name, said in (("gone", "is gone"), ("rejected", "was not adopted")):
+        told = cli("distil", "--home", home, "--after", name)
+        assert (told.code, told.out) == (1, "")
+        assert all(word in told.err for word in (name, said, "--after none")), told.err
 
 
 def test_a_world_that_exits_does_not_end_the_command_quietly(cli: Any, write: Callable[[str, str], Path]) -> None:

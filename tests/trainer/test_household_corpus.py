@@ -183,6 +183,8 @@ def test_a_family_that_is_wanted_and_has_no_example_is_named(episodes: list[Any]
     only = build(episodes, families=["path", "location"], limit=50)
     assert {e.family for e in only.train} == {"path", "location"}
     assert len(only.train) == 50
+    with pytest.raises(InputError, match=r"a limit of 1 leaves out some of the 2 families.*--limit"):
+        build(episodes, families=["path", "location"], limit=1)
 
 
 def test_a_world_of_other_rules_may_not_ask(episodes: list[Any]) -> None:
