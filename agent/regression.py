@@ -46,7 +46,6 @@ _ALTERNATIVES = 6  # how many members of a tag a program offers to choose from
 _SPREAD = 1.3  # members that cost up to this factor more than the cheapest are offered too
 _WIDE = 1_000  # facts expanded for one question before what holds now is taken for given
 _REFINED = 16  # times that a way found within a circle gives way to a cheaper one
-_SEEN = 10  # a fact that became true at fewer of so many lookings was not brought about by looking, only seen
 
 
 @dataclass(frozen=True)
@@ -319,14 +318,8 @@ class Regression:
                     for up in (True, False):
                         if predicted.effect_on(fact, up):
                             self._afforded.setdefault((fact, up), []).append(predicted)
-        learned = [c for c in self.book.producers(*wanted) if not self._only_seen(c, wanted[0])]
-        return learned + self._afforded.get(wanted, []) or self.book.supposed(*wanted)
-
-    def _only_seen(self, contract: Contract, fact: Fact) -> bool:
-        """Whether a fact that now and then became true when something was looked for was so before, and only came in
-        sight."""
-        effect = contract.effect_on(fact) if contract.action.name in self.spec.seeking else None
-        return effect is not None and effect.value is not None and effect.seen * _SEEN < contract.successes
+        known = self.book.producers(*wanted) + self._afforded.get(wanted, [])
+        return known or self.book.supposed(*wanted)
 
     # ------------------------------------------------------------------ the best way
 

@@ -327,7 +327,7 @@ class ContractBook:
         for wanted in self._produced.pop(contract.action, ()):
             self._producers[wanted].discard(contract.action)
         if contract.action.name in self._spec.seeking:  # an earlier version took what was seen for brought about
-            kept = tuple(e for e in contract.effects if e.fact.predicate not in self._spec.places)
+            kept = tuple(e for e in contract.effects if e.fact.predicate in self._spec.past)
             contract = replace(contract, effects=kept)
         entry = self._entries[contract.action] = restored(contract)
         for fact, up in entry.produced:

@@ -170,20 +170,6 @@ def test_seeking_and_what_to_do_where_nothing_is_found() -> None:
     assert seek.fallback.contract.action == plant
 
 
-def test_what_was_seldom_so_after_looking_was_not_brought_about_by_it() -> None:
-    looking = Primitive("find", "look for it", (Parameter("x"),), seeks="near")
-    spec = replace(TRUTHS, primitives=(*TRUTHS.primitives, looking))
-    for seen, leads in ((1, False), (9, False), (30, True)):
-        find = replace(contract("1", [], "a"), action=Action("find", ("a",)), successes=100)
-        found = replace(find, effects=(Effect(have("a"), value=True, seen=seen),))
-        known = Regression(ContractBook(spec, [found]), spec)
-        assert (known.solve(have("a")) is not None) == leads
-        other = Regression(ContractBook(spec, [found, contract("2", [], "a")]), spec).solve(have("a"))
-        assert other is not None
-        assert other.contract is not None
-        assert leads or other.contract.action == Action("do", ("2",))
-
-
 def test_seekers_that_need_each_other_end() -> None:
     world = craft_like()
     book = ContractBook(world.spec)
