@@ -12,6 +12,7 @@ An argument that begins with ``#`` names a *tag*, a set of arguments that the wo
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 import math
 import operator
@@ -76,7 +77,7 @@ class Fact(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Fact:
         """Read ``count("stick")``; raises `GoalSyntaxError`."""
-        return _fact(_expression(text), text)
+        return _read_fact(text) if isinstance(text, str) else _fact(_expression(text), text)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
@@ -287,6 +288,12 @@ def _constant(node: ast.expr, text: str) -> Any:
     if isinstance(node, ast.Constant) and isinstance(node.value, (str, int, float, bool)) and node.value != math.inf:
         return node.value
     raise _bad(text)
+
+
+@functools.lru_cache(maxsize=65_536)
+def _read_fact(text: str) -> Fact:
+    """The same few thousand stand in a journal over and over."""
+    return _fact(_expression(text), text)
 
 
 def _fact(node: ast.expr, text: str) -> Fact:

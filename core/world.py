@@ -183,6 +183,11 @@ class WorldSpec:
         return frozenset(p.name for p in self.primitives if p.seeks)
 
     @cached_property
+    def past(self) -> frozenset[str]:
+        """The names of the predicates that tell of what was done."""
+        return frozenset(p.name for p in self.predicates if p.past)
+
+    @cached_property
     def sought(self) -> frozenset[str]:
         """The names of the predicates that some primitive looks for."""
         return frozenset(p.seeks for p in self.primitives if p.seeks)
@@ -192,7 +197,7 @@ class WorldSpec:
         """The names of the predicates that no action needs: those that tell of the past, and those that tell what a
         primitive stopped before, where none looks for it."""
         stops = {p.stops for p in self.primitives if p.stops} - self.sought
-        return frozenset(p.name for p in self.predicates if p.past) | stops
+        return self.past | stops
 
     @cached_property
     def contexts(self) -> frozenset[str]:

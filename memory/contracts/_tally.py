@@ -58,6 +58,7 @@ class Reader:
         self._sought = spec.sought
         self._fleeting = spec.fleeting
         self._unneeded = spec.unneeded
+        self._past = spec.past
         self._stops = {p.stops for p in spec.primitives if p.stops}
         self._reasons = "reasons" in spec.capabilities
         self._seeking = {p.name: p.seeks for p in spec.primitives if p.seeks}
@@ -88,11 +89,11 @@ class Reader:
                 entry.context[Atom(fact, "==", value)] += 1
 
     def _come_of_looking(self, action: Action, entry: Tally, outcome: Outcome) -> None:
-        """What lasts of having looked for something: what became true of it, beside what is passed on the way."""
-        passing = self._contexts | self._fleeting | self._stops | self._sought
+        """What lasts of having looked for something: what tells that it was found. Anything else that became true of it
+        was so before, and only came in sight."""
         for change in outcome.changes:
             about = change.after is True and set(change.fact.args) & set(action.args)
-            if about and change.fact.predicate not in passing:
+            if about and change.fact.predicate in self._past:
                 self._effect(entry, change.fact, change.before, change.after, {})
 
     def _effect(self, entry: Tally, fact: Fact, before: Value, after: Value, used: dict[Fact, float]) -> None:

@@ -326,6 +326,9 @@ class ContractBook:
     def _restore(self, contract: Contract) -> None:
         for wanted in self._produced.pop(contract.action, ()):
             self._producers[wanted].discard(contract.action)
+        if contract.action.name in self._spec.seeking:  # an earlier version took what was seen for brought about
+            kept = tuple(e for e in contract.effects if e.fact.predicate in self._spec.past)
+            contract = replace(contract, effects=kept)
         entry = self._entries[contract.action] = restored(contract)
         for fact, up in entry.produced:
             self._produces(contract.action, fact, up)

@@ -35,6 +35,7 @@ from habilis.core import (
 )
 from habilis.memory.contracts import ContractBook
 from habilis.memory.home import Home
+from habilis.worlds.household import HouseholdWorld
 
 CRAFT, SILENT = craft_like(), craft_like(without=["reasons"])
 
@@ -525,6 +526,18 @@ def test_what_lasts_of_looking_for_something_is_learned() -> None:
     go = Action("go_to", ("ball",))
     book.observe(go, _became('before("ball")', 'went("ball")', 'barred("ball")', 'went("box")'), _state())
     assert [str(e.fact) for e in book.contract(go).effects] == ['went("ball")']
+
+
+def test_what_came_in_sight_is_not_brought_about_by_looking() -> None:
+    spec, find = HouseholdWorld(size=0.1).spec, Action("find", ("cup_1",))
+    seen = ['inside("cup_1", "cupboard_1")', 'inside("cup_1", "cupboard_2")', 'dirty("cup_1")']
+    book = ContractBook(spec)
+    for fact in seen:
+        book.observe(find, _became(fact), _state())
+    assert book.tried(find)
+    earlier = replace(book.contract(find), effects=tuple(Effect(Fact.parse(f), value=True, seen=1) for f in seen))
+    for known in (book, ContractBook(spec, [earlier])):
+        assert all(find not in [c.action for c in known.producers(Fact.parse(f))] for f in seen)
 
 
 def test_what_tells_of_the_past_or_of_a_way_is_never_needed() -> None:

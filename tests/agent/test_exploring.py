@@ -107,6 +107,15 @@ def test_regression_reaches_the_same_goals_by_programs(tmp_path: Path) -> None:
     assert one.spent.world_steps == sum(e.cost.world_steps for e in episodes)
 
 
+def test_what_was_seen_somewhere_in_one_house_is_not_looked_for_in_vain_in_the_next(tmp_path: Path) -> None:
+    with agent(tmp_path / "home", people="some") as one:
+        one.explore_now(60, policy="regression")
+    with Home.open(tmp_path / "home", read_only=True) as home:
+        runs = [a.trajectory for e in home.journal.episodes() for a in e.attempts]
+    assert len(runs) > 50
+    assert not [t.error for t in runs if t.error is not None and t.error.kind == "calls"]
+
+
 def test_what_cannot_be_explored_is_said_to_be_so(tmp_path: Path) -> None:
     with agent(tmp_path / "h") as one:
         with pytest.raises(InputError, match=r"no policy 'clever'.*random, mcts"):
