@@ -39,7 +39,7 @@ def distil(
         int | None, typer.Option("--micro-batch", min=1, help="examples at a time, where memory is short")
     ] = None,
     checkpointing: Annotated[bool, typer.Option("--checkpointing", help="less memory, a third more time")] = False,
-    learning_rate: Annotated[float, typer.Option("--learning-rate")] = 5e-4,
+    learning_rate: Annotated[float, typer.Option("--learning-rate", help="the highest; it falls to 0")] = 5e-4,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="passes over the examples at most")] = 3,
     dtype: Annotated[str, typer.Option("--dtype", help="auto, bfloat16 or float32")] = "auto",
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps, xpu")] = "auto",

@@ -68,7 +68,11 @@ def list_(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 
 @models.command()
-def show(name: Annotated[str, typer.Argument()], home: HomeOption = None, as_json: JsonOption = False) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="a distilled model's name")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Show all that was measured of a distilled model: JSON with or without --json."""
     from habilis.cli._output import say_json
     from habilis.core import NotFoundError, dump

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 skills = typer.Typer(help="The skill library.", no_args_is_help=True, rich_markup_mode=None)
 
 WorldOption = Annotated[str | None, typer.Option("--world", help="whose skill, where several worlds have one")]
+NameArgument = Annotated[str, typer.Argument(help="a skill's name")]
 _TRIALS = 12  # of the latest that are shown
 _STATUSES = ("active", "quarantined", "superseded", "retired", "all")
 
@@ -100,7 +101,7 @@ def search(
 
 @skills.command()
 def show(
-    name: Annotated[str, typer.Argument()],
+    name: NameArgument,
     home: HomeOption = None,
     version: Annotated[int | None, typer.Option("--version", help="[the latest]")] = None,
     world: WorldOption = None,

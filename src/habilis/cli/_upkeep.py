@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from habilis.cli._options import HomeOption, IndexOption
-from habilis.cli._skills import WorldOption, library_of, skills
+from habilis.cli._skills import NameArgument, WorldOption, library_of, skills
 
 __all__ = ["skills"]
 
@@ -18,7 +18,7 @@ UnsafeOption = Annotated[bool, typer.Option("--unsafe-no-isolation", help="run p
 
 
 @skills.command()
-def history(name: Annotated[str, typer.Argument()], home: HomeOption = None) -> None:
+def history(name: NameArgument, home: HomeOption = None) -> None:
     """What happened to a skill, version by version, and why."""
     import time
 
@@ -38,7 +38,7 @@ def history(name: Annotated[str, typer.Argument()], home: HomeOption = None) -> 
 
 @skills.command()
 def diff(
-    name: Annotated[str, typer.Argument()],
+    name: NameArgument,
     before: Annotated[int | None, typer.Option("--from", help="a version [the one before]")] = None,
     after: Annotated[int | None, typer.Option("--to", help="a version [the newest]")] = None,
     world: WorldOption = None,
@@ -54,8 +54,8 @@ def diff(
 
 @skills.command()
 def retire(
-    name: Annotated[str, typer.Argument()],
-    reason: Annotated[str, typer.Option("--reason")] = "retired by hand",
+    name: NameArgument,
+    reason: Annotated[str, typer.Option("--reason", help="kept in its history")] = "retired by hand",
     world: WorldOption = None,
     home: HomeOption = None,
     index: IndexOption = "chroma",
@@ -70,8 +70,8 @@ def retire(
 
 @skills.command()
 def restore(
-    name: Annotated[str, typer.Argument()],
-    reason: Annotated[str, typer.Option("--reason")] = "restored by hand",
+    name: NameArgument,
+    reason: Annotated[str, typer.Option("--reason", help="kept in its history")] = "restored by hand",
     version: Annotated[int | None, typer.Option("--version", help="an older one, to go back to [the newest]")] = None,
     world: WorldOption = None,
     home: HomeOption = None,
