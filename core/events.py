@@ -22,6 +22,7 @@ class Event:
 EVENTS: Mapping[str, str] = {
     "run_started": "run, world, writer, seed, iterations, budget",
     "run_resumed": "run, iteration, world, iterations, budget",
+    "world_began_anew": "seed, reason",
     "task_proposed": "text, goal, kind, why",
     "augmentations_picked": "names, cost",
     "writer_chosen": "writer, why, options",

@@ -17,6 +17,7 @@ import pytest
 
 import habilis.core
 import habilis.core.errors
+from habilis.core.events import EVENTS
 from habilis.memory.journal import RUN_STATUSES, SKILL_STATUSES
 
 ROOT = Path(__file__).parent.parent
@@ -255,6 +256,20 @@ def test_core_exports_every_public_class_of_its_modules() -> None:
             and v.__module__ == module.__name__
         }
         assert own <= set(habilis.core.__all__), f"{path.name}: {sorted(own - set(habilis.core.__all__))}"
+
+
+def test_every_event_that_is_emitted_is_listed() -> None:
+    emitted = {
+        node.args[0].value
+        for source in _modules().values()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "attr", "") == "emit"
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+    }
+    assert {"run_started", "world_began_anew", "task_ended"} <= emitted
+    assert emitted <= EVENTS.keys()
 
 
 def _errors() -> list[type[habilis.core.HabilisError]]:

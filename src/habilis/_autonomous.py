@@ -38,6 +38,9 @@ async def _autonomous(parts: Assembly, tasks: int | None) -> Summary:
         raise InputError(f"{tasks} iterations were asked for; ask for at least 1")
     stop = parts.stop
     loop = parts.session("run", tasks)
+    if "learned" in parts.settings.reflexes and parts.loop_parts.practice is None:
+        told = "its lives do not end, or it cannot be made afresh, or it does not say what is worth trying"
+        parts.events.emit("warning", None, message=f"no reflex is learned in {parts.world_name}: {told}")
     parts.ended, first = False, loop.iteration
     status, reason = "stopped", "asked to stop; run again to continue"
     try:

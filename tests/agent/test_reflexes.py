@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 
-from habilis import Agent, AgentSettings
+from habilis import Agent, AgentSettings, World
 from habilis._reporting import write
 from habilis.cli import main
 from habilis.core import (
@@ -184,6 +184,22 @@ def test_nothing_is_learned_where_nobody_asks_for_it(tmp_path: Path) -> None:
     assert [e for e in events if e.kind == "world_began_anew"]
     assert [e for e in events if e.kind == "reflex_learned"] == []
     assert _learned(tmp_path / "home", None) == []
+
+
+def test_a_world_in_which_none_can_be_learned_is_told(tmp_path: Path) -> None:
+    shelf = {"tea": 0}
+
+    def brew() -> None:
+        shelf["tea"] += 1
+
+    world = World.from_functions([brew], observe=lambda: {"count": shelf})
+    warned: list[str] = []
+    settings = AgentSettings(index="exact", embedder="hash", reflexes="given+learned")
+    with Agent(world, home=tmp_path / "home", settings=settings) as agent:
+        agent.events.subscribe(lambda e: warned.append(e.data["message"]) if e.kind == "warning" else None)
+        agent.run_now(1)
+    assert len(warned) == 1
+    assert "no reflex is learned in" in warned[0]
 
 
 def _ended(water: int, end: bool) -> Trajectory:
