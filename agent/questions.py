@@ -76,7 +76,7 @@ def _yields(about: str, book: ContractBook, spec: WorldSpec) -> Question:
         raise InputError(f'yields is asked of a fact, as in count("stick"), not {about!r}') from error
     predicate = spec.predicate(fact.predicate)
     check_goal(Goal((Atom(fact, ">=", 1) if predicate is not None and predicate.numeric else Atom(fact),)), spec)
-    known = ", ".join(str(c.action) for c in book.producers(fact))
+    known = ", ".join(str(c.action) for c in [*book.producers(fact), *book.instances(fact, True, {})])
     return Question(prompts.yields_prompt(fact), known, _actions)
 
 

@@ -318,6 +318,7 @@ class Assembly:
         """A question to the adopted model, and what the contracts say: see `habilis.agent.questions`. Raises
         `HabilisError`."""
         spec = self.world.spec
+        self.loop_parts.declare()
         asked = question(kind, about, self.loop_parts.book, spec)
         mind = self.minds.adopted()
         if mind is None:

@@ -246,7 +246,7 @@ class Agent:
         actions, ``ask("activity", 'open("fridge"); grab("milk")')``; of somebody else, ``ask("person", 'anna:
         open("fridge")')`` what they are about, and ``ask("help", …)`` what could be done for them.
 
-        The answer holds what the adopted local model says and what the learned contracts say.
+        The answer holds what the adopted local model says and what the contracts say, learned ones and declared ones.
         """
         if not isinstance(kind, str) or not isinstance(about, str):
             raise InputError(f"ask takes two texts, not {kind!r} and {about!r}: ask('needs', 'craft(\"stick\")')")

@@ -259,6 +259,15 @@ def test_no_model_is_adopted_by_hand_where_there_is_none(cli: Any, home: Path) -
     assert cli("models", "list", "--home", home).out.strip() == "no model was distilled yet"
 
 
+def test_a_question_is_answered_by_what_the_world_declares(cli: Any, tmp_path: Path) -> None:
+    Home.open(tmp_path).close()
+    world = ("--world", "household", "-o", "size=0", "--home", tmp_path, "--json")
+    assert "grab(" in cli("ask", "yields", 'holding("apple_1")', *world).json["contracts"]
+    assert 'in_reach("apple_1")' in cli("ask", "needs", 'grab("apple_1")', *world).json["contracts"]
+    hidden = cli("ask", "needs", 'grab("apple_1")', *world, "-o", "contracts=hidden").json
+    assert hidden["contracts"] == ""
+
+
 def test_an_adopted_model_that_is_damaged_is_left_aside_with_a_warning(cli: Any, home: Path) -> None:
     folder = home / "models" / "small-1"
     folder.mkdir(parents=True)

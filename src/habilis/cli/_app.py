@@ -313,7 +313,7 @@ def ask(
     index: IndexOption = "chroma",
     as_json: JsonOption = False,
 ) -> None:
-    """Ask about the world: what the adopted local model says, and what the learned contracts say.
+    """Ask about the world: what the adopted local model says, and what the contracts say.
 
     What an action needs, what yields a fact; what actions were for (activity 'open("fridge"); grab("milk")'), what
     somebody is about of whom something was seen (person 'anna: open("fridge")'), and what would help them (help).
