@@ -33,7 +33,7 @@ class GridWorld(Body):
         length: steps of one life; None: the level's own number.
         pictures: observations carry the view as a picture (capability "images").
 
-    Raises `InputError` for an unknown level, split or length, `MissingExtraError` without the extra ``grid``. The world
+    Raises `InputError` for an option that is none of these, `MissingExtraError` without the extra ``grid``. The world
     starts at seed 0; call `reset` for another. The same seed gives the same life on the same version of the package.
     """
 
@@ -45,9 +45,11 @@ class GridWorld(Body):
             raise InputError(f"the world grid has no split {split!r}; use one of {', '.join(SPLITS)}")
         if length is not None and (isinstance(length, bool) or not isinstance(length, int) or not 1 <= length <= 10**6):
             raise InputError(f"a life in grid has 1 to 1,000,000 steps, not {length!r}; change length")
+        if not isinstance(pictures, bool):
+            raise InputError(f"grid takes pictures=True or False, not {pictures!r}")
         from importlib.metadata import version
 
-        self._split, self._length, self._pictures = split, length, bool(pictures)
+        self._split, self._length, self._pictures = split, length, pictures
         self.spec = spec(f"{_RULES}:{version('minigrid')}", self._pictures)
         self.reset(0)
 

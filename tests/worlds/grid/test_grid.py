@@ -228,6 +228,7 @@ def test_what_is_handed_out_for_an_evaluation_cannot_look_ahead() -> None:
     [
         ({"level": "GoToLokal"}, "GoToLocal"),
         ({"level": ""}, "such as GoToLocal"),
+        ({"pictures": "no"}, "pictures=True or False, not 'no'"),
         ({"split": "dev"}, "train, test"),
         ({"length": 0}, "1 to 1,000,000"),
     ],
