@@ -183,9 +183,10 @@ class Reader:
     def _suspect(self, spec: WorldSpec, action: Action, entry: Tally, before: Snapshot) -> None:
         """A failure without reasons, of an action that has worked: what held at every success but does not now.
 
-        Facts about the same things as the action are suspected first; a success without a suspect clears it.
+        Facts about the same things as the action are suspected first; a success without a suspect clears it. An action
+        that is known to fail by chance is under no suspicion.
         """
-        if not entry.held or any(not before.holds(c.atom) for c in entry.conditions.values()):
+        if entry.chance < 1 or not entry.held or any(not before.holds(c.atom) for c in entry.conditions.values()):
             return
         missing = [f for f in sorted(entry.held, key=str) if not before.value(f)]
         own = [f for f in missing if set(f.args) & set(action.args)]
