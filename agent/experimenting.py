@@ -40,7 +40,7 @@ _VALUES = 5  # numbers above this are no other state
 _ARCHIVE = 300  # states
 _PREEMPTED = 5  # times that an action is done again after a reflex came before it
 _CHANGES = 12  # other actions that are tried to change one fact
-_LEVELS = (1, 2, 4, 8)  # how much of each thing is gathered, one time after the other
+_LEVELS = (1, 3, 2, 6)  # how much of each thing is gathered, one time after the other
 _EACH = 120  # steps for bringing about one of them
 _TRIP = 1_200  # steps of one gathering
 _AT_THE_END = 5  # actions that are tried with all that was gathered, each where what it is about was found
@@ -279,14 +279,13 @@ class Experiments:
         cell = self._beginning()
         if not gatherer.goods(cell.world.observe(), _EACH):
             return False
-        level = _LEVELS[self._turn // 2 % len(_LEVELS)]
         cell.gathered += 1
-        world, began = cell.world.clone(), self._left
-        todo, kept = self._todo(gatherer, world, level), [cell]
+        world, began, kept = cell.world.clone(), self._left, [cell]
+        todo = self._todo(gatherer, world)
         while todo and self._left > max(0, began - _TRIP):
             atom = todo.pop(0)
             had = world.observe().holds(atom)
-            brought = had or gatherer.bring(world, atom, _EACH)
+            brought = had or gatherer.bring(world, atom, _EACH, here=atom.fact.predicate in self._book.spec.sought)
             if gatherer.ended:
                 for one in kept:
                     one.gathered += 1
@@ -296,7 +295,7 @@ class Experiments:
             kept.append(self._keep(world, cell.steps + began - self._left))
             if self._try_all(world, meter):
                 self.tell()
-                todo = self._todo(gatherer, world, level)
+                todo = self._todo(gatherer, world)
         for action in self._never(world)[:_AT_THE_END]:
             copy = world.clone()
             if self._left > 0 and self._try(action, copy, meter, _TRIES).ok:
@@ -310,16 +309,19 @@ class Experiments:
             return min(cells, key=lambda one: one[1].steps)[1]
         return max(cells, key=lambda one: len(one[0]) / (1 + one[1].gathered))[1]
 
-    def _todo(self, gatherer: Gatherer, world: Cloneable, level: int) -> list[Atom]:
-        """What to bring together, in order: one of each, all places, more of what nothing else is used up for (in any
-        order), and back to the places."""
-        spec, now = self._book.spec, world.observe()
+    def _todo(self, gatherer: Gatherer, world: Cloneable) -> list[Atom]:
+        """What to bring together, in order: one of each, more of what nothing else is used up for, and all places. At
+        first the cheapest comes first, later it is done in any order, for another one leads through other states."""
+        spec, now, trip = self._book.spec, world.observe(), self._turn // 2
+        level = _LEVELS[trip % len(_LEVELS)]
         goods = gatherer.goods(now, _EACH)
-        places = [spec.present(fact) for fact in gatherer.places(now)]
-        many = [(spec.present(fact), min(level, most)) for fact, most in goods]
-        more = [Atom(a.fact, ">=", n) for a, n in many if n > 1 and a.is_numeric]
-        self._rng.shuffle(more)
-        return [*(a for a, _ in many), *places, *more, *(places if more else ())]
+        if trip > 1:
+            self._rng.shuffle(goods)
+        places = gatherer.places(now)
+        used, one = gatherer.used(places), [spec.present(fact) for fact, _ in goods]
+        many = [(fact, max(used[fact] + 1, min(used[fact] + level, most))) for fact, most in goods]
+        more = [Atom(fact, ">=", n) for (fact, n), a in zip(many, one, strict=True) if n > 1 and a.is_numeric]
+        return [*one, *more, *map(spec.present, places)]
 
     def _never(self, world: Cloneable) -> list[Action]:
         """What has never worked, the least tried first."""

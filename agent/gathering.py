@@ -10,7 +10,7 @@ to need but for one thing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from habilis.agent.regression import Regression, Way, brings_about, direction
 from habilis.core import Action, Atom, Cloneable, Condition, Fact, Outcome, Snapshot
@@ -46,7 +46,8 @@ class Gatherer:
             way = regression.solve(fact)
             if way is not None:
                 raw = not any(c.consumed >= 0.5 for c, _ in way.needs)
-                found.append((way.cost, str(fact), fact, max(1, int(steps / way.cost)) if raw else 1))
+                cost = way.cost / max(0.05, way.contract.chance if way.contract is not None else 1.0)
+                found.append((cost, str(fact), fact, max(1, int(steps / cost)) if raw else 1))
         return [(fact, most) for _, _, fact, most in sorted(found)]
 
     def places(self, now: Snapshot) -> list[Fact]:
@@ -64,9 +65,20 @@ class Gatherer:
                     found.append((way.height, str(fact), fact))
         return [fact for _, _, fact in sorted(found)]
 
-    def bring(self, world: Cloneable, atom: Atom, steps: int) -> bool:
-        """Whether an atom holds after acting on this copy for about so many steps at most."""
+    def used(self, facts: Iterable[Fact]) -> Counter[Fact]:
+        """How much of each thing it takes to make all of these, once each."""
+        found: Counter[Fact] = Counter()
+        for fact in facts:
+            for contract in self._book.producers(fact)[:1]:
+                found.update({c.atom.fact: round(c.consumed) for c in contract.conditions if c.consumed >= 0.5})
+        return found
+
+    def bring(self, world: Cloneable, atom: Atom, steps: int, *, here: bool = False) -> bool:
+        """Whether an atom holds after acting on this copy for about so many steps at most. ``here``: rather where one
+        stands, if all that this uses up is at hand."""
         until = self._left() - steps
+        if here and self._made_here(world, atom):
+            return True
         vain: Counter[Action] = Counter()
         while not (now := world.observe()).holds(atom):
             if self._left() <= max(0, until):
@@ -90,6 +102,24 @@ class Gatherer:
         return True
 
     # ------------------------------------------------------------------ inside
+
+    def _made_here(self, world: Cloneable, atom: Atom) -> bool:
+        """Whether something was put where one stands, so that it is beside what is there already."""
+        spec = self._book.spec
+        seekers = {p.seeks: p.name for p in spec.primitives if p.seeks}
+        for contract in self._book.producers(atom.fact):
+            if contract.action.name in spec.seeking or not brings_about(contract, atom.fact):
+                continue
+            lacking = [c.atom for c in contract.conditions if not world.observe().holds(c.atom)]
+            if any(a.fact.predicate not in seekers for a in lacking):
+                continue
+            for one in lacking:
+                self._look(Action(seekers[one.fact.predicate], one.fact.args), world)
+            outcome = self._act(contract.action, world)
+            self.ended = outcome.done
+            if outcome.done or world.observe().holds(atom):
+                return not outcome.done
+        return False
 
     def _next(self, way: Way, now: Snapshot, vain: Counter[Action]) -> Action | None:
         """What is to be done first; None where nothing known leads on."""

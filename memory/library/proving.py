@@ -146,7 +146,13 @@ def narrowed(skill: Skill, proof: Proof) -> Skill | None:
         values = [(t.args.get(parameter.name), t.ok) for t in proof.trials]
         good = [v for v, ok in values if ok and isinstance(v, int)]
         bad = [v for v, ok in values if not ok and isinstance(v, int)]
-        if parameter.type == "int" and not parameter.choices and bad and len(set(good)) > (not short) and max(good) < min(bad):
+        if (
+            parameter.type == "int"
+            and not parameter.choices
+            and bad
+            and len(set(good)) > (not short)
+            and max(good) < min(bad)
+        ):
             parameters[i] = replace(parameter, high=float(max(good)))
             return replace(skill, program=replace(skill.program, parameters=tuple(parameters)))
     return None
