@@ -47,7 +47,7 @@ from habilis.worlds.runner import look_at
 from habilis.worlds.verify import ended_with
 
 _ASKED = "asked to stop; run again to continue"
-_LIVES = 2  # that may be lost in a proof for each success: a skill that works in one life of three is worth having
+_LIVES = 4  # that may be lost in a proof for each success: a skill that works in one life of five is worth having
 _EFFECTS = 4  # how many effects of a tried action are lifted to skills at once
 
 
@@ -277,7 +277,7 @@ class Work:
         """Whether the life of the world came to its end before the program did, which says little about it: fresh
         worlds tell more."""
         error, p = attempt.trajectory.error, self.parts
-        if p.verifier is None or not self._lives or error is None or error.kind != "ended":
+        if p.verifier is None or not self._lives or error is None or not attempt.trajectory.cut_off:
             return False
         wanted = self.task.origin == "curriculum" and self.task.kind == "achieve"
         return wanted and bool(draft.goal_template) and not self._already(draft.program)

@@ -67,9 +67,13 @@ class Reader:
         if entry.successes == 1:
             entry.changes += 1
         for key, condition in list(entry.conditions.items()):
-            if not before.holds(condition.atom):
-                del entry.conditions[key]
-                entry.changes += 1
+            if before.holds(condition.atom):
+                continue
+            if entry.chance < 1 and condition.confirmed > 1:  # many tries told of it: once without it may be luck
+                condition.confirmed -= 1
+                continue
+            del entry.conditions[key]
+            entry.changes += 1
         if action.name in self._seeking:
             self._come_of_looking(action, entry, outcome)
             return
