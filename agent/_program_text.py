@@ -11,7 +11,7 @@ from habilis.agent.tool_actions import PREFIX
 from habilis.core import Action, Atom, Condition, Contract, Fact, Parameter, Skill
 
 INDENT = "    "
-_UNLUCKY = 0.02  # chance of giving up although it would have worked
+_UNLUCKY = 0.005  # chance of giving up although it would have worked
 _RAREST, _SUREST = 0.05, 0.7  # chances that are reckoned with
 _OBSTACLES = 60  # things removed on one way
 

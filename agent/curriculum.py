@@ -37,6 +37,7 @@ from habilis.core import (
 from habilis.memory.contracts import ContractBook
 
 _TRY = "try "  # begins the key of a task that finds out what an action does
+_DULL = 10  # failures without a reason that halve the worth of finding out what an action does
 _STALE = 4  # versions of the contracts: what was learned in fewer since a failure will hardly change its outcome
 
 
@@ -181,7 +182,11 @@ class Curriculum:
             task = Task(Goal(), self.spec.name, 0, text, "try", str(action), fingerprint=self.spec.fingerprint)
             needs = regression.conditions(contract)
             reach = 0.05 if needs is None else _reach(sum(way.cost for _, way in needs))
-            yield task, reach, f"its effect is unknown, reach {reach:.2f}"
+            why = f"its effect is unknown, reach {reach:.2f}"
+            if "reasons" not in self.spec.capabilities and contract.failures:
+                reach *= _DULL / (_DULL + contract.failures)  # a failure that has no reason teaches next to nothing
+                why += f", {contract.failures} times in vain"
+            yield task, reach, why
 
     def _wants(
         self, snapshot: Snapshot, goals: Sequence[Goal], mastered: dict[Wanted, Known], regression: Regression

@@ -10,6 +10,10 @@ Where something was so at each success of an action, but may not matter, the exp
 which the action works is changed by one other action so that just this is no longer so, and the action is tried again.
 What is in doubt is thus what is tried: where contracts that agree with all that was seen would disagree.
 
+Every other turn all that is known to be obtainable is gathered (`habilis.agent.gathering`), one thing after the other
+and then more of it, and what has never worked is tried on the way and at the end: an action that takes many things at
+once would else seldom come to work.
+
 It runs on true clones, so it is for practice worlds alone, never for one that a result is reported on.
 """
 
@@ -19,6 +23,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
+from habilis.agent.gathering import Gatherer
 from habilis.agent.inducing import Inducer
 from habilis.agent.meter import SearchMeter, act_paid
 from habilis.core import Action, Affording, Atom, Cloneable, Fact, Outcome, Value, WorldSpec
@@ -33,7 +38,13 @@ _OBSTACLES = 4  # things removed on the way to another
 _LOOKING = 10  # looking for something, without doing anything about it, is chosen as what has worked so often
 _VALUES = 5  # numbers above this are no other state
 _ARCHIVE = 300  # states
+_PREEMPTED = 5  # times that an action is done again after a reflex came before it
 _CHANGES = 12  # other actions that are tried to change one fact
+_LEVELS = (1, 3, 2, 6)  # how much of each thing is gathered, one time after the other
+_EACH = 120  # steps for bringing about one of them
+_TRIP = 1_200  # steps of one gathering
+_AT_THE_END = 5  # actions that are tried with all that was gathered, each where what it is about was found
+_HOPELESS = 30  # failures from which on what never worked is tried in other states less and less
 
 _AFFORDED = Fact("afforded")  # in a mark: how many actions there are to try
 
@@ -47,6 +58,7 @@ class _Cell:
     world: Cloneable
     steps: int
     visits: int = 0
+    gathered: int = 0  # times that gathering began here
 
 
 class Experiments:
@@ -62,6 +74,7 @@ class Experiments:
         self._rare: Counter[Fact] = Counter()  # states of the archive in which something is so
         self._vain: Counter[tuple[Action, Atom]] = Counter()  # experiments made, and five for each that could not be
         self._left = 0
+        self._turn = 0
 
     def run(self, world: Cloneable, meter: SearchMeter, steps: int) -> int:
         """Experiment in this world for about so many steps; how many states were come to."""
@@ -72,12 +85,14 @@ class Experiments:
         self._keep(world, 0)
         while self._left > 0:
             before = self._left
-            mark = max(self._archive, key=self._worth)
-            cell = self._archive[mark]
-            cell.visits += 1
-            if cell.visits == 1:
-                self._probe(cell.world, meter)
-            self._go_on(cell, meter)
+            self._turn += 1
+            if self._turn % 2 or not self._gather(meter):
+                mark = max(self._archive, key=self._worth)
+                cell = self._archive[mark]
+                cell.visits += 1
+                if cell.visits == 1:
+                    self._probe(cell.world, meter)
+                self._go_on(cell, meter)
             self._doubt(meter)
             self._left -= self._left == before  # nothing to be done here takes a turn all the same
         self.tell()
@@ -93,15 +108,19 @@ class Experiments:
 
     # ------------------------------------------------------------------ the archive
 
-    def _keep(self, world: Cloneable, steps: int) -> None:
+    def _keep(self, world: Cloneable, steps: int) -> _Cell:
+        """The state as one of the archive, which has room for so many."""
         mark = self._mark(world)
         known = self._archive.get(mark)
         if known is not None:
             if steps < known.steps:
                 known.world, known.steps = world.clone(), steps
-        elif len(self._archive) < _ARCHIVE:
-            self._archive[mark] = _Cell(world.clone(), steps)
+            return known
+        cell = _Cell(world.clone(), steps)
+        if len(self._archive) < _ARCHIVE:
+            self._archive[mark] = cell
             self._rare.update(fact for fact, _ in mark)
+        return cell
 
     def _mark(self, world: Cloneable) -> _Mark:
         """What lasts in a state: not where one stands, but what one has, what one has put there, and how much there is
@@ -136,7 +155,7 @@ class Experiments:
         for action in self._open(world):
             if self._left <= 0:
                 return
-            if self._inducer.successes(action) < _ENOUGH:
+            if self._inducer.successes(action) < _ENOUGH and not self._hopeless(action):
                 self._try(action, world.clone(), meter, _TRIES)
 
     def _go_on(self, cell: _Cell, meter: SearchMeter) -> None:
@@ -158,6 +177,11 @@ class Experiments:
                 return
             if outcome.ok:
                 self._keep(world, steps)
+
+    def _hopeless(self, action: Action) -> bool:
+        """Whether to leave it for now: what has failed in so many states will hardly work in the next one."""
+        tries = self._inducer.tries(action)
+        return not self._inducer.successes(action) and self._rng.random() > _HOPELESS / max(1, tries)
 
     def _open(self, world: Cloneable) -> list[Action]:
         """What may be tried and is no looking for something: the least tried first, else by chance."""
@@ -222,11 +246,14 @@ class Experiments:
 
     def _act(self, action: Action, world: Cloneable, meter: SearchMeter) -> Outcome:
         """One step on a copy, learned from; a copy of the state is kept where it works."""
-        before = world.observe()
         own = action not in self._works and action.name not in world.spec.seeking
-        copy = world.clone() if own else None
-        outcome = act_paid(world, action, meter)
-        self._left -= max(1, outcome.steps)
+        for _ in range(_PREEMPTED):
+            before = world.observe()
+            copy = world.clone() if own else None
+            outcome = act_paid(world, action, meter)
+            self._left -= max(1, outcome.steps)
+            if outcome.preempted is None or outcome.done or self._left <= 0:
+                break
         if outcome.status in ("done", "failed"):
             self._book.observe(action, outcome, before)
         if action.name not in world.spec.seeking:
@@ -234,6 +261,84 @@ class Experiments:
         if outcome.ok and copy is not None:
             self._works[action] = copy
         return outcome
+
+    # ------------------------------------------------------------------ all that is to be had
+
+    def _gatherer(self, meter: SearchMeter) -> Gatherer:
+        return Gatherer(
+            self._book,
+            lambda action, world: self._act(action, world, meter),
+            lambda seek, world: self._look(seek, world, meter),
+            lambda: self._left,
+        )
+
+    def _gather(self, meter: SearchMeter) -> bool:
+        """Bring together all that is known to be obtainable, and try what never worked; whether there is any of it."""
+        self.tell()
+        gatherer = self._gatherer(meter)
+        cell = self._beginning()
+        if not gatherer.goods(cell.world.observe(), _EACH):
+            return False
+        cell.gathered += 1
+        world, began, kept = cell.world.clone(), self._left, [cell]
+        todo = self._todo(gatherer, world)
+        while todo and self._left > max(0, began - _TRIP):
+            atom = todo.pop(0)
+            had = world.observe().holds(atom)
+            brought = had or gatherer.bring(world, atom, _EACH, here=atom.fact.predicate in self._book.spec.sought)
+            if gatherer.ended:
+                for one in kept:
+                    one.gathered += 1
+                return True
+            if had or not brought:
+                continue
+            kept.append(self._keep(world, cell.steps + began - self._left))
+            if self._try_all(world, meter):
+                self.tell()
+                todo = self._todo(gatherer, world)
+        for action in self._never(world)[:_AT_THE_END]:
+            copy = world.clone()
+            if self._left > 0 and self._try(action, copy, meter, _TRIES).ok:
+                self._keep(copy, cell.steps + began - self._left)
+        return True
+
+    def _beginning(self) -> _Cell:
+        """Where gathering begins: by turns where this world did, and where the most has come together."""
+        cells = list(self._archive.items())
+        if self._turn // 2 % 2:
+            return min(cells, key=lambda one: one[1].steps)[1]
+        return max(cells, key=lambda one: len(one[0]) / (1 + one[1].gathered))[1]
+
+    def _todo(self, gatherer: Gatherer, world: Cloneable) -> list[Atom]:
+        """What to bring together, in order: one of each, more of what nothing else is used up for, and all places. At
+        first the cheapest comes first, later it is done in any order, for another one leads through other states."""
+        spec, now, trip = self._book.spec, world.observe(), self._turn // 2
+        level = _LEVELS[trip % len(_LEVELS)]
+        goods = gatherer.goods(now, _EACH)
+        if trip > 1:
+            self._rng.shuffle(goods)
+        places = gatherer.places(now)
+        used, one = gatherer.used(places), [spec.present(fact) for fact, _ in goods]
+        many = [(fact, max(used[fact] + 1, min(used[fact] + level, most))) for fact, most in goods]
+        more = [Atom(fact, ">=", n) for (fact, n), a in zip(many, one, strict=True) if n > 1 and a.is_numeric]
+        return [*one, *more, *map(spec.present, places)]
+
+    def _never(self, world: Cloneable) -> list[Action]:
+        """What has never worked, the least tried first."""
+        never = [a for a in self._open(world) if not self._inducer.successes(a)]
+        return sorted(never, key=self._inducer.tries)
+
+    def _try_all(self, world: Cloneable, meter: SearchMeter) -> bool:
+        """Try, here and now, all that has never worked; whether something did."""
+        found = False
+        for action in self._never(world):
+            if self._left <= 0:
+                break
+            outcome = self._act(action, world, meter)
+            if outcome.done:
+                break
+            found = found or outcome.ok
+        return found
 
     # ------------------------------------------------------------------ changing one fact
 

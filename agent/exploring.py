@@ -52,11 +52,13 @@ from habilis.core import (
     WorldError,
     dump,
 )
+from habilis.worlds.reflexive import bare
 
 __all__ = ["POLICIES", "ExploreSettings", "Explorer", "world_seed"]
 
 POLICIES = ("random", "mcts", "regression", "experiments")
 _PLANS = 4  # plans towards one goal: the belief may be wrong about where things are
+_BARE = 3  # of so many episodes of experiments one is without reflexes
 _CHORES = 0.5  # share of goals that are chores, where the world has some
 
 
@@ -202,6 +204,8 @@ class Explorer:
 
     def _experiment(self, world: World, ledger: Ledger, rng: random.Random) -> tuple[Attempt, ...]:
         """Experiments on clones of this practice world; what came of them is in the contracts."""
+        if self.loop.iteration % _BARE == _BARE - 1:  # what a reflex always does first would never be tried
+            world = bare(world)
         assert isinstance(world, Cloneable)
         with SearchMeter(ledger) as meter:
             Experiments(self.loop.parts.book, self._inducer, rng).run(world, meter, self.settings.steps)

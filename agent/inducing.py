@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from habilis.core import Action, Atom, Fact, Outcome, Snapshot, Value, WorldSpec
 
 _ODD = 0.05  # a chance below which failing is no accident, shared among all that may be needed
+_FEW = 0.15  # share of the successes that may have come about elsewhere than where an action usually works
+_VAIN = 10  # failures elsewhere that tell such a place
 _MOST = 1_000  # different states kept of an action, of either kind; of each, how often it was tried in it
 
 _State = frozenset[tuple[Fact, Value]]
@@ -125,7 +127,23 @@ class Inducer:
             needed.append(atom)
             open_.remove(atom)
             bad = [(state, times) for state, times in bad if state.holds(atom)]
-        return tuple(needed)
+        return (*needed, *self._usual(cases, needed, bad))
+
+    def _usual(self, cases: _Cases, needed: list[Atom], bad: list[tuple[Snapshot, int]]) -> list[Atom]:
+        """A set of things that can be looked for, if it nearly always works at one of them, and seldom elsewhere.
+        ``bad``: the failures in states that had what is ``needed``."""
+        settled = {a.fact.predicate for a in needed}
+        wide = {Fact(predicate, (tag,)) for predicate in self._spec.sought - settled for tag in self._spec.tags}
+        good = [(Snapshot(dict(facts), self._spec.tags), times) for facts, times in cases.good.items()]
+        places = {fact: sum(times for state, times in good if state.value(fact)) for fact in wide}
+        total = sum(times for _, times in good)
+        for fact in sorted(places, key=lambda f: (-places[f], str(f))):
+            without, vain = total - places[fact], sum(times for state, times in bad if not state.value(fact))
+            met = sum(times for state, times in bad if state.value(fact))
+            rate, other = places[fact] / (places[fact] + met), without / max(1, without + vain)
+            if 0 < without <= _FEW * total and vain >= _VAIN and other < rate / 4:
+                return [self._spec.present(fact)]
+        return []
 
     def _candidates(self, action: Action, cases: _Cases) -> list[Atom]:
         """What was so at every success, the likeliest needs first: about the same things, to be looked for, the rest;

@@ -47,6 +47,7 @@ from habilis.worlds.runner import look_at
 from habilis.worlds.verify import ended_with
 
 _ASKED = "asked to stop; run again to continue"
+_LIVES = 4  # that may be lost in a proof for each success: a skill that works in one life of five is worth having
 _EFFECTS = 4  # how many effects of a tried action are lifted to skills at once
 
 
@@ -220,16 +221,16 @@ class Work:
             if not solved:
                 attempt, verdict = await self._attempt(draft, task, context, number)
                 attempts.append(attempt)
-                if not verdict.ok:
+                if not verdict.ok and not self._cut_off(attempt, draft):
                     reason = attempt.feedback
                     feedback = Feedback(attempt.trajectory, verdict, False, draft.args)
                     continue
-                solved, reason = True, ""
+                solved, reason = verdict.ok, "" if verdict.ok else attempt.feedback
                 if task.kind == "try":
                     return True, "", writer, None
                 # What the clock ended proves nothing either way: where there are fresh worlds, they tell.
                 ended_badly = attempt.trajectory.error is not None and not ended_with(task.goal, attempt.trajectory)
-                if ended_badly and (p.verifier is None or not attempt.trajectory.inconclusive):
+                if solved and ended_badly and (p.verifier is None or not attempt.trajectory.inconclusive):
                     reason = f"it came true, but the program is not kept, for it ended in an error: {attempt.feedback}"
                     if p.verifier is None:  # to do more in a live world than was asked for would prove nothing
                         return True, reason, writer, None
@@ -237,7 +238,7 @@ class Work:
                     feedback = Feedback(attempt.trajectory, told, True, draft.args)
                     p.events.emit("skill_rejected", self.index, name=draft.program.name, reason=reason)
                     continue
-                if self._already(draft.program):
+                if solved and self._already(draft.program):
                     return True, "", writer, None
                 if p.verifier is None and draft.program.name.startswith("try_"):
                     return True, "it came true while finding out; no program was proven", writer, None
@@ -261,13 +262,32 @@ class Work:
                 return True, "", writer, result.skill
             if result.feedback is None:
                 ran = attempts[-1]
+                if not solved:
+                    return False, reason, writer, None
                 if ran.trajectory.error is not None or (ran.program, ran.args) != (draft.program, dict(draft.args)):
                     return True, "no program was proven: its tools must not be called again", writer, None
                 return True, *self._seen(draft, task, ran, verdict)
             feedback = result.feedback
-            reason = f"works here, but not in every fresh world: {describe(feedback.trajectory, feedback.verdict)}"
+            here = "works here" if solved else "a life was too short for it"
+            reason = f"{here}, but not in every fresh world: {describe(feedback.trajectory, feedback.verdict)}"
             p.events.emit("skill_rejected", self.index, name=new.name, reason=reason)
         return solved, reason, writer, None
+
+    def _cut_off(self, attempt: Attempt, draft: Draft) -> bool:
+        """Whether the life of the world came to its end before the program did, which says little about it: fresh
+        worlds tell more."""
+        error, p = attempt.trajectory.error, self.parts
+        if p.verifier is None or not self._lives or error is None or not attempt.trajectory.cut_off:
+            return False
+        wanted = self.task.origin == "curriculum" and self.task.kind == "achieve"
+        return wanted and bool(draft.goal_template) and not self._already(draft.program)
+
+    @property
+    def _lives(self) -> int:
+        """How many lives of the world may be lost in a proof for each that was none: where they end by themselves, and
+        not with a mission."""
+        capabilities = self.parts.world.spec.capabilities
+        return _LIVES if "ends" in capabilities and "missions" not in capabilities else 0
 
     async def _attempt(self, draft: Draft, task: Task, context: Context, number: int) -> tuple[Attempt, Verdict]:
         p, ledger = self.parts, self.ledger
@@ -330,6 +350,7 @@ class Work:
             args=args,
             tools=lambda: p.help.replay(skill.tools, self.tape, self.ledger) if p.help is not None else None,
             ignored=p.library.passing,
+            lives=self._lives,
         )
 
     def _seen(self, draft: Draft, task: Task, attempt: Attempt, verdict: Verdict) -> tuple[str, str, Skill | None]:

@@ -23,8 +23,9 @@ from pathlib import Path
 from benchmarks._harness import Figure, Options, main
 from habilis import Agent, AgentSettings
 from habilis.agent.calls import needed
-from habilis.agent.regression import direction, skills_by_fact
-from habilis.core import Action, Observation, Outcome, Program, RunLimits, Runner, Skill, World, load_reflexes
+from habilis.agent.living import Living
+from habilis.core import Action, Contract, Observation, Outcome, Program, RunLimits, Runner, Skill, World, load_reflexes
+from habilis.memory.home import Home
 from habilis.worlds.crafter import ACHIEVEMENTS, CrafterWorld, achievement_goals, score
 from habilis.worlds.reflexive import reflexive
 from habilis.worlds.runner import ConfinedRunner
@@ -34,8 +35,7 @@ SEEDS = (100, 10)  # lives of each arm, and in the quick form
 FIRST = 20_000  # of the seeds that are measured on; practice draws its own, and nothing was tuned on these
 EXPERIMENTS = 8_000  # steps of one practice episode
 TASKS = 40  # of the curriculum, after the last practice episode
-ONE_SKILL = 1_000  # world steps that one skill may take before the next has its turn
-REST = 50  # steps for which one that could do nothing is left alone
+LONGEST = 500  # steps of one action with a reflex that comes before it, which a skill needs to begin it
 _HERE = Path(__file__).resolve().parent
 _REFLEXES = str(_HERE.parent / "examples" / "crafter_reflexes.py")
 _ALL = RunLimits(seconds=None, cpu_seconds=None, world_steps=None, calls=None, idle_seconds=30.0)
@@ -93,53 +93,40 @@ def by_policy(life: Watched, runner: Runner, seed: int) -> None:
     runner.run(Program("policy", text[text.index("def policy(") :]), life, limits=_ALL, seed=seed)
 
 
-def by_skills(skills: Mapping[str, Skill]) -> Life:
-    """Goals of the world's that are not met, by the skill for each, the cheapest first; round after round."""
-    known = skills_by_fact(skills.values())
-    able = []
-    for goal in achievement_goals().values():
-        atom = goal.atoms[0]
-        up = direction(atom)
-        found = known.get((atom.fact, up)) if up is not None else None
-        if found is not None:
-            counts = any(p.name == "n" for p in found.skill.program.parameters)
-            args = dict(found.case.args) | ({"n": atom.value} if counts else {})
-            able.append((found.case.cost, str(goal), goal, found.skill.program, args))
-    able.sort(key=lambda one: one[:2])
+def by_skills(skills: Mapping[str, Skill], contracts: Sequence[Contract]) -> Life:
+    """Goals of the world's that are not met, by the skill for each, as `Living` chooses."""
 
     def live(life: Watched, runner: Runner, seed: int) -> None:
-        limits = RunLimits(seconds=60.0, cpu_seconds=60, world_steps=ONE_SKILL + 500, calls=20_000)
-        done: set[str] = set()
-        rests: dict[str, int] = {}  # until which step a skill is left alone that did nothing
+        living = Living(skills.values(), achievement_goals().values(), life.spec, contracts)
         while not life.over:
-            before = life.steps
-            for _, name, goal, program, args in able:
-                if life.over or name in done or rests.get(name, 0) > life.steps:
-                    continue
-                if not goal.unmet(life.observe()):
-                    done.add(name)
-                    continue
-                called, began = needed(program, skills), life.steps
-                run = runner.run(program, life, args=args, skills=called, limits=limits, seed=seed)
-                if not goal.unmet(run.after):
-                    done.add(name)
-                elif life.steps == began:
-                    rests[name] = began + REST
-            if life.steps == before and not life.over:
+            turn = living.next(life.observe(), life.steps)
+            if turn is None:
                 life.act(Action("noop"))
+                continue
+            program, args = turn.skill.program, turn.args
+            limits = RunLimits(seconds=60.0, cpu_seconds=60, world_steps=turn.steps + LONGEST, calls=20_000)
+            run = runner.run(program, life, args=args, skills=needed(program, skills), limits=limits, seed=seed)
+            living.ended(turn, run.after, life.steps)
 
     return live
 
 
-def practised(home: Path, episodes: int, tasks: int) -> dict[str, Skill]:
-    """The skills of an agent that has experimented in so many worlds and then worked on so many tasks. Where it was
-    before, it goes on."""
+def practised(home: Path, episodes: int, tasks: int) -> tuple[dict[str, Skill], list[Contract]]:
+    """The skills of an agent that has experimented in so many worlds and then worked on so many tasks, and what it
+    knows of actions. Where it was before, it goes on."""
     settings = AgentSettings(index="exact", embedder="hash", seed=7)
     with Agent(CrafterWorld(), home=home, reflexes=[_REFLEXES], settings=settings) as agent:
         agent.explore_now(episodes, steps=EXPERIMENTS, policy="experiments")
     with Agent(CrafterWorld(), home=home, reflexes=[_REFLEXES], settings=settings) as agent:
         agent.run_now(tasks)
-        return {name: bound.skill for name, bound in agent.skills.items()}
+        skills = {name: bound.skill for name, bound in agent.skills.items()}
+    return skills, known(home)
+
+
+def known(home: Path) -> list[Contract]:
+    """What the agent of this home knows of actions."""
+    with Home.open(home, create=False) as opened:
+        return [c for c in opened.journal.contracts(CrafterWorld().spec.fingerprint) if c.successes]
 
 
 def lives(arm: Life, seeds: Sequence[int], runner: Runner, *, reflexes: bool) -> list[Watched]:
@@ -186,11 +173,11 @@ def measure(options: Options) -> dict[str, Figure]:
         tell("crafter_policy_none", by_policy, reflexes=False)
         tell("crafter_policy", by_policy, reflexes=True)
         for stage in stages:
-            skills = practised(Path(folder) / "home", stage, TASKS * (stages.index(stage) + 1))
-            found[f"crafter_skills_{stage}"] = Figure.of([float(len(skills))], "skills")
-            tell(f"crafter_score_{stage}", by_skills(skills), reflexes=True)
+            learned = practised(Path(folder) / "home", stage, TASKS * (stages.index(stage) + 1))
+            found[f"crafter_skills_{stage}"] = Figure.of([float(len(learned[0]))], "skills")
+            tell(f"crafter_score_{stage}", by_skills(*learned), reflexes=True)
         found["crafter_score"] = found[f"crafter_score_{stages[-1]}"]
-        tell("crafter_score_none", by_skills(skills), reflexes=False)
+        tell("crafter_score_none", by_skills(*learned), reflexes=False)
     return found
 
 

@@ -93,6 +93,13 @@ class Trajectory:
         """Whether the clock ended the run: on a machine less busy it might not have, so it proves nothing."""
         return self.error is not None and self.error.kind == "time"
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether the world came to its end before the program did, which says little about the program."""
+        if self.error is None:
+            return False
+        return self.error.kind == "ended" or (bool(self.steps) and self.steps[-1].outcome.done)
+
 
 _MOST = 10**12
 _MAY_BE_NONE = ("output_bytes", "world_steps", "calls", "tool_calls", "images")  # at all

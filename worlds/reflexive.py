@@ -31,7 +31,7 @@ from habilis.core import (
 from habilis.worlds._handing_on import OPTIONAL
 from habilis.worlds.runner import look_at
 
-__all__ = ["Beside", "reflexive"]
+__all__ = ["Beside", "bare", "reflexive"]
 
 _SECONDS = 5.0  # wall clock that one firing may take
 _IDLE = 1.0  # of it without a word to the host
@@ -83,6 +83,11 @@ def reflexive(world: World, reflexes: Sequence[Reflex] | Beside, runner: Runner)
         body["clone"] = lambda self: reflexive(self.inner.clone(), self.beside, self.runner)
     made: World = type(f"Reflexive{type(world).__name__}", (_Reflexive,), body)(world, beside, runner)
     return made
+
+
+def bare(world: World) -> World:
+    """The world itself, without the reflexes that are at work in it."""
+    return world.inner if isinstance(world, _Reflexive) else world
 
 
 def _ordered(reflexes: Sequence[Reflex]) -> tuple[Reflex, ...]:

@@ -246,6 +246,8 @@ class SearchWriter:
             self._lost.update(dict.fromkeys(map(str, last.action.args[:1])))  # the others tell where it was looked for
         if error is None and _achieved(task, draft, trajectory):
             return True
+        if error is not None and trajectory.cut_off:
+            return True  # bad luck in an imagined life says nothing of the program
         self.why = (
             f"rehearsed in vain: {error.message}" if error is not None else "rehearsed in vain: the goal stays unmet"
         )

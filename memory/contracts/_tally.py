@@ -68,9 +68,13 @@ class Reader:
         if entry.successes == 1:
             entry.changes += 1
         for key, condition in list(entry.conditions.items()):
-            if not before.holds(condition.atom):
-                del entry.conditions[key]
-                entry.changes += 1
+            if before.holds(condition.atom):
+                continue
+            if entry.chance < 1 and condition.confirmed > 1:  # many tries told of it: once without it may be luck
+                condition.confirmed -= 1
+                continue
+            del entry.conditions[key]
+            entry.changes += 1
         if action.name in self._seeking:
             self._come_of_looking(action, entry, outcome)
             return
@@ -184,9 +188,10 @@ class Reader:
     def _suspect(self, spec: WorldSpec, action: Action, entry: Tally, before: Snapshot) -> None:
         """A failure without reasons, of an action that has worked: what held at every success but does not now.
 
-        Facts about the same things as the action are suspected first; a success without a suspect clears it.
+        Facts about the same things as the action are suspected first; a success without a suspect clears it. An action
+        that is known to fail by chance is under no suspicion.
         """
-        if not entry.held or any(not before.holds(c.atom) for c in entry.conditions.values()):
+        if entry.chance < 1 or not entry.held or any(not before.holds(c.atom) for c in entry.conditions.values()):
             return
         missing = [f for f in sorted(entry.held, key=str) if not before.value(f)]
         own = [f for f in missing if set(f.args) & set(action.args)]

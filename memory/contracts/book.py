@@ -37,6 +37,7 @@ from habilis.memory.contracts.endings import Endings
 from habilis.memory.contracts.priors import Priors
 
 _ODD = 0.1  # share of successes that may speak against what actions of a kind are taken to need
+_SELDOM = 10  # successes with what many tries say is needed that outweigh one without
 _SHARED = 0.6  # share of siblings that must agree before a never-tried action is predicted to behave likewise
 
 
@@ -284,6 +285,7 @@ class ContractBook:
         for key, atom in wanted.items():
             if key not in kept or kept[key].atom != atom:
                 kept[key] = TalliedCondition(atom, 0.0, max(1, entry.successes), 1)
+            kept[key].confirmed = max(kept[key].confirmed, entry.successes // _SELDOM)
         entry.chance = chance
         self._touch(action)
         if kept.keys() != entry.conditions.keys() or any(kept[k].atom != entry.conditions[k].atom for k in kept):

@@ -31,6 +31,7 @@ from habilis.memory.library.clauses import learn
 
 __all__ = ["FRESH", "AdmissionSettings", "Proof", "narrowed", "prove", "proven", "seed_of", "unit_cost", "varied"]
 
+_SELDOM = 3  # lives lost for which one success less is asked for
 FRESH = "fresh worlds"  # the context of verification runs
 _VARIED: Mapping[str, tuple[Json, ...]] = {"int": (3, 2, 5, 1), "float": (0.5, 2.0, 3.0), "bool": (True, False)}
 
@@ -76,9 +77,14 @@ def prove(
     args: Mapping[str, Json] | None = None,
     tools: Callable[[], ToolCaller | None] = lambda: None,
     ignored: frozenset[str] = frozenset(),
+    lives: int = 0,
 ) -> Proof:
     """Run a candidate in fresh worlds with varied arguments until it has proven itself or failed.
 
+    ``lives``: where a life in the world may end before a program does, which says little about the program: so many of
+    them may be lost for each trial that succeeds, and as many at first. Each is tried again with the same arguments.
+    They count as failures in the evidence; for every three of them one success less is asked for, for what works
+    seldom is worth having where nothing else does.
     ``args``: what it was written for; tried first, and what other values are put into. ``ignored``: predicates that its
     contract says nothing of, such as where the agent stands. A trial that the clock ended counts for nothing, and is
     done again.
@@ -86,14 +92,14 @@ def prove(
     settings = settings or AdmissionSettings()
     trials: list[Trial] = []
     trajectories: list[Trajectory] = []
-    good = bad = repeated = 0
+    good = bad = repeated = lost = 0
     needed = settings.trials
     failed: tuple[Trial, Trajectory] | None = None
     arguments = varied(skill.program.parameters, args or {}, [c.args for c in skill.cases])
     while bad < 2:
-        held_out = good >= needed
-        number = -1 if held_out else len(trials)
-        given = arguments[len(trials) % len(arguments)]
+        held_out = good >= max(1, needed - lost // _SELDOM)
+        number = -1 - lost if held_out else len(trials)
+        given = arguments[(len(trials) - lost) % len(arguments)]
         caller = tools()
         trial, trajectory = verifier.trial(skill, given, seed_of(seed, number), skills, ledger, caller)
         if getattr(caller, "inconclusive", False):
@@ -109,6 +115,10 @@ def prove(
         trajectories.append(trajectory)
         if trial.ok:
             good += 1
+        elif trajectory.cut_off and lost < lives * (1 + good):
+            lost += 1
+            failed = trial, trajectory
+            continue
         else:
             bad += 1
             needed = settings.after_failure
@@ -126,13 +136,21 @@ def prove(
 
 def narrowed(skill: Skill, proof: Proof) -> Skill | None:
     """The skill with a smaller range, where a number was too large in all runs that failed and in none that succeeded;
-    else None. To be proven anew, within that range: of one number alone nothing general follows."""
+    else None. To be proven anew, within that range: of one number alone nothing general follows, unless lives were too
+    short for more."""
+    short = any(t.cut_off for t in proof.trajectories)
     parameters = list(skill.program.parameters)
     for i, parameter in enumerate(parameters):
         values = [(t.args.get(parameter.name), t.ok) for t in proof.trials]
         good = [v for v, ok in values if ok and isinstance(v, int)]
         bad = [v for v, ok in values if not ok and isinstance(v, int)]
-        if parameter.type == "int" and not parameter.choices and bad and len(set(good)) > 1 and max(good) < min(bad):
+        if (
+            parameter.type == "int"
+            and not parameter.choices
+            and bad
+            and len(set(good)) > (not short)
+            and max(good) < min(bad)
+        ):
             parameters[i] = replace(parameter, high=float(max(good)))
             return replace(skill, program=replace(skill.program, parameters=tuple(parameters)))
     return None

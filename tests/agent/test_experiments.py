@@ -11,6 +11,7 @@ import pytest
 
 from habilis import Agent, AgentSettings
 from habilis.agent.experimenting import Experiments
+from habilis.agent.gathering import Gatherer
 from habilis.agent.inducing import Inducer
 from habilis.agent.lifting import lift
 from habilis.agent.meter import SearchMeter
@@ -251,6 +252,105 @@ def test_what_was_pre_empted_or_died_of_something_else_is_no_evidence() -> None:
     assert inducer.tries(action) == 0
 
 
+class Smithy(Workshop):
+    """Beside the bench a ring is made of gold and much wood: more at once than luck brings together."""
+
+    spec = replace(
+        Workshop.spec,
+        name="smithy",
+        fingerprint="smithy-1",
+        primitives=(*Workshop.spec.primitives, Primitive("forge", "Make a ring.")),
+    )
+
+    def affordances(self) -> list[Action]:
+        return [*super().affordances(), Action("forge")]
+
+    def clone(self) -> Smithy:
+        twin = super().clone()
+        twin.__class__ = Smithy
+        return twin  # type: ignore[return-value]
+
+    def _forge(self) -> bool:
+        ok = self.have["wood"] >= 6 and self.have["gold"] >= 2 and self.bench
+        if ok:
+            self.have["wood"] -= 6
+            self.have["gold"] -= 2
+            self.have["ring"] = self.have.get("ring", 0) + 1
+        return ok
+
+
+def test_what_takes_many_things_at_once_is_found_where_all_of_them_are_brought_together() -> None:
+    world = Smithy()
+    book, inducer = ContractBook(world.spec), Inducer(world.spec)
+    experiments = Experiments(book, inducer, random.Random(0))
+    for seed in range(4):
+        world.reset(seed)
+        with SearchMeter(Ledger(Budget())) as meter:
+            experiments.run(world, meter, 1_500)
+    contract = book.contract(Action("forge"))
+    assert contract.successes
+    consumed = {str(c.atom): c.consumed for c in contract.conditions if c.consumed}
+    assert consumed == {'count("wood") >= 6': 6.0, 'count("gold") >= 2': 2.0}
+
+
+def _gatherer(book: ContractBook, steps: list[int]) -> Gatherer:
+    def act(action: Action, world: Any) -> Outcome:
+        steps[0] -= 1
+        before = world.observe()
+        outcome: Outcome = world.act(action)
+        book.observe(action, outcome, before)
+        return outcome
+
+    def look(seek: Action, world: Any) -> Outcome:
+        outcome = act(seek, world)
+        if not outcome.ok:
+            act(Action("break_down", ("fence",)), world)
+            outcome = act(seek, world)
+        return outcome
+
+    return Gatherer(book, act, look, lambda: steps[0])
+
+
+def test_what_is_known_is_brought_about_step_by_step(learned: tuple[ContractBook, Inducer]) -> None:
+    book, world, steps = ContractBook(Workshop.spec, list(learned[0])), Workshop(), [400]
+    world.reset(77)
+    gatherer = _gatherer(book, steps)
+    assert gatherer.bring(world, Goal.parse('count("gold") >= 3').atoms[0], 300)
+    assert world.have["gold"] == 3
+    assert world.have["pick"] >= 1
+    assert 100 < steps[0] < 400
+    assert not gatherer.bring(world, Goal.parse('count("moon") >= 1').atoms[0], 100), "nothing known leads there"
+    left = steps[0]
+    assert not gatherer.bring(world, Goal.parse('count("gold") >= 90').atoms[0], 20)
+    assert left - steps[0] <= 40, "no more than about so many steps"
+    goods = dict(gatherer.goods(world.observe(), 40))
+    assert goods[Fact("count", ("wood",))] > 1
+    assert goods[Fact("count", ("pick",))] == 1, "something else is used up for it"
+
+
+def test_what_works_nearly_always_in_one_kind_of_place_needs_it() -> None:
+    """It also works now and then elsewhere, so it was not so at every success."""
+    spec = replace(Workshop.spec, tags={"#floor": frozenset({"shed", "tree"})})
+    action, inducer = Action("build"), Inducer(spec)
+    for place, good, bad in (("shed", 12, 1), ("tree", 12, 1), ("rock", 2, 0), ("fence", 0, 30)):
+        state = Snapshot({Fact("at", (place,)): True})
+        for ok in [True] * good + [False] * bad:
+            inducer.take(action, state, Outcome(ok))
+    assert [str(a) for a in inducer.needs(action)] == ['at("#floor")']
+    for _ in range(12):
+        inducer.take(action, Snapshot({Fact("at", ("rock",)): True}), Outcome(True))
+    assert inducer.needs(action) == ()
+
+
+def test_a_failure_of_what_fails_by_chance_raises_no_suspicion(learned: tuple[ContractBook, Inducer]) -> None:
+    book, action = ContractBook(Workshop.spec, list(learned[0])), Action("mine", ("rock",))
+    before = book.contract(action).conditions
+    lacking = Snapshot({Fact("at", ("rock",)): True, Fact("count", ("pick",)): 1})
+    for _ in range(5):
+        book.observe(action, Outcome(False), lacking)
+    assert [c.atom for c in book.contract(action).conditions] == [c.atom for c in before]
+
+
 def test_an_agent_explores_by_experiments_and_then_can(tmp_path: Path) -> None:
     settings = AgentSettings(seed=1, index="exact", embedder="hash")
     with Agent(Workshop(), home=tmp_path, fresh=Workshop, settings=settings) as agent:
@@ -262,6 +362,48 @@ def test_an_agent_explores_by_experiments_and_then_can(tmp_path: Path) -> None:
         episode = agent.solve_now('count("gold") >= 1')
         assert (episode.status, bool(episode.skill)) == ("solved", True)
         assert agent.skills[episode.skill].skill.evidence.successes >= 4
+
+
+class Mine(Workshop):
+    """One blow in ten brings the roof down."""
+
+    spec = replace(
+        Workshop.spec,
+        name="mine",
+        fingerprint="mine-1",
+        capabilities=Workshop.spec.capabilities | {"ends"},
+    )
+
+    def reset(self, seed: int) -> Observation:
+        self.over = False
+        return super().reset(seed)
+
+    def clone(self) -> Mine:
+        twin = super().clone()
+        twin.__class__ = Mine
+        return twin  # type: ignore[return-value]
+
+    def act(self, action: Action) -> Outcome:
+        if self.over:
+            return Outcome(False, steps=0, done=True)
+        outcome = super().act(action)
+        self.over = action.name == "mine" and self.luck.random() < 0.1
+        return replace(outcome, done=self.over)
+
+    def ended(self) -> str:
+        return "the roof came down" if self.over else ""
+
+
+def test_skills_are_proven_where_lives_end_and_their_failures_told(tmp_path: Path) -> None:
+    settings = AgentSettings(seed=5, index="exact", embedder="hash")
+    with Agent(Mine(), home=tmp_path, fresh=Mine, settings=settings) as agent:
+        agent.explore_now(4, steps=800, policy="experiments")
+    with Agent(Mine(), home=tmp_path, fresh=Mine, settings=settings) as agent:
+        agent.run_now(12)
+        evidence = [b.skill.evidence for b in agent.skills.values() if 'count("gold")' in b.skill.goal_template]
+    assert evidence, "a life of some four blows is often too short for gold, and nearly always for two of it"
+    assert evidence[0].successes >= 2
+    assert evidence[0].failures >= 2, "more than two would else refute it"
 
 
 def test_a_world_that_cannot_be_cloned_is_refused(tmp_path: Path) -> None:

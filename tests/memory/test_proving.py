@@ -32,9 +32,10 @@ NEW = replace(example_skill("stick"), evidence=replace(example_skill("stick").ev
 
 
 class Script:
-    """A verifier that answers in a fixed order and notes what it was asked. None: the time was up."""
+    """A verifier that answers in a fixed order and notes what it was asked. None: the time was up; a text: how the life
+    in the world ended before the program did."""
 
-    def __init__(self, answers: Sequence[bool | None], steps: int = 6) -> None:
+    def __init__(self, answers: Sequence[bool | str | None], steps: int = 6) -> None:
         self.answers, self.steps, self.asked = list(answers), steps, []  # type: ignore[var-annotated]
 
     def trial(
@@ -52,6 +53,8 @@ class Script:
         if ok is None:  # the clock ended it
             late = ProgramError("time", "the limit seconds=20 is reached")
             return Trial(seed, dict(args), False, self.steps, "late"), Trajectory(error=late)
+        if isinstance(ok, str):  # the life in the world ended
+            return Trial(seed, dict(args), False, self.steps, ok), Trajectory(error=ProgramError("ended", ok))
         return Trial(seed, dict(args), ok, self.steps, "" if ok else "no luck"), Trajectory(after=Snapshot())
 
 
@@ -128,6 +131,36 @@ def test_a_number_that_was_too_large_narrows_the_range() -> None:
     assert all(int(str(args["n"])) <= 3 for _, args in script.asked)
     assert narrowed(NEW, proof(Script([True, False, False]))) is None  # n = 1 alone succeeded
     assert narrowed(NEW, proof(Script([False, False]))) is None
+
+
+def test_lives_that_end_refute_nothing_but_are_told() -> None:
+    died = "you died"
+    assert proof(Script([True, died, died])).skill is None, "where nothing is said of lives, they are failures"
+    script = Script([True, died, True, True, died, True])
+    found = prove(NEW, script, {}, Ledger(), seed=1, lives=2)
+    assert found.skill is not None
+    assert (found.skill.evidence.successes, found.skill.evidence.failures) == (4, 2)
+    assert [args["n"] for _, args in script.asked] == [1, 3, 3, 2, 5, 5], "the same again in another world"
+    assert len({seed for seed, _ in script.asked}) == 6
+    assert prove(NEW, Script([died] * 4), {}, Ledger(), seed=1, lives=2).skill is None
+    assert prove(NEW, Script([False, False]), {}, Ledger(), seed=1, lives=2).skill is None
+
+
+def test_what_works_in_few_lives_is_asked_for_fewer_successes() -> None:
+    died = "you died"
+    seldom = prove(NEW, Script([died, died, died, True, died, died, died, True]), {}, Ledger(), seed=1, lives=4)
+    assert seldom.skill is not None
+    assert (seldom.skill.evidence.successes, seldom.skill.evidence.failures) == (2, 6)
+    assert seldom.skill.posterior < 0.4
+
+
+def test_a_life_too_short_for_more_narrows_the_range_to_what_was_reached() -> None:
+    died = "you died"
+    refuted = prove(NEW, Script([True, *[died] * 6]), {}, Ledger(), seed=1, lives=2)
+    assert refuted.skill is None
+    smaller = narrowed(NEW, refuted)
+    assert smaller is not None
+    assert smaller.program.parameters[0].high == 1
 
 
 def test_what_it_was_written_for_is_tried_first() -> None:

@@ -62,13 +62,19 @@ PREDICATES = (
     Predicate("awake", "whether you are awake", phrase="be awake"),
     Predicate(
         "placed", "how many you have seen yourself put down", (Parameter("thing"),), numeric=True,
-        phrase="place {value} {0}",
+        phrase="place {value} {0}", past=True,
     ),
     Predicate(
-        "defeated", "how many you have seen fall to your blow", (_KIND,), numeric=True, phrase="defeat {value} {0}"
+        "defeated", "how many you have seen fall to your blow", (_KIND,), numeric=True, phrase="defeat {value} {0}",
+        past=True,
     ),
-    Predicate("eaten", "how many you have seen yourself eat", (_KIND,), numeric=True, phrase="eat {value} {0}"),
-    Predicate("woken", "how often you have woken up rested", numeric=True, phrase="wake up rested {value} times"),
+    Predicate(
+        "eaten", "how many you have seen yourself eat", (_KIND,), numeric=True, phrase="eat {value} {0}",
+        past=True,
+    ),
+    Predicate(
+        "woken", "how often you have woken up rested", numeric=True, phrase="wake up rested {value} times", past=True
+    ),
     *(
         Predicate(name, f"your {name}, 0 to 9", numeric=True, phrase=f"have {name} {{value}}", context=True)
         for name in tables.VITALS
