@@ -414,3 +414,20 @@ def test_a_world_that_cannot_be_cloned_is_refused(tmp_path: Path) -> None:
         pytest.raises(InputError, match="'experiments' needs a world with clone"),
     ):
         agent.explore_now(1, steps=10, policy="experiments")
+
+
+def test_what_nearly_always_works_at_some_thing_of_a_kind_needs_one() -> None:
+    """A thing is put down on any ground; once it went elsewhere too. Of another kind there never was one."""
+    tags = {"#ground": frozenset({"grass", "sand"}), "#never": frozenset({"lava", "void"})}
+    inducer = Inducer(replace(Workshop.spec, tags=tags))
+    put, done = Action("build"), Outcome(True, (Change(Fact("bench"), False, True),))
+
+    def at(thing: str) -> Snapshot:
+        return Snapshot({Fact("at", (thing,)): True})
+
+    inducer.take(put, at("tree"), done)
+    assert inducer.needs(put) == ()
+    for n in range(60):
+        inducer.take(put, at("grass" if n % 2 else "sand"), done)
+        inducer.take(put, at("rock"), Outcome(False))
+    assert [str(a) for a in inducer.needs(put)] == ['at("#ground")']
