@@ -13,6 +13,7 @@ from habilis.core import Action, Atom, Condition, Contract, Fact, Parameter, Ski
 INDENT = "    "
 _UNLUCKY = 0.005  # chance of giving up although it would have worked
 _RAREST, _SUREST = 0.05, 0.7  # chances that are reckoned with
+_LOOKS = 3  # times that something is looked for in vain before it is given up
 _OBSTACLES = 60  # things removed on one way
 
 
@@ -184,16 +185,40 @@ class ProgramText:
         lines += [
             "def clear_way(look, *target):",
             f"{INDENT}remove = {{{known}}}",
+            *([f"{INDENT}vain = 0"] if self._persistent else []),
             f"{INDENT}for _ in range({_OBSTACLES}):",
             f"{INDENT * 2}try:",
             f"{INDENT * 3}return look(*target)",
             f"{INDENT * 2}except ActionFailed:",
             f"{INDENT * 3}ahead = [args[0] for args, _ in world.facts({term_of(stops)})]",
-            f"{INDENT * 3}if not ahead or ahead[0] not in remove:",
-            f"{INDENT * 4}raise",
-            f"{INDENT * 3}remove[ahead[0]](ahead[0])",
-            f"{INDENT}return look(*target)",
         ]
+        if self._persistent:
+            lines += [
+                f"{INDENT * 3}if not ahead or ahead[0] not in remove:",
+                f"{INDENT * 4}vain += 1",
+                f"{INDENT * 4}if vain > {_LOOKS}:",
+                f"{INDENT * 5}raise",
+                f"{INDENT * 4}continue",
+                f"{INDENT * 2}try:",
+                f"{INDENT * 3}remove[ahead[0]](ahead[0])",
+                f"{INDENT * 2}except ActionFailed:",
+                f"{INDENT * 3}vain += 1",
+                f"{INDENT * 3}if vain > {_LOOKS}:",
+                f"{INDENT * 4}raise",
+            ]
+        else:
+            lines += [
+                f"{INDENT * 3}if not ahead or ahead[0] not in remove:",
+                f"{INDENT * 4}raise",
+                f"{INDENT * 3}remove[ahead[0]](ahead[0])",
+            ]
+        lines.append(f"{INDENT}return look(*target)")
+
+    @property
+    def _persistent(self) -> bool:
+        """Whether to look again for what was not found: where failures have no reasons, and a life has more goals than
+        one, so that steps are not what a program is measured by."""
+        return not {"reasons", "missions"} & self.regression.spec.capabilities
 
     def _remover(self, contract: Contract) -> str:
         """What is called to take something away that one stands before: the action, or a function that first brings

@@ -75,6 +75,8 @@ class Experiments:
         self._vain: Counter[tuple[Action, Atom]] = Counter()  # experiments made, and five for each that could not be
         self._left = 0
         self._turn = 0
+        # Where a life has one mission, given in words, there is nothing to be gathered for what comes later.
+        self._gathers = "missions" not in book.spec.capabilities
 
     def run(self, world: Cloneable, meter: SearchMeter, steps: int) -> int:
         """Experiment in this world for about so many steps; how many states were come to."""
@@ -86,7 +88,7 @@ class Experiments:
         while self._left > 0:
             before = self._left
             self._turn += 1
-            if self._turn % 2 or not self._gather(meter):
+            if self._turn % 2 or not self._gathers or not self._gather(meter):
                 mark = max(self._archive, key=self._worth)
                 cell = self._archive[mark]
                 cell.visits += 1
@@ -181,7 +183,9 @@ class Experiments:
     def _hopeless(self, action: Action) -> bool:
         """Whether to leave it for now: what has failed in so many states will hardly work in the next one."""
         tries = self._inducer.tries(action)
-        return not self._inducer.successes(action) and self._rng.random() > _HOPELESS / max(1, tries)
+        if not self._gathers or self._inducer.successes(action):
+            return False
+        return self._rng.random() > _HOPELESS / max(1, tries)
 
     def _open(self, world: Cloneable) -> list[Action]:
         """What may be tried and is no looking for something: the least tried first, else by chance."""

@@ -140,8 +140,10 @@ class Inducer:
         for fact in sorted(places, key=lambda f: (-places[f], str(f))):
             without, vain = total - places[fact], sum(times for state, times in bad if not state.value(fact))
             met = sum(times for state, times in bad if state.value(fact))
-            rate, other = places[fact] / max(1, places[fact] + met), without / max(1, without + vain)
-            if 0 < without <= _FEW * total and vain >= _VAIN and other < rate / 4:
+            if not 0 < without <= _FEW * total or vain < _VAIN:
+                continue
+            rate, other = places[fact] / (places[fact] + met), without / (without + vain)
+            if other < rate / 4:
                 return [self._spec.present(fact)]
         return []
 

@@ -25,6 +25,7 @@ __all__ = ["Living", "Turn"]
 
 _PATIENCE = 4.0  # times what a skill is expected to take
 _LEAST = 60  # steps that any skill may take
+_SURE = 0.4  # share of what a skill takes that is reckoned with, whatever is met already: costs are means of few runs
 _STOCK = 40  # steps that may go into having more of something at once than its goal asks for
 _OWN = 50  # steps that may go into other things first while nothing is lacking of the agent's own condition
 _REST = 50  # steps for which a skill that could do nothing is left alone
@@ -100,7 +101,7 @@ class Living:
 
     def _cost(self, turn: Turn, now: Snapshot) -> float:
         """Steps that it is expected to take from here, more for each time that it was given up."""
-        left = turn.cost - self._saved(turn.skill, now, frozenset())
+        left = max(_SURE * turn.cost, turn.cost - self._saved(turn.skill, now, frozenset()))
         atom = turn.goal.atoms[0]
         if self._own(turn):
             left += _OWN * float(now.value(atom.fact) or 0) / max(1.0, float(atom.value))

@@ -337,6 +337,9 @@ def test_what_works_nearly_always_in_one_kind_of_place_needs_it() -> None:
         for ok in [True] * good + [False] * bad:
             inducer.take(action, state, Outcome(ok))
     assert [str(a) for a in inducer.needs(action)] == ['at("#floor")']
+    elsewhere = Inducer(spec)  # where it was never tried at any of them, nothing is said of them
+    elsewhere.take(action, Snapshot({Fact("at", ("rock",)): True}), Outcome(True))
+    assert elsewhere.needs(action) == ()
     for _ in range(12):
         inducer.take(action, Snapshot({Fact("at", ("rock",)): True}), Outcome(True))
     assert inducer.needs(action) == ()
