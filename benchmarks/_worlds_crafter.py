@@ -94,7 +94,7 @@ def by_policy(life: Watched, runner: Runner, seed: int) -> None:
     runner.run(Program("policy", text[text.index("def policy(") :]), life, limits=_ALL, seed=seed)
 
 
-def by_skills(skills: Mapping[str, Skill], contracts: Sequence[Contract]) -> Life:
+def by_skills(skills: Mapping[str, Skill], contracts: Sequence[Contract] = ()) -> Life:
     """Goals of the world's that are not met, by the skill for each, as `Living` chooses."""
 
     def live(life: Watched, runner: Runner, seed: int) -> None:
