@@ -19,6 +19,7 @@ It runs on true clones, so it is for practice worlds alone, never for one that a
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from dataclasses import dataclass
@@ -147,7 +148,7 @@ class Experiments:
     def _worth(self, mark: _Mark) -> tuple[float, int]:
         """More where much that is rare has come together, less for each time that it was gone on from."""
         cell = self._archive[mark]
-        rarity = sum(1 / (1 + self._rare[fact]) for fact, _ in mark if fact != _AFFORDED)
+        rarity = math.fsum(1 / (1 + self._rare[fact]) for fact, _ in mark if fact != _AFFORDED)
         return (0.01 + rarity) / (1 + cell.visits) ** 1.5, -cell.steps
 
     # ------------------------------------------------------------------ trying

@@ -4,8 +4,9 @@
 
 One life a seed, of the game's own length; each arm lives in the same seeds. *Learned*: an agent practises in worlds of
 its own (experiments on clones, then tasks of its curriculum) and its skills are then called one after the other in a
-life that it has never seen, each for a goal of the world's that is not met, the cheapest first, without look-ahead:
-programs see the local view alone. *Policy*: a program of ours that knows the rules (`benchmarks._crafter_policy`).
+life that it has never seen, each for a goal of the world's that is not met, as `habilis.agent.living` chooses, without
+look-ahead: programs see the local view alone. *Policy*: a program of ours that knows the rules
+(`benchmarks._crafter_policy`).
 *Random*: the game's 17 actions, each as likely. With the four reflexes of ``examples/crafter_reflexes.py``, or without
 (``_none``). The score is exp(mean(log(1 + rate in per cent))) - 1 over the 22 achievements, unlocked by the package's
 own count (Hafner 2021, section 4); its interval is a bootstrap over lives. What a reflex unlocked first is
@@ -93,7 +94,7 @@ def by_policy(life: Watched, runner: Runner, seed: int) -> None:
     runner.run(Program("policy", text[text.index("def policy(") :]), life, limits=_ALL, seed=seed)
 
 
-def by_skills(skills: Mapping[str, Skill], contracts: Sequence[Contract]) -> Life:
+def by_skills(skills: Mapping[str, Skill], contracts: Sequence[Contract] = ()) -> Life:
     """Goals of the world's that are not met, by the skill for each, as `Living` chooses."""
 
     def live(life: Watched, runner: Runner, seed: int) -> None:
