@@ -26,7 +26,7 @@ def distil(
     ] = "auto",
     regulariser: Annotated[
         str, typer.Option("--regulariser", help="none, l2, ewc, online_ewc, kl, replay, ewc_replay")
-    ] = "ewc",
+    ] = "kl",
     drift: Annotated[float, typer.Option("--drift", help="how much may be forgotten: rise of perplexity")] = 0.03,
     strength: Annotated[float | None, typer.Option("--strength", help="λ itself, in place of --drift")] = None,
     fisher_on: Annotated[str, typer.Option("--fisher-on", help="self, corpus or both")] = "self",
