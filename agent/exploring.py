@@ -176,7 +176,7 @@ class Explorer:
         spec = world.spec
         told = {"origin": "exploration", "fingerprint": spec.fingerprint}
         if self.settings.policy in ("random", "experiments"):
-            what = "explore at random" if self.settings.policy == "random" else "experiment"
+            what = "at random" if self.settings.policy == "random" else "by experiments"
             return Task(Goal(), spec.name, seed, f"{what} for {self.settings.steps} steps", "explore", **told)
         now = world.observe()
         chores = world.chores() if isinstance(world, HavingChores) and "chores" in spec.capabilities else {}

@@ -20,6 +20,7 @@ from habilis.tools import Catalogue, HostTools, Tool, ToolRegistry, of_tool, too
 from habilis.worlds.craft import CraftWorld
 
 AIMS = {"prompt_share": "<= 0.1"}
+TOOLS = 1_000  # that there are, as many as actions and things
 TASKS = 20  # of each seed
 _ACTIONS = ("fetch", "convert", "rank", "translate", "book", "cancel", "measure", "compare", "forecast", "archive")
 _PLACES = ("rail", "harbour", "river", "museum", "garden", "market", "stadium", "clinic", "library", "bakery")
