@@ -17,7 +17,7 @@ from habilis.trainer.corpus import (
 )
 from habilis.trainer.distil import DistilOptions, DistilResult, distil, distil_corpus
 from habilis.trainer.drift import DriftControl
-from habilis.trainer.evaluate import Evaluation, Trials, calibration_error, evaluate, heldout_text, perplexity
+from habilis.trainer.evaluate import Evaluation, HeldOut, calibration_error, evaluate, heldout_text, perplexity
 from habilis.trainer.examples import read_examples
 from habilis.trainer.export import export_model, update_kept
 from habilis.trainer.families import FAMILIES, Family
@@ -55,6 +55,7 @@ __all__ = [
     "Fisher",
     "ForgettingMatrix",
     "Gate",
+    "HeldOut",
     "PlanRunner",
     "PlanTask",
     "ProgramRunner",
@@ -64,7 +65,6 @@ __all__ = [
     "State",
     "TrainSettings",
     "Trained",
-    "Trials",
     "build_corpus",
     "calibration_error",
     "check_corpus",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from habilis.trainer.base import load_model
 from habilis.trainer.corpus import Corpus, Example
-from habilis.trainer.evaluate import Evaluation, Trials, evaluate, perplexity
+from habilis.trainer.evaluate import Evaluation, HeldOut, evaluate, perplexity
 from habilis.trainer.held_out import PlanRunner, PlanTask, ProgramRunner
 from habilis.trainer.stages import Earlier
 from habilis.trainer.training.settings import TrainSettings, choose_device
@@ -27,8 +27,8 @@ class Questions:
 
     validation: tuple[Example, ...]
     test: tuple[Example, ...]
-    validation_trials: Trials
-    test_trials: Trials
+    validation_tasks: HeldOut
+    test_tasks: HeldOut
     earlier_validation: tuple[Example, ...]
     earlier_test: tuple[Example, ...]
     device: str
@@ -64,16 +64,16 @@ def questions_of(
     def some(examples: tuple[Example, ...]) -> tuple[Example, ...]:
         return tuple(e for e in examples if instead.get(e.family) is None)[:_MOST_QUESTIONS]
 
-    def trials(plans: tuple[PlanTask, ...], examples: tuple[Example, ...]) -> Trials:
+    def held_out(plans: tuple[PlanTask, ...], examples: tuple[Example, ...]) -> HeldOut:
         mine = {e.prompt for e in examples}
         programs = tuple(p for p in corpus.programs if p.prompt in mine)[:_MOST_PROGRAMS]
-        return Trials(plans, programs, run_plans, run_programs)
+        return HeldOut(plans, programs, run_plans, run_programs)
 
     return Questions(
         some(tuple(corpus.validation)),
         some(tuple(corpus.test)),
-        trials(plans[::2], corpus.validation),
-        trials(plans[1::2], corpus.test),
+        held_out(plans[::2], corpus.validation),
+        held_out(plans[1::2], corpus.test),
         () if earlier is None else tuple(earlier.ask("validation")[:_MOST_QUESTIONS]),
         () if earlier is None else tuple(earlier.ask("test")[:_MOST_QUESTIONS]),
         settings.device,
@@ -96,23 +96,25 @@ def ask(
     model, tokenizer = load_model(folder)
     model = model.to(device)
     parts = {
-        "validation": (questions.validation, questions.validation_trials),
-        "test": (questions.test, questions.test_trials),
-        "earlier_validation": (questions.earlier_validation, Trials()),
-        "earlier_test": (questions.earlier_test, Trials()),
+        "validation": (questions.validation, questions.validation_tasks),
+        "test": (questions.test, questions.test_tasks),
+        "earlier_validation": (questions.earlier_validation, HeldOut()),
+        "earlier_test": (questions.earlier_test, HeldOut()),
     }
-    shares = sum(bool(some or trials.plans or trials.programs) for some, trials in parts.values()) or 1
+    shares = sum(bool(some or held_out.plans or held_out.programs) for some, held_out in parts.values()) or 1
     found: dict[str, Evaluation] = {}
-    for name, (examples, trials) in parts.items():
+    for name, (examples, held_out) in parts.items():
         known: Evaluation | None = None if like is None else getattr(like, name)
         if known is not None:
             examples = examples[: known.examples]
-            trials = replace(trials, plans=trials.plans[: known.plans], programs=trials.programs[: known.programs])
+            held_out = replace(
+                held_out, plans=held_out.plans[: known.plans], programs=held_out.programs[: known.programs]
+            )
         found[name] = evaluate(
             model,
             tokenizer,
             examples,
-            trials,
+            held_out,
             text=None if name == "validation" else "",
             dtype="float32",
             seconds=None if seconds is None else seconds / shares,

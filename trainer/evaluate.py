@@ -21,7 +21,7 @@ _PROGRAM_TOKENS = 256  # of a program that is written to be run
 
 
 @dataclass(frozen=True)
-class Trials:
+class HeldOut:
     """What is to be done in the world, and who carries out what the model writes for it. Without a runner nothing of
     its kind is asked for."""
 
@@ -72,7 +72,7 @@ def evaluate(
     model: Any,
     tokenizer: Any,
     examples: Sequence[Example],
-    trials: Trials | None = None,
+    held_out: HeldOut | None = None,
     *,
     text: str | None = None,
     dtype: str = "auto",
@@ -80,7 +80,7 @@ def evaluate(
     seconds: float | None = None,
     before_each: Callable[[], object] | None = None,
 ) -> Evaluation:
-    """Exact match per family; plans and programs by carrying them out (``trials``); perplexity on ``text``.
+    """Exact match per family; plans and programs by carrying them out (``held_out``); perplexity on ``text``.
 
     An answer is right if all its tokens, the end mark too, are the likeliest ones: the same as being written greedily,
     at the price of one pass. ``text`` defaults to `heldout_text`; of "" no perplexity is taken. After about ``seconds``
@@ -93,7 +93,7 @@ def evaluate(
     asked: dict[str, int] = defaultdict(int)
     surprise = perplexity(model, tokenizer, text, dtype=dtype) if text != "" else math.nan
     certain: list[tuple[float, bool]] = []
-    trials = trials or Trials()
+    held_out = held_out or HeldOut()
     shown: list[tuple[str, str, bool]] = []
     done = planned = written = 0
 
@@ -109,24 +109,24 @@ def evaluate(
         asked[family] += len(solved)
         shown.extend((str(goal), text, ok) for goal, text, ok in zip(goals, texts, solved, strict=True))
 
-    for start in range(0, len(trials.plans) if trials.run_plans is not None else 0, batch):
+    for start in range(0, len(held_out.plans) if held_out.run_plans is not None else 0, batch):
         if not go_on(start, 0.4):
             break
-        plans = trials.plans[start : start + batch]
+        plans = held_out.plans[start : start + batch]
         lines = write(model, tokenizer, [p.prompt for p in plans], batch=batch, dtype=dtype)
         parsed = [parse_plan(line) for line in lines]
         # A line that is no plan takes no action, and solves nothing even where the goal holds from the start.
-        assert trials.run_plans is not None
-        verdicts = trials.run_plans([(p.task, actions or ()) for p, actions in zip(plans, parsed, strict=True)])
+        assert held_out.run_plans is not None
+        verdicts = held_out.run_plans([(p.task, actions or ()) for p, actions in zip(plans, parsed, strict=True)])
         solved = [bool(v) and actions is not None for v, actions in zip(verdicts, parsed, strict=True)]
         carried_out(RUN_PLANS, [p.task.goal for p in plans], lines, solved)
         planned += len(plans)
-    for start in range(0, len(trials.programs) if trials.run_programs is not None else 0, batch):
+    for start in range(0, len(held_out.programs) if held_out.run_programs is not None else 0, batch):
         if not go_on(start, 0.6):
             break
-        programs = trials.programs[start : start + batch]
-        assert trials.run_programs is not None
-        sources, solved = _programs(model, tokenizer, programs, trials.run_programs, batch, dtype)
+        programs = held_out.programs[start : start + batch]
+        assert held_out.run_programs is not None
+        sources, solved = _programs(model, tokenizer, programs, held_out.run_programs, batch, dtype)
         carried_out(RUN_PROGRAMS, [p.task.goal for p in programs], sources, solved)
         written += len(programs)
     for start in range(0, len(examples), batch * 2):

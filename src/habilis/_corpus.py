@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from habilis._trials import ProgramsInWorld
+from habilis._held_out import ProgramsInWorld
 from habilis.core import InputError, Json
 
 if TYPE_CHECKING:

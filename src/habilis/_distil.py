@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from habilis._corpus import corpus_of, programs_of
+from habilis._held_out import PlansInWorld
 from habilis._interrupts import interruptible
-from habilis._trials import PlansInWorld
 from habilis.agent.threads import in_thread
 from habilis.core import (
     BudgetExceeded,

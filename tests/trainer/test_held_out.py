@@ -11,15 +11,15 @@ import pytest
 
 from habilis import Agent, AgentSettings
 from habilis._corpus import corpus_of
-from habilis._trials import PlansInWorld, ProgramsInWorld
+from habilis._held_out import PlansInWorld, ProgramsInWorld
 from habilis.core import Fact, Goal, Json, Skill, Snapshot, Task, Trajectory
 from habilis.memory import prompts
 from habilis.trainer import (
     BaseModel,
     Corpus,
     Example,
+    HeldOut,
     ProgramTask,
-    Trials,
     evaluate,
     load_corpus,
     save_corpus,
@@ -119,7 +119,7 @@ def test_a_program_is_judged_by_what_it_does(tiny: BaseModel) -> None:
 
     def judged(answer: str, run: Runs) -> tuple[int, int]:
         task = ProgramTask(prompt, Task(Goal.parse('count("mud") >= 1'), "craft", 0, "have mud"), answer)
-        found = evaluate(model, tokenizer, [], Trials(programs=[task], run_programs=run), text="", dtype="float32")
+        found = evaluate(model, tokenizer, [], HeldOut(programs=[task], run_programs=run), text="", dtype="float32")
         assert found.programs == 1
         return found.families["program_run"]
 
