@@ -269,18 +269,15 @@ class Experiments:
 
     # ------------------------------------------------------------------ all that is to be had
 
-    def _gatherer(self, meter: SearchMeter) -> Gatherer:
-        return Gatherer(
+    def _gather(self, meter: SearchMeter) -> bool:
+        """Bring together all that is known to be obtainable, and try what never worked; whether there is any of it."""
+        self.tell()
+        gatherer = Gatherer(
             self._book,
             lambda action, world: self._act(action, world, meter),
             lambda seek, world: self._look(seek, world, meter),
             lambda: self._left,
         )
-
-    def _gather(self, meter: SearchMeter) -> bool:
-        """Bring together all that is known to be obtainable, and try what never worked; whether there is any of it."""
-        self.tell()
-        gatherer = self._gatherer(meter)
         cell = self._beginning()
         if not gatherer.goods(cell.world.observe(), _EACH):
             return False

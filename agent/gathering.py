@@ -3,8 +3,7 @@
 Where no reasons are given, an action that has never worked may lack several things at once, and luck brings together
 what takes many things very seldom. So everything that is known to be obtainable is gathered, in rising amounts, and
 what never worked is tried there: optimism in the face of uncertainty (as R-max, Brafman & Tennenholtz 2002), by
-regression over contracts instead of over a table of states. The same serves to bring about all that an action is taken
-to need but for one thing.
+regression over contracts instead of over a table of states.
 """
 
 from __future__ import annotations

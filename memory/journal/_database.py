@@ -165,9 +165,11 @@ class Database:
 
     def _reading(self) -> str:
         """How to open for reading: on a file system that takes no writes SQLite cannot make the index that readers in
-        WAL mode share, and need not, where nothing waits in the log: nobody can be writing."""
+        WAL mode share, and need not, where nothing waits in the log. A folder that only this user may not write is no
+        such place: its owner may be writing."""
         log = Path(f"{self.path}-wal")
-        still = not os.access(self.path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
+        mounted = os.statvfs(self.path.parent).f_flag if hasattr(os, "statvfs") else 0
+        still = mounted & getattr(os, "ST_RDONLY", 0) and not (log.exists() and log.stat().st_size)
         return "ro&immutable=1" if still else "ro"
 
     def _prepare(self) -> None:

@@ -141,16 +141,20 @@ class Workshop:
         return ok
 
 
-@pytest.fixture(scope="module")
-def learned() -> tuple[ContractBook, Inducer]:
-    world = Workshop()
+def experimented(world: Workshop, steps: int) -> tuple[ContractBook, Inducer]:
+    """What so many steps in each of four worlds have taught."""
     book, inducer = ContractBook(world.spec), Inducer(world.spec)
     experiments = Experiments(book, inducer, random.Random(0))
     for seed in range(4):
         world.reset(seed)
         with SearchMeter(Ledger(Budget())) as meter:
-            experiments.run(world, meter, 1_000)
+            experiments.run(world, meter, steps)
     return book, inducer
+
+
+@pytest.fixture(scope="module")
+def learned() -> tuple[ContractBook, Inducer]:
+    return experimented(Workshop(), 1_000)
 
 
 def _needs(book: ContractBook, action: str) -> set[str]:
@@ -280,13 +284,7 @@ class Smithy(Workshop):
 
 
 def test_what_takes_many_things_at_once_is_found_where_all_of_them_are_brought_together() -> None:
-    world = Smithy()
-    book, inducer = ContractBook(world.spec), Inducer(world.spec)
-    experiments = Experiments(book, inducer, random.Random(0))
-    for seed in range(4):
-        world.reset(seed)
-        with SearchMeter(Ledger(Budget())) as meter:
-            experiments.run(world, meter, 1_500)
+    book, _ = experimented(Smithy(), 1_500)
     contract = book.contract(Action("forge"))
     assert contract.successes
     consumed = {str(c.atom): c.consumed for c in contract.conditions if c.consumed}
