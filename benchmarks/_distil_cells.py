@@ -76,7 +76,7 @@ def run_cell(arm: str, seed: int, scale: Scale, corpora: Sequence[Corpus], data:
         found = _chain(base, arm.removeprefix("chain-"), seed, scale, corpora)
     elif arm.startswith("curve-"):
         few = _beginning(corpora[0], int(arm.removeprefix("curve-")))
-        settings = _settings("ewc", seed, scale.drift)
+        settings = _settings(TrainSettings().regulariser, seed, scale.drift)
         model, found = _trained(base, settings, math.ceil(len(few.train) / settings.batch), few)
         found |= _measured(model, base, scale, few, data)
     elif arm == "throughput":

@@ -5,7 +5,7 @@ r"""What distilling teaches a small model and what it forgets: seven ways to hol
     python -m benchmarks.distil --json out.json             resumes from the cells in out.jsonl, and adds to them
     python -m benchmarks.distil --cell ewc:1 --json out.json           one cell
     python -m benchmarks.distil --corpus a.jsonl [--corpus b.jsonl]    corpora: habilis corpus build --out a.jsonl
-    python -m benchmarks.distil --steps 100 --questions 500 --drift 0.03   other sizes
+    python -m benchmarks.distil --steps 100 --chain 100 --questions 500 --drift 0.03   other sizes
     python -m benchmarks.distil --table out.jsonl           the cells there are, as tables in Markdown
 
 The cells that stand in docs/trainer.md are kept in ``benchmarks/measured``, with the corpus that they are of:
@@ -20,7 +20,7 @@ SmolLM2-135M, LoRA r = 8, steps of 8 examples, target drift 1 % in every arm tha
                 in a world of ours, the solver that knows the rules (its mean is over the families it has an answer for)
 ``none`` … ``ewc_replay``   an arm: accuracy by family, calibration, perplexity on held-out English and on WikiText-2
                 (``DATA/wikitext2``; λ was calibrated on neither), CPU seconds of every step
-``curve-500`` … ``curve-4000``   EWC trained on the first so many examples, each once: what more of them teach
+``curve-500`` … ``curve-4000``   the default way (KL) on the first so many examples, each once: what more teach
 ``target-1%``   EWC at a target drift: what drift was obtained
 ``chain-ARM``   successive distillations (the corpora in turn; of one corpus its families in three groups), each from
                 where the last ended, all of them adopted: the forgetting matrix, of half as many questions a stage
@@ -225,7 +225,7 @@ def _cells(options: Options, given: argparse.Namespace, folder: Path) -> Cells:
 
 
 def _scale(options: Options, given: argparse.Namespace) -> Scale:
-    asked = {name: getattr(given, name) for name in ("steps", "questions", "drift")}
+    asked = {name: getattr(given, name) for name in ("steps", "chain", "questions", "drift")}
     return replace(QUICK if options.quick else Scale(), **{name: n for name, n in asked.items() if n is not None})
 
 
@@ -243,6 +243,7 @@ def _own(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--corpus", type=Path, action="append")
     parser.add_argument("--table", type=Path)
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--chain", type=int)
     parser.add_argument("--questions", type=int)
     parser.add_argument("--drift", type=float)
     return parser.parse_known_args(argv)
