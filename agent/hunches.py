@@ -45,9 +45,9 @@ class Store(Protocol):
 
 @dataclass(frozen=True)
 class HunchSettings:
-    """``line_steps``: imagined steps that take as long as one line of the model. SmolLM2-135M in bfloat16 takes 0.9 s
-    on two idle cores, and twenty times that on a machine at load 6; a step in a house takes 1.2 ms. ``search_steps``:
-    what finding out is taken to cost before any task has shown it. ``tokens``: of a line, at most."""
+    """``line_steps``: imagined steps that take as long as one line of the model, where that was not timed
+    (`habilis.agent.timing`). ``search_steps``: what finding out is taken to cost before any task has shown it.
+    ``tokens``: of a line, at most."""
 
     line_steps: int = 800
     search_steps: int = 4_000
@@ -58,6 +58,7 @@ class Hunches:
     """The hunches of one mind, with their record. Satisfies `Guesser`.
 
     ``mind``: asked for when it is needed, None where no model was adopted. A record belongs to one model (its name).
+    ``line_steps``: of that model, as timed on this machine; None: as in the settings.
     ``tell``: told of every line that was asked for: the goal, the plan or why there is none, whether it came true, and
     the seconds.
     """
@@ -69,9 +70,11 @@ class Hunches:
         *,
         settings: HunchSettings | None = None,
         store: Store | None = None,
+        line_steps: Callable[[], int | None] = lambda: None,
         tell: Callable[[Mapping[str, Json]], None] = lambda told: None,
     ) -> None:
         self._mind, self._spec, self._store, self._tell = mind, spec, store, tell
+        self._line_steps = line_steps
         self.settings = settings or HunchSettings()
         self._name = ""
         self._asked = self._true = 0
@@ -81,10 +84,10 @@ class Hunches:
 
     def worth_asking(self) -> bool:
         """Whether a line is likely to save more than it takes: the mean of Beta(1 + came true, 1 + did not) times what
-        finding out has cost without, against `HunchSettings.line_steps`."""
+        finding out has cost without, against the imagined steps that take as long as a line."""
         chance = (1 + self._true) / (2 + self._asked)
         without = (self._steps + self.settings.search_steps) / (self._tasks + 1)
-        return chance * without >= self.settings.line_steps
+        return chance * without >= (self._line_steps() or self.settings.line_steps)
 
     def plan(self, goal: Goal, state: Snapshot, known: Set[str]) -> Sequence[Action] | None:
         """See `Guesser`."""

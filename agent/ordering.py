@@ -35,9 +35,9 @@ class Orders(Protocol):
 @dataclass(frozen=True)
 class OrderingSettings:
     """``most``: actions that the model reads for one order; the others keep their places behind them.
-    ``action_steps``: imagined steps that take as long as reading one: SmolLM2-135M reads some 1,800 tokens a second on
-    two idle cores that compute in bfloat16, and a step in a house takes 1.2 ms. ``tries``: tasks each way before they
-    are compared. ``again``: every so many tasks the other way is tried."""
+    ``action_steps``: imagined steps that take as long as reading one, where that was not timed
+    (`habilis.agent.timing`). ``tries``: tasks each way before they are compared. ``again``: every so many tasks the
+    other way is tried."""
 
     most: int = 48
     action_steps: int = 30
@@ -49,6 +49,7 @@ class Ordering:
     """The order that one mind would try things in, with its record. Satisfies `Orders`.
 
     ``mind``: asked for when it is needed, None where no model was adopted. A record belongs to one model (its name).
+    ``action_steps``: of that model, as timed on this machine; None: as in the settings.
     """
 
     def __init__(
@@ -58,8 +59,9 @@ class Ordering:
         *,
         settings: OrderingSettings | None = None,
         store: Store | None = None,
+        action_steps: Callable[[], int | None] = lambda: None,
     ) -> None:
-        self._mind, self._spec, self._store = mind, spec, store
+        self._mind, self._spec, self._store, self._action_steps = mind, spec, store, action_steps
         self.settings = settings or OrderingSettings()
         self._name = ""
         self._tasks, self._steps = [0, 0], [0, 0]  # without the model, and with it
@@ -98,7 +100,8 @@ class Ordering:
         if way is None:
             return
         self._tasks[way] += 1
-        self._steps[way] += episode.cost.search_steps + read * self.settings.action_steps
+        each = self._action_steps() or self.settings.action_steps
+        self._steps[way] += episode.cost.search_steps + read * each
         if self._store is not None:
             self._store.put_versioned_state(self._key, {"tasks": list(self._tasks), "steps": list(self._steps)})
 

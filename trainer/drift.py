@@ -17,13 +17,15 @@ wants one all the same gives it (`TrainSettings.strength`), and nothing is adjus
 
 Without a penalty c is near 1 on SmolLM2-135M. Under EWC it is 30 to 900: training finds the directions that a diagonal
 Fisher takes for free, in which many layers move together. So it has to be measured, and what is still above the target
-at the end is taken back by shrinking the whole update (`shrink`), which by the same model lowers the drift with the
-square of the factor (interpolation towards the base: Wortsman et al. 2022, arXiv:2109.01903).
+at the end is taken back by shrinking the whole update (`DriftControl.share`), which by the same model lowers the drift
+with the square of the factor (interpolation towards the base: Wortsman et al. 2022, arXiv:2109.01903). Where more was
+taken back than needed, a part of that is given again.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from habilis.core import InputError, Json
@@ -31,6 +33,7 @@ from habilis.core import InputError, Json
 _FIRST = 0.2  # nats that the penalty weighs at the target, to begin with
 _REACH = 6.0  # λ changes by a factor e^6 at most in a whole training
 _FASTEST = 0.15  # of that, in one step
+_ABOVE, _BELOW = 0.1, 0.2  # of the target: what is left where it is at the end
 _SMOOTH = 0.3  # of a step's Q in the running mean that is compared: some methods only sample Q
 
 
@@ -87,12 +90,32 @@ class DriftControl:
         if self.rise > 0 and self.q_mean and loss - base_loss > 0.1 * math.log1p(self.target):
             self.c = max(1e-3, min(1e3, (loss - base_loss) / (self.rise * self.q_mean)))
 
-    @property
-    def shrink(self) -> float:
-        """The factor of the update at which the measured drift would be the target; 1 if it is not above it."""
-        if self.measured is None or self.measured <= self.target:
+    def share(self, tried: Sequence[tuple[float, float]]) -> float:
+        """The share of the update at which the drift is expected to be the target.
+
+        ``tried``: (share, drift measured there), the whole update (1.0) first. Where all of them are above the target
+        the quadratic model says it; between one above and one below the power of the share that runs through both does,
+        or half-way, where nothing of a drift is left below. 1 where the whole update is not above the target.
+        """
+        over = [one for one in tried if one[1] > self.target]
+        under = [one for one in tried if one[1] <= self.target]
+        if not over:
             return 1.0
-        return math.sqrt(math.log1p(self.target) / math.log1p(self.measured))
+        (more, high), wanted = min(over), math.log1p(self.target)
+        if not under:
+            return more * math.sqrt(wanted / math.log1p(high))
+        less, low = max(under)
+        bottom, top = math.log1p(low), math.log1p(high)
+        if bottom < wanted / 1000:
+            return math.sqrt(less * more)
+        power = math.log(top / bottom) / math.log(more / less)
+        return less * math.pow(wanted / bottom, 1 / power)
+
+    def held(self, tried: Sequence[tuple[float, float]]) -> bool:
+        """Whether the last share tried will do: within a tenth above the target, and where something was taken back no
+        more than a fifth below it."""
+        last = tried[-1][1]
+        return last <= (1 + _ABOVE) * self.target and (len(tried) == 1 or last >= (1 - _BELOW) * self.target)
 
     def dump(self) -> dict[str, Json]:
         return asdict(self)

@@ -188,8 +188,8 @@ def compose(
             tell = telling("writer_chosen")
             return ChosenCascade(writers, embedder, store=journal, world=world.spec.fingerprint, tell=tell)
 
-        hunches = Hunches(minds.adopted, world.spec, store=journal, tell=telling("hunch"))
-        orders = Ordering(minds.adopted, world.spec, store=journal)
+        hunches = Hunches(minds.adopted, world.spec, store=journal, line_steps=minds.line_steps, tell=telling("hunch"))
+        orders = Ordering(minds.adopted, world.spec, store=journal, action_steps=minds.action_steps)
         searching = SearchWriter(book, runner, SearchSettings(method=settings.search), orders=orders, guesser=hunches)
         writing = _writer(writer, searching, chats, cascade)
         uses = used_by(writing)

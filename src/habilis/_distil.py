@@ -16,15 +16,22 @@ from typing import TYPE_CHECKING
 from habilis._corpus import corpus_of, programs_of
 from habilis._held_out import PlansInWorld
 from habilis._interrupts import interruptible
+from habilis.agent.mind import LocalMind
 from habilis.agent.threads import in_thread
+from habilis.agent.timing import Timing, time_mind
 from habilis.core import (
+    Affording,
     BudgetExceeded,
+    Context,
     Cost,
     HabilisError,
+    Imaginable,
     InputError,
     Json,
     MissingExtraError,
     NotFoundError,
+    Task,
+    World,
     span,
 )
 from habilis.memory.journal import ModelRecord
@@ -32,9 +39,10 @@ from habilis.memory.journal import ModelRecord
 if TYPE_CHECKING:
     from habilis._assembly import Assembly
     from habilis.agent.loop import Loop
-    from habilis.trainer import Gate, TrainSettings
+    from habilis.trainer import DistilResult, Gate, TrainSettings
 
 _LEAST_SECONDS = 30.0
+_TIMED = 3  # tasks
 
 
 def can_train() -> bool:
@@ -181,16 +189,18 @@ async def distil_now(
                 stop=parts.stop.is_set,
             )
             here.set({"habilis.model.adopted": result.adopted})
+            timing = await in_thread("the model's timing", _timing, parts, result, name) if result.adopted else None
         finally:  # the time is gone, whatever came of it
             took = Cost(seconds=round(time.monotonic() - began, 1))
             held.commit(took)
             here.cost(took)
+    figures = {**result.figures, **({} if timing is None else {"timing": timing.dump()})}
     record = ModelRecord(
         name=name,
         base=base,
         path=str(Path(result.path).relative_to(parts.home.path)),
         adopted=False,
-        figures={**result.figures, "weights": digests_of(Path(result.path))},
+        figures={**figures, "weights": digests_of(Path(result.path))},
         reasons=tuple(result.reasons),
         run_id=run_id,
         fingerprint=parts.world.spec.fingerprint,
@@ -203,12 +213,38 @@ async def distil_now(
         "model": name,
         "adopted": result.adopted,
         "reasons": list(result.reasons),
-        "figures": dict(result.figures),
+        "figures": figures,
         "iteration": iteration,
     }
     parts.distillations.append(told)
     parts.events.emit("distil_ended", iteration, **{k: v for k, v in told.items() if k != "iteration"})
     return told
+
+
+def _timing(parts: Assembly, result: DistilResult, name: str) -> Timing | None:
+    """How long the model takes in this world, of tasks that were solved in it. None where search is never blind (the
+    world says why an action fails, or cannot be made afresh), or there is nothing to time it by."""
+    spec = parts.world.spec
+    if parts.fresh is None or "reasons" in spec.capabilities:
+        return None
+    solved = parts.home.journal.episodes(status="solved", with_trajectories=False)
+    tasks = [e.task for e in solved if e.task.world == spec.name and e.task.goal.atoms][-_TIMED:]
+    mind = LocalMind(Path(result.path), name=name)
+    try:
+        return time_mind(mind, parts.runner, [(task, _beginning(parts.fresh(), task)) for task in tasks])
+    except HabilisError as error:
+        parts.events.emit("warning", None, message=f"what a line of {name} takes is assumed, not timed: {error}")
+        return None
+
+
+def _beginning(world: World, task: Task) -> Context:
+    world.reset(task.seed)
+    return Context(
+        world.spec,
+        world.observe(),
+        simulator=world.simulator() if isinstance(world, Imaginable) else None,
+        affordances=tuple(world.affordances()) if isinstance(world, Affording) else (),
+    )
 
 
 def _after(parts: Assembly, how: Distilling) -> Path | None:

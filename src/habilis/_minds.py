@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from habilis.agent.timing import Timing
 from habilis.core import EventStream, HabilisError, Json, Mind, ModelError, WorldSpec
 from habilis.memory.home import Home
 from habilis.memory.journal import ModelRecord
@@ -35,6 +36,21 @@ class Minds:
                 self._events.emit("warning", None, message=f"the local model is left aside: {error}")
             self._open = (record.name, found)
         return self._open[1]
+
+    def line_steps(self) -> int | None:
+        """Imagined steps that take as long as a line of the model in use, as timed when it was adopted."""
+        timing = self._timing()
+        return None if timing is None else timing.line
+
+    def action_steps(self) -> int | None:
+        """Imagined steps that take as long as it reading one action."""
+        timing = self._timing()
+        return None if timing is None else timing.action
+
+    def _timing(self) -> Timing | None:
+        record = self._home.journal.adopted_model(self._spec.fingerprint)
+        figures = record.figures if record is not None else None
+        return Timing.load(figures.get("timing")) if isinstance(figures, Mapping) else None
 
 
 def _weights(record: ModelRecord) -> Json:

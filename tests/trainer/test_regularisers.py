@@ -255,12 +255,30 @@ def test_the_quadratic_model_is_recovered_from_a_probe(target: float, length: in
 
 
 @given(st.floats(0.005, 0.3), st.floats(0.0, 2.0))
-def test_shrinking_by_the_factor_reaches_the_target_of_a_quadratic(target: float, measured: float) -> None:
+def test_shrinking_by_the_share_reaches_the_target_of_a_quadratic(target: float, measured: float) -> None:
     control = DriftControl(target, 64)
-    assert control.shrink == 1.0
-    control.probed(3.0, 3.0 + math.log1p(measured))
-    after = math.expm1(math.log1p(measured) * control.shrink**2)
+    share = control.share([(1.0, measured)])
+    after = math.expm1(math.log1p(measured) * share**2)
     assert after == pytest.approx(min(measured, target), abs=1e-9)
+
+
+@given(st.floats(0.003, 0.3), st.floats(0.0, 2.0), st.floats(1.0, 4.0), st.floats(0.0, 0.002))
+def test_what_was_taken_back_without_need_is_given_again(
+    target: float, whole: float, power: float, better: float
+) -> None:
+    """Curves other than the quadratic, some of which lie below the base model's loss near it."""
+    control = DriftControl(target, 64)
+
+    def drift(share: float) -> float:
+        return math.expm1(math.log1p(whole) * share**power - better * share * (1 - share))
+
+    tried = [(1.0, drift(1.0))]
+    while not control.held(tried) and len(tried) < 8:
+        share = control.share(tried)
+        assert 0 < share < 1
+        tried.append((share, drift(share)))
+    assert control.held(tried)
+    assert len(tried) == 1 or 0.8 * target <= tried[-1][1] <= 1.1 * target
 
 
 @pytest.mark.parametrize("target", [0.0, -1.0, math.nan, math.inf])

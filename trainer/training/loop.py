@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _WEIGHTS = "trained.safetensors"
 _GLANCE = 4  # held-out texts that are looked at on the way; what is said of the drift at the end is of all
-_TAKEN_BACK = 6  # times: the drift falls with less than the square of the factor, where it is large
+_TAKEN_BACK = 6  # times: where it is large, the drift falls with less than the square of the factor, or with more
 
 
 class Diverged(Exception):
@@ -81,17 +81,27 @@ class Course:
         self.wrapped.train()
 
     def take_back(self, base: Callable[[], Mapping[str, Tensor]]) -> float:
-        """Shrink the update until the measured drift is within a tenth of the target; the factor that was kept."""
-        kept, weights = 1.0, None
-        for _ in range(_TAKEN_BACK):
-            factor = self.control.shrink
-            if self.control.measured is None or self.control.measured <= 1.1 * self.control.target:
-                break
-            weights = base() if weights is None else weights
-            shrink(self.model, factor, weights)
-            kept *= factor
-            self.control.q *= factor**2
+        """Shrink the update until the measured drift is near the target; the share of it that was kept. What was taken
+        back without need is given again."""
+        control = self.control
+        if control.measured is None or control.held(tried := [(1.0, control.measured)]):
+            return 1.0
+        weights, kept = base(), 1.0
+
+        def keep(share: float) -> None:
+            nonlocal kept
+            shrink(self.model, share / kept, weights)
+            control.q *= (share / kept) ** 2
+            kept = share
+
+        while len(tried) <= _TAKEN_BACK and not control.held(tried):
+            keep(control.share(tried))
             self.probe(whole=True)
+            tried.append((kept, control.measured))
+        within = [one for one in tried if one[1] <= control.target]
+        if within and kept > max(within)[0] and not control.held(tried):
+            keep(max(within)[0])
+            control.measured = max(within)[1]
         return kept
 
     def note(self) -> dict[str, Any]:
