@@ -7,6 +7,7 @@ r"""What distilling teaches a small model and what it forgets: seven ways to hol
     python -m benchmarks.distil --corpus a.jsonl [--corpus b.jsonl]    corpora: habilis corpus build --out a.jsonl
     python -m benchmarks.distil --steps 100 --chain 100 --questions 500 --drift 0.03   other sizes
     python -m benchmarks.distil --table out.jsonl           the cells there are, as tables in Markdown
+    python -m benchmarks.distil --table out.jsonl [--table more.jsonl] --plot out.svg           as a picture
 
 The cells that stand in docs/trainer.md are kept in ``benchmarks/measured``, with the corpus that they are of:
 
@@ -55,6 +56,7 @@ from benchmarks._distil_cells import (
     run_cell,
 )
 from benchmarks._distil_corpus import lived, mean_over_families
+from benchmarks._distil_plot import plot
 from benchmarks._distil_tables import tables
 from benchmarks._harness import Figure, Options, main, parse
 from benchmarks._kept import keep, kept
@@ -241,7 +243,8 @@ def _own(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """The options that only this benchmark has, and the rest."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--corpus", type=Path, action="append")
-    parser.add_argument("--table", type=Path)
+    parser.add_argument("--table", type=Path, action="append")
+    parser.add_argument("--plot", type=Path)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--chain", type=int)
     parser.add_argument("--questions", type=int)
@@ -253,8 +256,10 @@ if __name__ == "__main__":
     own, rest = _own(sys.argv[1:])
     asked = parse("distil", 3, 1, rest)
     try:
-        if own.table is not None:
-            print(tables(own.table))
+        if own.plot is not None:
+            plot(own.table or [], own.plot)
+        elif own.table:
+            print("\n\n".join(tables(path) for path in own.table))
         elif asked.cell is not None:
             _one_cell(asked, own)
         else:

@@ -10,6 +10,7 @@ import pytest
 from benchmarks import distil
 from benchmarks._distil_cells import Scale, paired_overhead
 from benchmarks._distil_corpus import baselines, stages
+from benchmarks._distil_plot import plot
 from benchmarks._distil_tables import tables
 from benchmarks._harness import Options
 
@@ -127,3 +128,24 @@ def test_too_few_examples_for_a_point_of_the_curve_and_a_file_without_cells_are_
 def test_an_overhead_is_of_the_same_steps() -> None:
     slow, fast = {"cpu_each_step": [1.1, 2.2, 9.0]}, {"cpu_each_step": [1.0, 2.0, 3.0]}
     assert paired_overhead(slow, fast) == pytest.approx(0.1)
+
+
+def test_cells_are_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    rows = [
+        {"after": "stage0", "accuracy": {"stage0/goal": 0.5}},
+        {"after": "stage1", "accuracy": {"stage0/goal": 0.25, "stage1/next": 0.5}},
+    ]
+    cells = [
+        {"arm": "base", "accuracy": 0.0, "perplexity": 30.0},
+        {"arm": "kl", "accuracy": 0.2, "perplexity": 30.1},
+        {"arm": "curve-8", "accuracy": 0.1, "families": {"goal": 0.1}},
+        {"arm": "chain-kl", "forgetting": {"rows": rows}},
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"schema_version": 1, **cell}) + "\n" for cell in cells))
+    plot([tmp_path / "a.jsonl"], tmp_path / "all.svg")
+    drawn = (tmp_path / "all.svg").read_text()
+    for title in ("Learned, and lost", "By the number of examples", "What is left of the first"):
+        assert f"<!-- {title} -->" in drawn
+    with pytest.raises(SystemExit, match="nothing to draw"):
+        plot([tmp_path / "none.jsonl"], tmp_path / "none.svg")
