@@ -52,6 +52,7 @@ def _learned_and_lost(axes: Any, cells: Cells) -> None:
     axes.plot([0], [base["accuracy"]], "kx", label="base model")
     axes.set(xlabel="rise of perplexity on held-out English, %", ylabel="accuracy, mean of the families")
     axes.set_xscale("symlog", linthresh=1)
+    axes.set_xticks([-1, 0, 1, 10], ["-1", "0", "1", "10"])
     axes.legend(frameon=False, fontsize="small")
     axes.set_title("Learned, and lost", fontsize="medium")
 
