@@ -1,7 +1,7 @@
 """The agent: the loop, the curriculum, the writers and the local mind.
 
-Follow a task from `curriculum` to `loop`, `writers`, `lifting` and `admission`. May import `habilis.core`,
-`habilis.worlds`, `habilis.memory` and `habilis.tools`.
+Follow a task from `curriculum` to `loop`, `working`, `writers`, `planning` and `admission`; experience that nobody
+asked for comes of `practice`. May import `habilis.core`, `habilis.worlds`, `habilis.memory` and `habilis.tools`.
 """
 
 from habilis.agent.curriculum import Curriculum, CurriculumSettings, Proposal

@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any
 
-from habilis.agent.chat_model import PricedChatModel, as_priced
+from habilis.agent.chat.model import PricedChatModel, as_priced
 from habilis.agent.writers._prompt import actions, changes, observation, quote
 from habilis.core import ChatModel, Ledger, Trajectory, Verdict
 

@@ -15,9 +15,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from habilis.agent.meter import SearchMeter
+from habilis.agent.planning.meter import SearchMeter
+from habilis.agent.planning.regression import Known, Regression, Wanted, brings_about, direction, skills_by_fact
 from habilis.agent.posing import Missions
-from habilis.agent.regression import Known, Regression, Wanted, brings_about, direction, skills_by_fact
 from habilis.agent.words import goal_to_words
 from habilis.core import (
     Action,

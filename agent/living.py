@@ -18,7 +18,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from habilis.agent.regression import direction, skills_by_fact
+from habilis.agent.planning.regression import direction, skills_by_fact
 from habilis.core import Contract, Fact, Goal, GoalSyntaxError, InputError, Json, Skill, Snapshot, WorldSpec
 
 __all__ = ["Living", "Turn"]

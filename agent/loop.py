@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from habilis.agent.calls import blamed_skill, needed
 from habilis.agent.curriculum import Proposal
 from habilis.agent.parts import Credited, Help, LoopSettings, Parts
-from habilis.agent.probing import probe
+from habilis.agent.planning.calls import blamed_skill, needed
+from habilis.agent.planning.probing import probe
 from habilis.agent.tape import LeftOver, TaskTape, iteration_of, left_over, slim
 from habilis.agent.threads import in_thread
 from habilis.agent.upkeep import Kept, keep_up

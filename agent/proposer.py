@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from habilis.agent._phrases import example_of, form_of
-from habilis.agent.chat_model import PricedChatModel, as_priced
+from habilis.agent.chat.model import PricedChatModel, as_priced
 from habilis.agent.words import check_goal
 from habilis.core import ChatModel, Goal, GoalSyntaxError, InputError, Ledger, NotFoundError, WorldSpec
 

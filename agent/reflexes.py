@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from habilis.agent.admission import candidate
-from habilis.agent.calls import needed
-from habilis.agent.lifting import lift
-from habilis.agent.meter import SearchMeter
-from habilis.agent.regression import Regression, skills_by_fact
+from habilis.agent.planning.calls import needed
+from habilis.agent.planning.lifting import lift
+from habilis.agent.planning.meter import SearchMeter
+from habilis.agent.planning.regression import Regression, skills_by_fact
 from habilis.core import (
     Affording,
     Atom,

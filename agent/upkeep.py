@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from habilis.agent.lifting import lift
-from habilis.agent.meter import SearchMeter
 from habilis.agent.parts import Parts
+from habilis.agent.planning.lifting import lift
+from habilis.agent.planning.meter import SearchMeter
+from habilis.agent.planning.regression import Regression, skills_by_fact
 from habilis.agent.reflexes import learn_reflexes
-from habilis.agent.regression import Regression, skills_by_fact
 from habilis.core import BudgetExceeded, Draft, Goal, Ledger, Skill, SkillError, WorldError, WorldSpec
 from habilis.memory.contracts import ContractBook
 from habilis.memory.reflexes import LearnedReflex

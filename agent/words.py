@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from habilis.agent._phrases import SAY, Names, by_phrases, example_of, form_of, phrase_of, spelling
-from habilis.agent.chat_model import PricedChatModel, as_priced
+from habilis.agent.chat.model import PricedChatModel, as_priced
 from habilis.core import (
     Atom,
     ChatModel,

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from habilis.agent.admission import affordable, candidate, misstated, observed
-from habilis.agent.calls import called_tools, needed
 from habilis.agent.drafting import Drafting
 from habilis.agent.parts import LoopSettings, Parts
-from habilis.agent.regression import skills_by_fact
+from habilis.agent.planning.calls import called_tools, needed
+from habilis.agent.planning.regression import skills_by_fact
 from habilis.agent.tape import TaskTape
 from habilis.agent.threads import in_thread
 from habilis.agent.words import goal_to_words

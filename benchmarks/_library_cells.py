@@ -24,7 +24,7 @@ from benchmarks._library_parts import (
 )
 from benchmarks._life import Life, Setting, live, solve_cold
 from benchmarks.growth import excluded, held_out
-from habilis.agent.calls import needed
+from habilis.agent.planning.calls import needed
 from habilis.core import (
     Budget,
     Contract,

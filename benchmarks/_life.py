@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from habilis.agent.calls import needed
 from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.loop import Loop, LoopSettings, Parts, describe
-from habilis.agent.regression import Regression
+from habilis.agent.planning.calls import needed
+from habilis.agent.planning.regression import Regression
 from habilis.agent.words import goal_to_words
 from habilis.agent.writers.search import SearchSettings, SearchWriter
 from habilis.core import (

@@ -1,7 +1,8 @@
 """Who has hunches in the loop benchmark: the distilled model, what it has to beat, and its negative control.
 
-All of them are asked alike (`habilis.agent.hunches.Guesser`) and their lines are read alike: a line with an unknown
-action or name is no plan. The rivals know the plans of the corpus' training part, and take no time worth counting.
+All of them are asked alike (`habilis.agent.planning.advice.Guesser`) and their lines are read alike: a line with an
+unknown action or name is no plan. The rivals know the plans of the corpus' training part, and take no time worth
+counting.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from habilis.agent.hunches import Guesser, asked, read_plan
+from habilis.agent.local.hunches import asked, read_plan
+from habilis.agent.planning.advice import Guesser
 from habilis.core import Action, Atom, Episode, Fact, Goal, Json, Mind, Snapshot, WorldSpec
 from habilis.memory import prompts
 from habilis.memory.wordings import worded
@@ -161,7 +163,7 @@ class Metered:
 
 
 class Record:
-    """Where `habilis.agent.hunches.Hunches` keeps its record from task to task, as the journal of a home would."""
+    """Where `habilis.agent.local.hunches.Hunches` keeps its record from task to task, as a home's journal would."""
 
     def __init__(self, state: Mapping[str, Any] | None = None) -> None:
         self.state: dict[str, Any] = dict(state or {})

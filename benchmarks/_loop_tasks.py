@@ -21,9 +21,8 @@ from benchmarks._life import _ROUNDS
 from habilis import Agent, AgentSettings
 from habilis._corpus import corpus_of
 from habilis._worlds import open_world
-from habilis.agent.hunches import Guesser
 from habilis.agent.loop import describe
-from habilis.agent.ordering import Orders
+from habilis.agent.planning.advice import Guesser, Orders
 from habilis.agent.words import goal_to_words
 from habilis.agent.writers.search import SearchSettings, SearchWriter
 from habilis.core import (

@@ -12,8 +12,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from habilis.agent.meter import SearchMeter
-from habilis.agent.tree import TreeSearch
+from habilis.agent.planning.meter import SearchMeter
+from habilis.agent.planning.tree import TreeSearch
 from habilis.core import Goal, Ledger
 from habilis.worlds.household import HouseholdWorld
 

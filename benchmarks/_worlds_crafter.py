@@ -23,8 +23,8 @@ from pathlib import Path
 
 from benchmarks._harness import Figure, Options, main
 from habilis import Agent, AgentSettings
-from habilis.agent.calls import needed
 from habilis.agent.living import Living
+from habilis.agent.planning.calls import needed
 from habilis.core import Action, Contract, Observation, Outcome, Program, RunLimits, Runner, Skill, World, load_reflexes
 from habilis.memory.home import Home
 from habilis.worlds.crafter import ACHIEVEMENTS, CrafterWorld, achievement_goals, score

@@ -31,10 +31,10 @@ from typing import Any
 
 from benchmarks._harness import Figure, Options, main
 from habilis import Agent, AgentSettings
-from habilis.agent.calls import needed
-from habilis.agent.fitting import composed, fits
-from habilis.agent.lifting import lift
-from habilis.agent.regression import Regression
+from habilis.agent.planning.calls import needed
+from habilis.agent.planning.fitting import composed, fits
+from habilis.agent.planning.lifting import lift
+from habilis.agent.planning.regression import Regression
 from habilis.core import Draft, Goal, Parameter, Program, RunLimits, Runner, Skill
 from habilis.memory.contracts import ContractBook
 from habilis.memory.home import Home

@@ -28,8 +28,8 @@ from pathlib import Path
 
 from benchmarks._harness import Figure, Options, main
 from habilis import Agent, AgentSettings
-from habilis.agent.fitting import fits
-from habilis.agent.forms import Piece, filled
+from habilis.agent.planning.fitting import fits
+from habilis.agent.planning.forms import Piece, filled
 from habilis.core import Action, Atom, Budget, Fact, Goal, Ledger, Skill
 from habilis.worlds.runner import ConfinedRunner
 from habilis.worlds.shell import Sandbox, ShellWorld

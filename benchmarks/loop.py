@@ -38,9 +38,10 @@ from benchmarks._harness import Figure, Options, main, parse
 from benchmarks._kept import keep, kept
 from benchmarks._loop_guessers import Metered, Record, Rival, ShuffledNames, lived, lookup, model_line, nearest_plan
 from benchmarks._loop_tasks import Ground, come_true, explored, of_home, tasks, work
-from habilis.agent.hunches import Guesser, Hunches, HunchSettings
-from habilis.agent.mind import open_mind
-from habilis.agent.ordering import Ordering, OrderingSettings
+from habilis.agent.local.hunches import Hunches, HunchSettings
+from habilis.agent.local.mind import open_mind
+from habilis.agent.local.ordering import Ordering, OrderingSettings
+from habilis.agent.planning.advice import Guesser
 from habilis.core import Task
 from habilis.worlds.runner import ConfinedRunner
 

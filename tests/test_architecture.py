@@ -142,6 +142,31 @@ def test_the_runner_imports_no_world() -> None:
     assert not found
 
 
+# What a room of the agent may import of the agent, beside itself.
+ROOMS = {
+    "chat": (),
+    "planning": (),
+    "local": ("planning", "words"),
+    "practice": ("planning", "loop", "words"),
+    "writers": ("chat", "planning", "drafting", "parts", "threads"),
+}
+
+
+def test_the_rooms_of_the_agent_are_those_of_the_table() -> None:
+    assert {p.parent.name for p in (ROOT / "agent").glob("*/__init__.py")} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_arrow_runs_back_between_the_rooms_of_the_agent(room: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in _sources(f"agent/{room}")
+        for line, module in _imports(path.read_text("utf-8"))
+        if module.startswith("habilis.agent.") and module.split(".")[2] not in (room, *ROOMS[room])
+    ]
+    assert not found
+
+
 @pytest.mark.parametrize(
     ("source", "own"),
     [

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image as Pillow
 
 from habilis import Agent, AgentSettings
-from habilis.agent.chat_model import Prices, open_chat_model
+from habilis.agent.chat.model import Prices, open_chat_model
 from habilis.core import Budget, Event, Fact, Image, Ledger
 from habilis.testing.chat import ScriptedChatModel, serve_openai
 from habilis.testing.worlds import check_world

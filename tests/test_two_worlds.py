@@ -107,7 +107,7 @@ def test_each_world_distils_and_uses_a_model_of_its_own(tmp_path: Path, monkeypa
     monkeypatch.setattr("habilis._distil.corpus_of", lambda parts, **_: Named(parts.world.spec.name))
     monkeypatch.setattr("habilis.trainer.distil_corpus", trainer)
     monkeypatch.setattr("habilis._distil.can_train", lambda: True)
-    monkeypatch.setattr("habilis.agent.mind.open_mind", lambda info: info["name"])
+    monkeypatch.setattr("habilis.agent.local.mind.open_mind", lambda info: info["name"])
 
     def adopted(world: World) -> object:
         with Agent(world, home=tmp_path / "home") as agent:

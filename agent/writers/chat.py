@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from habilis.agent._chat_images import Content, with_pictures
-from habilis.agent.chat_model import PricedChatModel, as_priced
+from habilis.agent.chat._images import Content, with_pictures
+from habilis.agent.chat.model import PricedChatModel, as_priced
 from habilis.agent.writers._prompt import feedback_text, system, task_text
 from habilis.agent.writers.reply import Problem, goal_template, read_program
 from habilis.core import ChatModel, Context, Cost, Draft, Feedback, InputError, Kind, Ledger, Task

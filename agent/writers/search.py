@@ -2,8 +2,8 @@
 
 Each draft is first rehearsed on the belief simulator, where the world has one. A rehearsal or a run that fails amends
 the contracts, and the next draft is generated from them. Where nothing is known, it finds out: it tries what the world
-affords on the simulator, and searches blindly (`habilis.agent.blind`) where the world gives no reasons. By choice
-(``method="mcts"``) it plans by tree search on the belief alone (`habilis.agent.tree`).
+affords on the simulator, and searches blindly (`habilis.agent.planning.blind`) where the world gives no reasons. By
+choice (``method="mcts"``) it plans by tree search on the belief alone (`habilis.agent.planning.tree`).
 """
 
 from __future__ import annotations
@@ -13,19 +13,18 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Generator, Mapping
 from dataclasses import dataclass, field
 
-from habilis.agent._names import marked, skill_name
-from habilis.agent.blind import OTHERS, BlindSearch, Prior
-from habilis.agent.calls import blamed_skill, called_tools, needed
-from habilis.agent.fitting import composed, fits
-from habilis.agent.forms import FormSearch, FormSettings
-from habilis.agent.hunches import Guesser
-from habilis.agent.lifting import lift, lift_action
-from habilis.agent.meter import SearchMeter
-from habilis.agent.ordering import Orders
-from habilis.agent.regression import Regression, direction, skills_by_fact
+from habilis.agent.planning._names import marked, skill_name
+from habilis.agent.planning.advice import Guesser, Orders, Prior
+from habilis.agent.planning.blind import OTHERS, BlindSearch
+from habilis.agent.planning.calls import blamed_skill, called_tools, needed
+from habilis.agent.planning.fitting import composed, fits
+from habilis.agent.planning.forms import FormSearch, FormSettings
+from habilis.agent.planning.lifting import lift, lift_action
+from habilis.agent.planning.meter import SearchMeter
+from habilis.agent.planning.regression import Regression, direction, skills_by_fact
+from habilis.agent.planning.tool_actions import ToolActions
+from habilis.agent.planning.tree import TreeSearch
 from habilis.agent.threads import in_thread
-from habilis.agent.tool_actions import ToolActions
-from habilis.agent.tree import TreeSearch
 from habilis.core import (
     Action,
     Affording,

@@ -13,12 +13,12 @@ from typing import Any
 from habilis._knowledge import learn_from
 from habilis._minds import Minds
 from habilis._settings import AgentSettings
-from habilis.agent.calls import needed
 from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
+from habilis.agent.local.questions import question
 from habilis.agent.loop import Loop, LoopSettings, Parts, describe
 from habilis.agent.pacing import RunPace
-from habilis.agent.questions import question
+from habilis.agent.planning.calls import needed
 from habilis.agent.tape import TaskTape, calls_made, iteration_of, left_over
 from habilis.agent.threads import at_work, in_thread
 from habilis.agent.words import check_goal, goal_to_words, words_to_goal
@@ -310,12 +310,12 @@ class Assembly:
         mind = self.minds.adopted()
         if mind is None:
             return None
-        from habilis.agent.mind import words_to_goal as read
+        from habilis.agent.local.mind import words_to_goal as read
 
         return lambda text: read(mind, text, self.world.spec, known)
 
     def ask(self, kind: str, about: str) -> Answer:
-        """A question to the adopted model, and what the contracts say: see `habilis.agent.questions`. Raises
+        """A question to the adopted model, and what the contracts say: see `habilis.agent.local.questions`. Raises
         `HabilisError`."""
         spec = self.world.spec
         self.loop_parts.declare()

@@ -20,9 +20,9 @@ from habilis._settings import REFLEXES, WRITERS, AgentSettings
 from habilis._worlds import open_world, world_tools
 from habilis.agent.curriculum import Curriculum, CurriculumSettings
 from habilis.agent.helping import Helping
-from habilis.agent.hunches import Hunches
+from habilis.agent.local.hunches import Hunches
+from habilis.agent.local.ordering import Ordering
 from habilis.agent.loop import Parts
-from habilis.agent.ordering import Ordering
 from habilis.agent.reflexes import Practice
 from habilis.agent.writers import ChosenCascade
 from habilis.agent.writers.search import SEARCHES, SearchSettings, SearchWriter
@@ -357,7 +357,7 @@ def _writer(
 
 
 def _chat(model: Any, base_url: str | None, prices: UserPrices, images: bool | None) -> Any:
-    from habilis.agent.chat_model import Prices, as_priced, open_chat_model
+    from habilis.agent.chat.model import Prices, as_priced, open_chat_model
 
     if not isinstance(model, str):
         return as_priced(model)

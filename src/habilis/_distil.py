@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from habilis._corpus import corpus_of, programs_of
 from habilis._held_out import PlansInWorld
 from habilis._interrupts import interruptible
-from habilis.agent.mind import LocalMind
+from habilis.agent.local.mind import LocalMind
+from habilis.agent.local.timing import Timing, time_mind
 from habilis.agent.threads import in_thread
-from habilis.agent.timing import Timing, time_mind
 from habilis.core import (
     Affording,
     BudgetExceeded,

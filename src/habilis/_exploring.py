@@ -6,7 +6,7 @@ from habilis._assembly import Assembly
 from habilis._autonomous import summary
 from habilis._interrupts import interruptible
 from habilis._settings import Summary
-from habilis.agent.exploring import Explorer, ExploreSettings
+from habilis.agent.practice.exploring import Explorer, ExploreSettings
 from habilis.agent.threads import in_thread
 from habilis.core import BudgetExceeded, InputError, dump, span
 

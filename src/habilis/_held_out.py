@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from habilis.agent.calls import needed
+from habilis.agent.planning.calls import needed
 from habilis.agent.writers.reply import Problem, read_program
 from habilis.core import Action, HabilisError, InputError, Json, RunLimits, Runner, Skill, Task, Trajectory, World
 

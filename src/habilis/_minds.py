@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from habilis.agent.timing import Timing
+from habilis.agent.local.timing import Timing
 from habilis.core import EventStream, HabilisError, Json, Mind, ModelError, WorldSpec
 from habilis.memory.home import Home
 from habilis.memory.journal import ModelRecord
@@ -24,7 +24,7 @@ class Minds:
         if record is None:
             return None
         if self._open[0] != record.name:
-            from habilis.agent.mind import open_mind
+            from habilis.agent.local.mind import open_mind
 
             try:
                 _check_prompts(record)

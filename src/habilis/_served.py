@@ -18,7 +18,7 @@ from habilis._approval import approving
 from habilis._embedders import embedder_at_hand, open_library
 from habilis._known_worlds import fresh_world
 from habilis._text import plain
-from habilis.agent.calls import called_tools, needed
+from habilis.agent.planning.calls import called_tools, needed
 from habilis.core import Budget, InputError, Json, Ledger, NotFoundError, Parameter, RunLimits, Skill, Trajectory
 from habilis.memory.home import Home
 from habilis.memory.library import SkillLibrary

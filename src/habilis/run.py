@@ -173,7 +173,7 @@ class Agent:
         Raises `InputError` where the world cannot be explored so, or for settings out of range.
         """
         from habilis._exploring import explore
-        from habilis.agent.exploring import ExploreSettings
+        from habilis.agent.practice.exploring import ExploreSettings
 
         parts = self._open()
         parts.stop.clear()

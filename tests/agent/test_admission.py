@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.agent.conftest import craft_like
 
 from habilis.agent.admission import affordable, candidate, observed
-from habilis.agent.meter import SearchMeter
+from habilis.agent.planning.meter import SearchMeter
 from habilis.core import (
     Budget,
     BudgetExceeded,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.agent.conftest import Life, RuleWorld, household
 
-from habilis.agent.blind import BlindSearch
+from habilis.agent.planning.blind import BlindSearch
 from habilis.core import Action, Budget, BudgetExceeded, Context, Goal, Ledger, Outcome, Task
 from habilis.memory.contracts import ContractBook
 from habilis.testing.journal import example_skill

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from habilis.agent.chat.model import Prices
 from habilis.agent.chat_judge import ChatJudge
-from habilis.agent.chat_model import Prices
 from habilis.agent.proposer import ChatProposer, Proposals
 from habilis.core import (
     Action,

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from habilis.agent.chat_model import ASSUMED, PricedChatModel, Prices, as_priced, is_loopback, open_chat_model
+from habilis.agent.chat.model import ASSUMED, PricedChatModel, Prices, as_priced, is_loopback, open_chat_model
 from habilis.core import (
     Budget,
     BudgetExceeded,
@@ -385,7 +385,7 @@ def test_prices_are_amounts() -> None:
 
 def test_opening_is_what_imports_the_clients() -> None:
     code = (
-        "import sys, habilis.agent.chat_model, habilis.agent.writers.chat, habilis.testing.chat;"
+        "import sys, habilis.agent.chat.model, habilis.agent.writers.chat, habilis.testing.chat;"
         "print([m for m in ('openai', 'langchain', 'langchain_core', 'genai_prices') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

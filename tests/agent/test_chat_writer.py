@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from habilis.agent.chat_model import Prices, open_chat_model
+from habilis.agent.chat.model import Prices, open_chat_model
 from habilis.agent.writers.chat import ChatWriter
 from habilis.core import (
     Action,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from habilis.agent.chat_model import PricedChatModel, Prices
+from habilis.agent.chat.model import PricedChatModel, Prices
 from habilis.agent.writers import Cascade, ChosenCascade
 from habilis.agent.writers.chat import ChatWriter
 from habilis.core import (

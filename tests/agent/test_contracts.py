@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.agent.conftest import Rule, RuleWorld, craft_like, household, make_world
 
-from habilis.agent.inducing import Inducer
-from habilis.agent.lifting import lift
-from habilis.agent.regression import Regression
+from habilis.agent.planning.lifting import lift
+from habilis.agent.planning.regression import Regression
+from habilis.agent.practice.inducing import Inducer
 from habilis.core import (
     Action,
     Atom,

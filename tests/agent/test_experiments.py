@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from habilis import Agent, AgentSettings
-from habilis.agent.experimenting import Experiments
-from habilis.agent.gathering import Gatherer
-from habilis.agent.inducing import Inducer
-from habilis.agent.lifting import lift
-from habilis.agent.meter import SearchMeter
-from habilis.agent.regression import Regression
+from habilis.agent.planning.lifting import lift
+from habilis.agent.planning.meter import SearchMeter
+from habilis.agent.planning.regression import Regression
+from habilis.agent.practice.experimenting import Experiments
+from habilis.agent.practice.gathering import Gatherer
+from habilis.agent.practice.inducing import Inducer
 from habilis.core import (
     Action,
     Budget,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habilis.agent.fitting import composed, fits, parameters_of, template_of
+from habilis.agent.planning.fitting import composed, fits, parameters_of, template_of
 from habilis.core import (
     Case,
     Evidence,

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.agent.conftest import Life, household
 
-from habilis.agent.blind import BlindSearch
-from habilis.agent.hunches import Hunches, HunchSettings, asked, read_plan
+from habilis.agent.local.hunches import Hunches, HunchSettings, asked, read_plan
+from habilis.agent.planning.blind import BlindSearch
 from habilis.agent.writers.search import SearchWriter
 from habilis.core import Context, Cost, Episode, Goal, Json, Ledger, Task
 from habilis.memory import Home

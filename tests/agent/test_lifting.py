@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.agent.conftest import Rule, RuleWorld, craft_like, household, make_world
 
-from habilis.agent.lifting import lift, lift_action, skill_name
-from habilis.agent.regression import Regression
+from habilis.agent.planning.lifting import lift, lift_action, skill_name
+from habilis.agent.planning.regression import Regression
 from habilis.core import (
     Action,
     Atom,

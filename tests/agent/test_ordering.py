@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.agent.conftest import household
 
-from habilis.agent.blind import BlindSearch
-from habilis.agent.ordering import Ordering, OrderingSettings
+from habilis.agent.local.ordering import Ordering, OrderingSettings
+from habilis.agent.planning.blind import BlindSearch
 from habilis.core import Action, Context, Cost, Episode, Goal, Ledger, Task
 from habilis.memory import Home
 from habilis.memory.contracts import ContractBook

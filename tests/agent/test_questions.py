@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from habilis.agent.questions import KINDS, question
+from habilis.agent.local.questions import KINDS, question
 from habilis.core import InputError, NotFoundError
 from habilis.memory.contracts import ContractBook
 from habilis.memory.wordings import worded

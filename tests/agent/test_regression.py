@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.agent.conftest import craft_like, make_world
 
-from habilis.agent.meter import SearchMeter
-from habilis.agent.regression import Regression, Source, Way, direction, skills_by_fact
+from habilis.agent.planning.meter import SearchMeter
+from habilis.agent.planning.regression import Regression, Source, Way, direction, skills_by_fact
 from habilis.core import (
     Action,
     Atom,

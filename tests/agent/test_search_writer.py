@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.agent.conftest import Rule, RuleWorld, craft_like
 
-from habilis.agent.calls import needed
+from habilis.agent.planning.calls import needed
 from habilis.agent.writers.search import SearchSettings, SearchWriter
 from habilis.core import (
     Augmentation,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.agent.conftest import RuleWorld, household
 
-from habilis.agent.hunches import Hunches, HunchSettings
-from habilis.agent.timing import Timing, time_mind
+from habilis.agent.local.hunches import Hunches, HunchSettings
+from habilis.agent.local.timing import Timing, time_mind
 from habilis.core import Action, Context, Goal, Outcome, Task
 from habilis.worlds.runner import ConfinedRunner
 

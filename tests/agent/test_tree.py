@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from tests.agent.conftest import craft_like, household
 
-from habilis.agent.meter import SearchMeter
-from habilis.agent.tree import TreeSearch, TreeSettings
+from habilis.agent.planning.meter import SearchMeter
+from habilis.agent.planning.tree import TreeSearch, TreeSettings
 from habilis.core import Action, Budget, BudgetExceeded, Fact, Goal, Ledger
 from habilis.memory.contracts import ContractBook
 from habilis.worlds.household import HouseholdWorld

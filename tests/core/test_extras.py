@@ -27,7 +27,7 @@ import sys
 sys.modules["torch"] = None
 from pathlib import Path
 from habilis.core import MissingExtraError
-from habilis.agent.mind import LocalMind
+from habilis.agent.local.mind import LocalMind
 from habilis.trainer.base import load_model
 try:
     LocalMind(Path("gone")).complete(["x"]) if {part!r} == "mind" else load_model(Path("gone"))

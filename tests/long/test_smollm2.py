@@ -36,7 +36,7 @@ def test_smollm2_is_fetched_converted_and_writes_english() -> None:
 
 
 def test_ten_minutes_teach_what_goals_are_called(workshop: Any, tmp_path: Path) -> None:
-    from habilis.agent.mind import open_mind, words_to_goal
+    from habilis.agent.local.mind import open_mind, words_to_goal
     from habilis.core import Goal
     from habilis.trainer import distil, prepare_base
     from habilis.trainer.base import get_base

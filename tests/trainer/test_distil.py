@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from habilis.agent.mind import open_mind
+from habilis.agent.local.mind import open_mind
 from habilis.core import InputError, ModelError
 from habilis.trainer import (
     BaseModel,
@@ -160,7 +160,7 @@ def test_base_models_by_path_and_by_no_path(tiny: BaseModel, tmp_path: Path) -> 
 
 def test_importing_the_trainer_loads_no_heavy_library() -> None:
     code = (
-        "import sys, habilis.trainer, habilis.agent.mind; "
+        "import sys, habilis.trainer, habilis.agent.local.mind; "
         "print(sorted({'torch', 'transformers', 'peft', 'chromadb', 'openai', 'langchain'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from habilis.agent.mind import LocalMind
+from habilis.agent.local.mind import LocalMind
 from habilis.core import InputError, ModelError, has_bfloat16
 from habilis.trainer import BaseModel, TrainSettings, export_model, fingerprint, update_kept, with_lora
 from habilis.trainer.base import load_model, save_model, weights_of

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from habilis.agent.mind import LocalMind, open_mind, rank_actions, words_to_goal
+from habilis.agent.local.mind import LocalMind, open_mind, rank_actions, words_to_goal
 from habilis.core import Action, Goal, ModelError
 from habilis.memory import prompts
 from habilis.trainer import BaseModel

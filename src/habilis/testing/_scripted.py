@@ -13,7 +13,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 from pydantic import PrivateAttr
 
-from habilis.agent.chat_model import PricedChatModel, Prices
+from habilis.agent.chat.model import PricedChatModel, Prices
 from habilis.core import ModelError
 
 Reply = str | BaseException | Callable[[list[tuple[str, str]]], str]

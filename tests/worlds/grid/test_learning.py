@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from habilis import Agent, AgentSettings
-from habilis.agent.fitting import composed, fits
+from habilis.agent.planning.fitting import composed, fits
 from habilis.core import Goal, Ledger, Skill
 from habilis.worlds.grid import GridWorld
 from habilis.worlds.runner import ConfinedRunner

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from habilis import Agent
-from habilis.agent.fitting import fits
-from habilis.agent.forms import FormSearch, FormSettings
-from habilis.agent.meter import SearchMeter
+from habilis.agent.planning.fitting import fits
+from habilis.agent.planning.forms import FormSearch, FormSettings
+from habilis.agent.planning.meter import SearchMeter
 from habilis.core import Action, Atom, Budget, Draft, Fact, Goal, Ledger
 from habilis.testing.chat import serve_openai
 from habilis.worlds.runner import ConfinedRunner

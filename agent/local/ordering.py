@@ -9,35 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from habilis.agent.blind import Prior
-from habilis.agent.hunches import Store
-from habilis.agent.mind import rank_actions
+from habilis.agent.local.hunches import Store
+from habilis.agent.local.mind import rank_actions
+from habilis.agent.planning.advice import Prior
 from habilis.core import Action, Episode, Goal, Mind, Snapshot, WorldSpec
 from habilis.memory.prompts import state_text
 
-__all__ = ["Ordering", "OrderingSettings", "Orders"]
-
-
-class Orders(Protocol):
-    """Who puts actions in order, in the tasks in which that is worth while."""
-
-    def prior(self) -> Prior | None:
-        """For the task in hand; None where its actions are to stay as they are."""
-        ...
-
-    def credit(self, episode: Episode) -> None:
-        """A task has ended, whether something was put in order or not."""
-        ...
+__all__ = ["Ordering", "OrderingSettings"]
 
 
 @dataclass(frozen=True)
 class OrderingSettings:
     """``most``: actions that the model reads for one order; the others keep their places behind them.
     ``action_steps``: imagined steps that take as long as reading one, where that was not timed
-    (`habilis.agent.timing`). ``tries``: tasks each way before they are compared. ``again``: every so many tasks the
-    other way is tried."""
+    (`habilis.agent.local.timing`). ``tries``: tasks each way before they are compared. ``again``: every so many tasks
+    the other way is tried."""
 
     most: int = 48
     action_steps: int = 30
@@ -46,7 +33,8 @@ class OrderingSettings:
 
 
 class Ordering:
-    """The order that one mind would try things in, with its record. Satisfies `Orders`.
+    """The order that one mind would try things in, with its record. Satisfies
+    `habilis.agent.planning.advice.Orders`.
 
     ``mind``: asked for when it is needed, None where no model was adopted. A record belongs to one model (its name).
     ``action_steps``: of that model, as timed on this machine; None: as in the settings.
@@ -77,7 +65,7 @@ class Ordering:
         return with_it != ((sum(tasks) + 1) % self.settings.again == 0)
 
     def prior(self) -> Prior | None:
-        """See `Orders`."""
+        """See `habilis.agent.planning.advice.Orders`."""
         mind = self._mind()
         if mind is None:
             return None
@@ -95,7 +83,7 @@ class Ordering:
         return ordered
 
     def credit(self, episode: Episode) -> None:
-        """See `Orders`."""
+        """See `habilis.agent.planning.advice.Orders`."""
         way, read, self._way, self._read = self._way, self._read, None, 0
         if way is None:
             return

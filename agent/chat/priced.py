@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from habilis.agent._chat_errors import advice, is_a, retry_after, scrub, status_of
-from habilis.agent._chat_images import Content, pictures_in, sendable, text_of
-from habilis.agent.chat_prices import Prices
+from habilis.agent.chat._errors import advice, is_a, retry_after, scrub, status_of
+from habilis.agent.chat._images import Content, pictures_in, sendable, text_of
+from habilis.agent.chat.prices import Prices
 from habilis.core import ChatModel, Cost, HabilisError, InputError, Ledger, ModelError, Span, Standing, Turns, span
 
 __all__ = ["Messages", "PricedChatModel", "as_priced"]

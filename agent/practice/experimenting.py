@@ -10,9 +10,9 @@ Where something was so at each success of an action, but may not matter, the exp
 which the action works is changed by one other action so that just this is no longer so, and the action is tried again.
 What is in doubt is thus what is tried: where contracts that agree with all that was seen would disagree.
 
-Every other turn all that is known to be obtainable is gathered (`habilis.agent.gathering`), one thing after the other
-and then more of it, and what has never worked is tried on the way and at the end: an action that takes many things at
-once would else seldom come to work.
+Every other turn all that is known to be obtainable is gathered (`habilis.agent.practice.gathering`), one thing after
+the other and then more of it, and what has never worked is tried on the way and at the end: an action that takes many
+things at once would else seldom come to work.
 
 It runs on true clones, so it is for practice worlds alone, never for one that a result is reported on.
 """
@@ -24,9 +24,9 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from habilis.agent.gathering import Gatherer
-from habilis.agent.inducing import Inducer
-from habilis.agent.meter import SearchMeter, act_paid
+from habilis.agent.planning.meter import SearchMeter, act_paid
+from habilis.agent.practice.gathering import Gatherer
+from habilis.agent.practice.inducing import Inducer
 from habilis.core import Action, Affording, Atom, Cloneable, Fact, Outcome, Value, WorldSpec
 from habilis.memory.contracts import ContractBook
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from habilis.agent._names import identifier, skill_name
-from habilis.agent.regression import Known, Regression, Way, direction
-from habilis.agent.tool_actions import PREFIX
+from habilis.agent.planning._names import identifier, skill_name
+from habilis.agent.planning.regression import Known, Regression, Way, direction
+from habilis.agent.planning.tool_actions import PREFIX
 from habilis.core import Action, Atom, Condition, Contract, Fact, Parameter, Skill
 
 INDENT = "    "

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from habilis.agent.blind import BlindSearch
-from habilis.agent.hunches import asked
-from habilis.agent.mind import rank_actions
+from habilis.agent.local.hunches import asked
+from habilis.agent.local.mind import rank_actions
+from habilis.agent.planning.blind import BlindSearch
 from habilis.core import Context, Json, Ledger, Mind, Runner, Task
 from habilis.memory import prompts
 from habilis.memory.contracts import ContractBook

@@ -6,12 +6,13 @@ learned, and marked as exploration (``task.origin``); an episode that a limit or
 
 - *random*: an action is drawn from what is worth trying, first its name and then what it is done to, so that what can
   be done to few things is done as often as what can be done to many.
-- *mcts*: a goal of the world's, or a chore, drawn by chance, reached by tree search (`habilis.agent.tree`) on the
-  belief about the world; on clones of the world itself where ``practice`` allows it, and then labelled so.
+- *mcts*: a goal of the world's, or a chore, drawn by chance, reached by tree search (`habilis.agent.planning.tree`) on
+  the belief about the world; on clones of the world itself where ``practice`` allows it, and then labelled so.
 - *experiments*: what actions need and do is found out on clones of a practice world, for worlds that give no reasons
-  (`habilis.agent.experimenting`). Its steps are search steps.
-- *regression*: the same goals, by programs that are lifted from what is known of the rules (`habilis.agent.lifting`)
-  and run confined as any program: faster by far, where the rules are told or were learned.
+  (`habilis.agent.practice.experimenting`). Its steps are search steps.
+- *regression*: the same goals, by programs that are lifted from what is known of the rules
+  (`habilis.agent.planning.lifting`) and run confined as any program: faster by far, where the rules are told or were
+  learned.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from habilis.agent.experimenting import Experiments
-from habilis.agent.inducing import Inducer
-from habilis.agent.lifting import lift
 from habilis.agent.loop import Loop
-from habilis.agent.meter import SearchMeter
-from habilis.agent.regression import Regression
-from habilis.agent.tree import TreeSearch
+from habilis.agent.planning.lifting import lift
+from habilis.agent.planning.meter import SearchMeter
+from habilis.agent.planning.regression import Regression
+from habilis.agent.planning.tree import TreeSearch
+from habilis.agent.practice.experimenting import Experiments
+from habilis.agent.practice.inducing import Inducer
 from habilis.agent.words import goal_to_words
 from habilis.core import (
     Action,

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import combinations
 
-from habilis.agent._names import skill_name
-from habilis.agent.calls import called_tools, needed
-from habilis.agent.hunches import Guesser
-from habilis.agent.meter import SearchMeter, act_paid
-from habilis.agent.regression import skills_by_fact
+from habilis.agent.planning._names import skill_name
+from habilis.agent.planning.advice import Guesser, Prior
+from habilis.agent.planning.calls import called_tools, needed
+from habilis.agent.planning.meter import SearchMeter, act_paid
+from habilis.agent.planning.regression import skills_by_fact
 from habilis.core import (
     Action,
     Affording,
@@ -29,7 +29,6 @@ from habilis.core import (
     Contract,
     Draft,
     Fact,
-    Goal,
     Json,
     Ledger,
     Program,
@@ -50,9 +49,6 @@ _NARROW = 0.5  # share of the steps for actions about the goal or about what is 
 _MANY = 48  # facts of which all pairs are still looked at: a thousand pairs a state
 OTHERS = 2  # beliefs of other seeds on which what is left out of a plan is tested again: one may be like the first
 _VALUES = 8  # numbers above this count as no more novel
-
-
-Prior = Callable[[Goal, Snapshot, Sequence[Action]], Sequence[Action]]  # the actions, likeliest first
 
 
 @dataclass(frozen=True)

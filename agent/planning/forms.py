@@ -17,8 +17,8 @@ import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from habilis.agent.fitting import parameters_of, template_of
-from habilis.agent.meter import SearchMeter
+from habilis.agent.planning.fitting import parameters_of, template_of
+from habilis.agent.planning.meter import SearchMeter
 from habilis.core import (
     Action,
     Checkpointed,

@@ -16,7 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from habilis.agent.tool_actions import ToolActions
+from habilis.agent.planning.tool_actions import ToolActions
 from habilis.core import (
     Action,
     Atom,

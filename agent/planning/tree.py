@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain, combinations
 
-from habilis.agent.meter import SearchMeter, act_paid
+from habilis.agent.planning.meter import SearchMeter, act_paid
 from habilis.core import Action, Affording, Cloneable, Fact, Goal, Value
 from habilis.memory.contracts import ContractBook
 

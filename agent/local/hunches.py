@@ -1,9 +1,9 @@
 """Hunches: plans that the adopted local model writes for goals to which nothing known leads.
 
 A hunch is one short line, and nothing on it is trusted: its actions and names must be known, and it is tried on the
-belief about the world, before blind search begins (`habilis.agent.blind`). What costs twenty thousand imagined steps to
-find blindly may cost five when the model has seen goals of its kind, and a second of the processor's time. So it is
-asked only while its record says that this is likely to pay.
+belief about the world, before blind search begins (`habilis.agent.planning.blind`). What costs twenty thousand imagined
+steps to find blindly may cost five when the model has seen goals of its kind, and a second of the processor's time. So
+it is asked only while its record says that this is likely to pay.
 """
 
 from __future__ import annotations
@@ -17,23 +17,7 @@ from habilis.core import Action, Episode, Goal, Json, Mind, Snapshot, WorldSpec
 from habilis.memory import prompts
 from habilis.memory.wordings import worded
 
-__all__ = ["Guesser", "HunchSettings", "Hunches", "asked", "read_plan"]
-
-
-class Guesser(Protocol):
-    """Who has hunches: the local model, or a rival that it is measured beside."""
-
-    def plan(self, goal: Goal, state: Snapshot, known: Set[str]) -> Sequence[Action] | None:
-        """What to do for the goal, of actions of this world on ``known`` names; None for no idea, or not asked."""
-        ...
-
-    def tried(self, plan: Sequence[Action], came_true: bool) -> None:
-        """What became of the plan on the belief: whether the goal came true."""
-        ...
-
-    def credit(self, episode: Episode) -> None:
-        """A task has ended, with a hunch or without."""
-        ...
+__all__ = ["HunchSettings", "Hunches", "asked", "read_plan"]
 
 
 class Store(Protocol):
@@ -46,7 +30,7 @@ class Store(Protocol):
 @dataclass(frozen=True)
 class HunchSettings:
     """``line_steps``: imagined steps that take as long as one line of the model, where that was not timed
-    (`habilis.agent.timing`). ``search_steps``: what finding out is taken to cost before any task has shown it.
+    (`habilis.agent.local.timing`). ``search_steps``: what finding out is taken to cost before any task has shown it.
     ``tokens``: of a line, at most."""
 
     line_steps: int = 800
@@ -55,7 +39,8 @@ class HunchSettings:
 
 
 class Hunches:
-    """The hunches of one mind, with their record. Satisfies `Guesser`.
+    """The hunches of one mind, with their record. Satisfies
+    `habilis.agent.planning.advice.Guesser`.
 
     ``mind``: asked for when it is needed, None where no model was adopted. A record belongs to one model (its name).
     ``line_steps``: of that model, as timed on this machine; None: as in the settings.
@@ -90,7 +75,7 @@ class Hunches:
         return chance * without >= (self._line_steps() or self.settings.line_steps)
 
     def plan(self, goal: Goal, state: Snapshot, known: Set[str]) -> Sequence[Action] | None:
-        """See `Guesser`."""
+        """See `habilis.agent.planning.advice.Guesser`."""
         self._searching, self._told = True, None
         mind = self._mind()
         if mind is None:
@@ -112,7 +97,7 @@ class Hunches:
         return plan
 
     def tried(self, plan: Sequence[Action], came_true: bool) -> None:
-        """See `Guesser`."""
+        """See `habilis.agent.planning.advice.Guesser`."""
         self._count(came_true)
 
     def credit(self, episode: Episode) -> None:

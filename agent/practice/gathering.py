@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from habilis.agent.regression import Regression, Way, brings_about, direction
+from habilis.agent.planning.regression import Regression, Way, brings_about, direction
 from habilis.core import Action, Atom, Cloneable, Condition, Fact, Outcome, Snapshot
 from habilis.memory.contracts import ContractBook
 

@@ -3,7 +3,8 @@
 Whatever was so at every success may be needed. It is taken for needed where the action was tried without it so often,
 in states that had all else, that failing each time would be odd if it did not matter (one chance in twenty, shared
 among all that may be needed, and given how often the action works with it): an action that works one time in ten has to
-be tried some fifty times. What stays in doubt is what experiments are made about (`habilis.agent.experimenting`).
+be tried some fifty times. What stays in doubt is what experiments are made about
+(`habilis.agent.practice.experimenting`).
 """
 
 from __future__ import annotations

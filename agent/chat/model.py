@@ -15,9 +15,9 @@ from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from habilis.agent._chat_errors import scrub
-from habilis.agent.chat_prices import ASSUMED, Prices, find_prices
-from habilis.agent.priced_chat import Messages, PricedChatModel, as_priced
+from habilis.agent.chat._errors import scrub
+from habilis.agent.chat.priced import Messages, PricedChatModel, as_priced
+from habilis.agent.chat.prices import ASSUMED, Prices, find_prices
 from habilis.core import ChatModel, InputError, MissingExtraError, ModelError, PriceList
 
 __all__ = ["ASSUMED", "Messages", "PricedChatModel", "Prices", "as_priced", "is_loopback", "open_chat_model"]

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import itertools
 
-from habilis.agent._names import identifier, marked, skill_name
-from habilis.agent._program_text import (
+from habilis.agent.planning._names import identifier, marked, skill_name
+from habilis.agent.planning._program_text import (
     INDENT,
     ProgramText,
     amount_of,
@@ -26,8 +26,8 @@ from habilis.agent._program_text import (
     takes_amount,
     term_of,
 )
-from habilis.agent.fitting import parameters_of, template_of
-from habilis.agent.regression import Regression, direction
+from habilis.agent.planning.fitting import parameters_of, template_of
+from habilis.agent.planning.regression import Regression, direction
 from habilis.core import Action, Atom, Draft, Fact, Goal, Program, Term
 
 __all__ = ["lift", "lift_action", "skill_name"]

@@ -1,0 +1,1 @@
+"""Experience that nobody asked for: exploring, and finding out by experiments what actions need."""
