@@ -36,7 +36,7 @@ from habilis.trainer.base import load_model
 
 ARMS = ("none", "l2", "ewc", "online_ewc", "kl", "replay", "ewc_replay")
 TARGETS = (0.005, 0.01, 0.02, 0.05)
-CHAINS = ("none", "ewc", "online_ewc", "kl", "replay", "ewc_replay")
+CHAINS = ("none", "ewc", "online_ewc", "kl", "replay", "ewc_replay", "kl_replay")
 CURVE = (500, 1_000, 2_000, 4_000)  # examples, each once over
 
 
@@ -76,7 +76,7 @@ def run_cell(arm: str, seed: int, scale: Scale, corpora: Sequence[Corpus], data:
         found = _chain(base, arm.removeprefix("chain-"), seed, scale, corpora)
     elif arm.startswith("curve-"):
         few = _beginning(corpora[0], int(arm.removeprefix("curve-")))
-        settings = _settings(TrainSettings().regulariser, seed, scale.drift)
+        settings = _settings("kl", seed, scale.drift)
         model, found = _trained(base, settings, math.ceil(len(few.train) / settings.batch), few)
         found |= _measured(model, base, scale, few, data)
     elif arm == "throughput":

@@ -14,7 +14,7 @@ from benchmarks._kept import kept
 
 Cell = Mapping[str, Any]
 Cells = Mapping[str, Sequence[Cell]]
-_COLOURS = {arm: f"C{i}" for i, arm in enumerate(ARMS)}
+_COLOURS = {arm: f"C{i}" for i, arm in enumerate(dict.fromkeys((*ARMS, *CHAINS)))}
 
 
 def plot(paths: Sequence[Path], out: Path) -> None:

@@ -83,7 +83,7 @@ def _arms(cells: Mapping[str, Sequence[Cell]]) -> str:
 
 
 def _curve(cells: Mapping[str, Sequence[Cell]]) -> str:
-    """The default way by the number of examples that it was trained on, each once; nothing of it is the base model."""
+    """KL by the number of examples that it was trained on, each once; nothing of it is the base model."""
     sizes = sorted(int(arm.removeprefix("curve-")) for arm in cells if arm.startswith("curve-") and cells[arm])
     if not sizes:
         return ""

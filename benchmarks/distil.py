@@ -21,7 +21,7 @@ SmolLM2-135M, LoRA r = 8, steps of 8 examples, target drift 1 % in every arm tha
                 in a world of ours, the solver that knows the rules (its mean is over the families it has an answer for)
 ``none`` … ``ewc_replay``   an arm: accuracy by family, calibration, perplexity on held-out English and on WikiText-2
                 (``DATA/wikitext2``; λ was calibrated on neither), CPU seconds of every step
-``curve-500`` … ``curve-4000``   the default way (KL) on the first so many examples, each once: what more teach
+``curve-500`` … ``curve-4000``   KL on the first so many examples, each once: what more teach
 ``target-1%``   EWC at a target drift: what drift was obtained
 ``chain-ARM``   successive distillations (the corpora in turn; of one corpus its families in three groups), each from
                 where the last ended, all of them adopted: the forgetting matrix, of half as many questions a stage

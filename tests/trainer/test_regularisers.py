@@ -202,6 +202,19 @@ def test_what_is_replayed_is_from_before_and_self_written(tiny: BaseModel, remem
         assert [p + a for p, a in alone.replay] == remembered.texts.tolist()
 
 
+def test_kl_with_replay_replays_what_was_taught_and_no_text(tiny: BaseModel, remembered: Remembered) -> None:
+    model = with_lora(load(tiny), TrainSettings())
+    past = [([1, 2], [3, 0]), ([4], [5, 0])]
+    method, kl = open_regulariser("kl_replay"), open_regulariser("kl")
+    state = method.prepare(model, replace(remembered, past=past))
+    assert list(state.replay) == past
+    assert state.share == 0.5
+    first = method.prepare(model, remembered)
+    assert not first.replay  # a first distillation is kl's
+    moved = nudged(model)
+    assert method.penalty(moved, first, 3).item() == kl.penalty(moved, kl.prepare(model, remembered), 3).item()
+
+
 def test_another_models_fisher_is_no_importance(tiny: BaseModel, remembered: Remembered) -> None:
     model = with_lora(load(tiny), TrainSettings())
     with pytest.raises(ModelError, match="another model"):

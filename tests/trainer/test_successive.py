@@ -120,6 +120,15 @@ def test_replay_mixes_in_what_the_first_was_taught(tiny: BaseModel, first: Disti
     assert not (second.path / "running.fisher").exists()
 
 
+def test_the_default_replays_from_the_second_distillation_on(
+    tiny: BaseModel, first: DistilResult, tmp_path: Path
+) -> None:
+    default = replace(SETTINGS, regulariser=TrainSettings().regulariser)
+    second = go(sums(), tmp_path / "two", tiny, default, options={"after": first.path})
+    assert first.figures["training"]["replayed_per_step"] == 0
+    assert second.figures["training"]["replayed_per_step"] == SETTINGS.batch // 2
+
+
 def test_the_gate_looks_at_validation_and_never_at_the_test(tiny: BaseModel, tmp_path: Path) -> None:
     seen: list[Evaluation] = []
 

@@ -9,6 +9,7 @@
 | ``kl`` | KL(base ‖ model) on text that the base model wrote |
 | ``replay`` | examples of earlier distillations, and text that the base model wrote |
 | ``ewc_replay`` | both of ``ewc`` and ``replay`` |
+| ``kl_replay`` | ``kl``, and examples of earlier distillations: the default |
 
 λ is not part of a method: it follows from the drift that the user allows (`habilis.trainer.drift`), or is given. Own
 methods register under the entry-point group ``habilis.regularisers``; `habilis.testing.regularisers` checks them.
@@ -23,7 +24,7 @@ from habilis.trainer.regularisers._protocol import Consolidating, Regulariser, R
 
 __all__ = ["REGULARISERS", "Consolidating", "Regulariser", "Remembered", "Row", "State", "open_regulariser"]
 
-REGULARISERS = ("none", "l2", "ewc", "online_ewc", "kl", "replay", "ewc_replay")
+REGULARISERS = ("none", "l2", "ewc", "online_ewc", "kl", "replay", "ewc_replay", "kl_replay")
 
 
 def open_regulariser(name: str) -> Regulariser:
@@ -32,14 +33,15 @@ def open_regulariser(name: str) -> Regulariser:
 
     from habilis.trainer.regularisers.ewc import EWC
     from habilis.trainer.regularisers.ewc_replay import EWCReplay
-    from habilis.trainer.regularisers.kl import KLReplay
+    from habilis.trainer.regularisers.kl import KL
+    from habilis.trainer.regularisers.kl_replay import KLReplay
     from habilis.trainer.regularisers.l2 import L2
     from habilis.trainer.regularisers.none import NoRegulariser
     from habilis.trainer.regularisers.online_ewc import OnlineEWC
     from habilis.trainer.regularisers.replay import Replay
 
     own: dict[str, type[Any]] = {
-        kind.name: kind for kind in (NoRegulariser, L2, EWC, OnlineEWC, KLReplay, Replay, EWCReplay)
+        kind.name: kind for kind in (NoRegulariser, L2, EWC, OnlineEWC, KL, Replay, EWCReplay, KLReplay)
     }
     if name in own:
         found: Regulariser = own[name]()

@@ -1,4 +1,4 @@
-"""KL replay: distillation towards the base model on text that it wrote itself (Li & Hoiem 2016, "Learning without
+"""KL: distillation towards the base model on text that it wrote itself (Li & Hoiem 2016, "Learning without
 Forgetting", arXiv:1606.09282; Hinton et al. 2015, arXiv:1503.02531, at temperature 1).
 
     Q = mean over positions of KL(p_base ‖ p_θ)
@@ -35,7 +35,7 @@ class Texts(State):
     dtype: str = "float32"
 
 
-class KLReplay:
+class KL:
     """Q = KL(base ‖ model) per token on self-written text."""
 
     name = "kl"

@@ -39,7 +39,7 @@ class TrainSettings:
     batch: int = 8
     learning_rate: float = 5e-4
     epochs: int = 3
-    regulariser: str = "kl"
+    regulariser: str = "kl_replay"
     drift: float = 0.03
     dtype: str = "auto"
     save_every: int = 50

@@ -25,8 +25,8 @@ def distil(
         str, typer.Option("--after", help="a model to go on from, none, or auto: the adopted one")
     ] = "auto",
     regulariser: Annotated[
-        str, typer.Option("--regulariser", help="none, l2, ewc, online_ewc, kl, replay, ewc_replay")
-    ] = "kl",
+        str, typer.Option("--regulariser", help="none, l2, ewc, online_ewc, kl, replay, ewc_replay, kl_replay")
+    ] = "kl_replay",
     drift: Annotated[float, typer.Option("--drift", help="how much may be forgotten: rise of perplexity")] = 0.03,
     strength: Annotated[float | None, typer.Option("--strength", help="λ itself, in place of --drift")] = None,
     fisher_on: Annotated[str, typer.Option("--fisher-on", help="self, corpus or both")] = "self",
