@@ -175,7 +175,7 @@ def wanted(world: World, ground: Ground) -> Iterator[list[Goal]]:
     goals = [*(world.goals() if isinstance(world, GoalGiving) and "goals" in capable else ())]
     names = getattr(world, "names", None)
     known = set(names()) if callable(names) else None
-    goals += [p.task.goal for p in ground.corpus.plans]
+    goals += [p.task.goal for p in ground.corpus.plans if p.split == "test"]
     for pool in (chores, goals):
         yield [
             g

@@ -67,6 +67,35 @@ class Corpus:
         figures |= {n: {"examples": len(some), **_family_figures(some)} for n, some in kept.items()}
         return replace(self, train=kept["train"], test=kept["test"], figures=figures, fingerprint=_fingerprint(kept))
 
+    def splits_of(self) -> dict[str, dict[str, str]]:
+        """In which split each group and each house is: ``{"group": {name: split}, "house": {name: split}}``."""
+        found: dict[str, dict[str, str]] = {"group": {}, "house": {}}
+        for split, some in self.splits.items():
+            for example in some:
+                for kind, name in (("group", example.group), ("house", example.house)):
+                    if name:
+                        found[kind][name] = split
+        return found
+
+    def apart_from(self, earlier: Mapping[str, Mapping[str, str]]) -> Corpus:
+        """Without what an earlier corpus (its `splits_of`) had in another split: a journal that grows moves a group or
+        a house now and then, and what was held out must not be trained on later, nor the other way round."""
+
+        def same(split: str, group: str, house: str = "") -> bool:
+            groups, houses = earlier.get("group", {}), earlier.get("house", {})
+            return groups.get(group, split) == split and houses.get(house, split) == split
+
+        kept = {s: tuple(e for e in some if same(s, e.group, e.house)) for s, some in self.splits.items()}
+        plans = tuple(p for p in self.plans if same(p.split, group_of(p.task.goal)))
+        aside = sum(map(len, self.splits.values())) - sum(map(len, kept.values()))
+        if not aside and len(plans) == len(self.plans):
+            return self
+        figures = {**self.figures, "set_aside": aside}
+        figures |= {n: {"examples": len(some), **_family_figures(some)} for n, some in kept.items()}
+        return Corpus(
+            kept["train"], kept["validation"], kept["test"], plans, self.programs, figures, _fingerprint(kept)
+        )
+
     @property
     def missing(self) -> dict[str, str]:
         """The families without an example to train on, and where examples would come from."""
@@ -141,12 +170,14 @@ def build_corpus(
             balanced = balanced[:limit]
         kept[name] = tuple(balanced)
         figures[name] = {"examples": len(kept[name]), **_family_figures(kept[name])}
-    held = [one for one in solved if _held_out(one, split_of, house_of)] if "plan" in wanted else []
     asked_for = [e for name in ("validation", "test") for e in kept[name] if e.family == "program"]
     written = [] if run is None else program_tasks(asked_for, skills, run)
-    of_test = {e.prompt for e in kept["test"]}
-    lived = [(one.task, done) for one, done in written if one.prompt in of_test and "plan" in wanted]
-    plans, programs = plan_tasks(held, spec, run, lived), tuple(one for one, _ in written)
+    programs = tuple(one for one, _ in written)
+    plans: tuple[PlanTask, ...] = ()
+    for name in ("validation", "test") if "plan" in wanted else ():
+        held, mine = [one for one in solved if _is_of(one, name, split_of, house_of)], {e.prompt for e in kept[name]}
+        tasks = plan_tasks(held, spec, run, [(one.task, done) for one, done in written if one.prompt in mine])
+        plans += tuple(replace(one, split=name) for one in tasks)
     figures |= {"plans": len(plans), "programs": len(programs)}
     corpus = Corpus(kept["train"], kept["validation"], kept["test"], plans, programs, figures, _fingerprint(kept))
     figures["missing"] = sorted(corpus.missing)
@@ -361,6 +392,6 @@ def _family_figures(examples: Sequence[Example]) -> dict[str, Json]:
     return figures
 
 
-def _held_out(life: Life, split_of: Mapping[str, str], house_of: Mapping[str, str]) -> bool:
-    """Whether the task of a life, and its house, are of the test."""
-    return split_of.get(life.group) == "test" and (not life.house or house_of.get(life.house) == "test")
+def _is_of(life: Life, split: str, split_of: Mapping[str, str], house_of: Mapping[str, str]) -> bool:
+    """Whether the task of a life, and its house, are of this split."""
+    return split_of.get(life.group) == split and (not life.house or house_of.get(life.house) == split)

@@ -149,6 +149,8 @@ def distil_corpus(
     regulariser = open_regulariser(settings.regulariser)
     base = base if isinstance(base, BaseModel) else get_base(base, options.cache)
     earlier = None if options.after is None else _earlier(options.after, base)
+    if earlier is not None:
+        corpus = _apart(corpus, earlier)
     _check_room(out, base)
     memory = remember(base, settings, options.cache, tell)
     model, tokenizer = load_model(base.path)
@@ -234,7 +236,10 @@ def distil_corpus(
         "seconds": {**clock.laps, "total": round(time.monotonic() - began, 2)},
     }
     with writing(out):
-        write_stages(out, (*(() if earlier is None else earlier.stages), stage_of(out.name, corpus)), running)
+        stage = stage_of(out.name, corpus, questions.validation, questions.test)
+        before_it = () if earlier is None else earlier.stages
+        splits = [*(() if earlier is None else (earlier.splits,)), corpus.splits_of()]
+        write_stages(out, (*before_it, stage), running, splits)
         if not decision.adopted:
             for file in sorted(out.glob("*.safetensors")):
                 file.unlink()
@@ -252,7 +257,16 @@ def check_begin(settings: TrainSettings, options: DistilOptions) -> None:
     Fisher's file, the model to go on from. Raises `InputError`, `NotFoundError`, `MissingExtraError`, `ModelError`.
     """
     choose_device(settings.device)
-    open_regulariser(settings.regulariser)
+    regulariser = open_regulariser(settings.regulariser)
+    if options.fisher is not None and not regulariser.uses_fisher:
+        raise InputError(
+            f"{regulariser.name} reads no Fisher information: leave --fisher out, or choose ewc (--regulariser)"
+        )
+    if options.text is not None and not (regulariser.uses_fisher and settings.fisher in ("corpus", "both")):
+        raise InputError(
+            f"the text would not be read by {regulariser.name} with the Fisher information of {settings.fisher!r}; it "
+            "takes --regulariser ewc and --fisher-on corpus or both"
+        )
     if options.log is not None:
         check_log()
     if options.launcher:
@@ -303,6 +317,18 @@ def _earlier(folder: Path, base: BaseModel) -> Earlier:
     return found
 
 
+def _apart(corpus: Corpus, earlier: Earlier) -> Corpus:
+    """The corpus without what was in another split before. Raises `InputError` where that leaves a split empty."""
+    left = corpus.apart_from(earlier.splits)
+    for name, some in left.splits.items():
+        if not some and corpus.splits[name]:
+            raise InputError(
+                f"of {len(corpus.splits[name])} examples of {name} none is left: {earlier.model.name} had all of them "
+                "in another split; begin anew (--after none)"
+            )
+    return left
+
+
 def _check_room(out: Path, base: BaseModel) -> None:
     """Merged weights are float32, whatever the base model's are; as much again is for what else is written."""
     check_room(out, 2 * 4 * weights_of(base.path))
@@ -351,9 +377,9 @@ def _consolidated(
     tokenizer: Any,
     settings: TrainSettings,
 ) -> Fisher | None:
-    """The running Fisher for the next distillation, of methods that keep one."""
+    """The running Fisher for the next distillation: of methods that keep one a newer one, of others the same."""
     if not isinstance(regulariser, Consolidating):
-        return None
+        return known.running
     rows = [encode(tokenizer, e) for e in corpus.train[: settings.memory]]
     new = diagonal_fisher(
         merged(copy.deepcopy(trained.model)).eval(), rows, model_fingerprint=base.fingerprint, dtype=known.dtype

@@ -93,8 +93,8 @@ def _example(row: Mapping[str, Any], where: str) -> Example:
     except UnicodeEncodeError as error:
         half = f"{error.object[error.start]!r}"
         raise InputError(f"{where} has half a character, {half}, which no model reads; take it out") from error
-    if options["family"] == PLAN_RUN:
-        raise InputError(f"{where} has the family {PLAN_RUN!r}, which is kept for tasks to execute; name another")
+    if options["family"] in (PLAN_RUN, PROGRAM_RUN):
+        raise InputError(f"{where} has the family {options['family']!r}, kept for tasks to execute; name another")
     if options["split"] and options["split"] not in SPLITS:
         raise InputError(f"{where} has split={options['split']!r}; it is one of {', '.join(SPLITS)}, or left out")
     prompt = "\n".join(content.rstrip("\n") for _, content in told[:-1]) + "\n"
@@ -132,7 +132,7 @@ def write_rows(
     Raises `InputError` where the file cannot be written; what was there before is then left as it was.
     """
     lines = [_line(e.prompt, e.answer, {**_about(e), "split": split}) for split, some in splits.items() for e in some]
-    lines += [_line(p.prompt, p.answer, {"family": PLAN_RUN, "split": "test", "task": dump(p.task)}) for p in plans]
+    lines += [_line(p.prompt, p.answer, {"family": PLAN_RUN, "split": p.split, "task": dump(p.task)}) for p in plans]
     for one in programs:
         more = {"family": PROGRAM_RUN, "split": "test", "task": dump(one.task), "args": dict(one.args)}
         lines.append(_line(one.prompt, one.answer, more))
@@ -169,7 +169,7 @@ def split_rows(path: Path) -> tuple[dict[str, list[Example]], list[PlanTask], li
                 task = load(Task, row["task"])
                 prompt, answer = (m["content"] for m in row["messages"])
                 if row["family"] == PLAN_RUN:
-                    plans.append(PlanTask(f"{prompt}\n", task, answer))
+                    plans.append(PlanTask(f"{prompt}\n", task, answer, str(row["split"])))
                 else:
                     programs.append(ProgramTask(f"{prompt}\n", task, answer, dict(row["args"])))
             except (KeyError, TypeError, ValueError) as error:

@@ -42,11 +42,13 @@ class ProgramRunner(Protocol):
 
 @dataclass(frozen=True)
 class PlanTask:
-    """A held-out task, done by running the model's plan. ``prompt`` asks for it; ``answer``: one that worked."""
+    """A held-out task, done by running the model's plan. ``prompt`` asks for it; ``answer``: one that worked;
+    ``split``: "validation" (for the gate) or "test"."""
 
     prompt: str
     task: Task
     answer: str = ""
+    split: str = "test"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from habilis.trainer.fisher import Fisher
 from habilis.trainer.forgetting import ForgettingMatrix
 from habilis.trainer.training.settings import TrainSettings
 
-_EXAMPLES, _RUNNING = "examples.jsonl", "running.fisher"
+_EXAMPLES, _RUNNING, _SPLITS = "examples.jsonl", "running.fisher", "splits.json"
+_KINDS = ("group", "house")
 _MOST_KEPT = 1_000  # examples of one distillation kept for replay: they come in order of importance
-_MOST_ASKED = 160  # questions of one distillation kept for later, of validation and of test each
+_MOST_INSTEAD = 24  # questions kept for later whose answers were carried out, of validation and of test each
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,15 @@ class Stage:
 
 @dataclass(frozen=True)
 class Earlier:
-    """All that was before. ``adapter``: the update to go on from; ``model``: the folder with the merged weights."""
+    """All that was before. ``adapter``: the update to go on from; ``model``: the folder with the merged weights;
+    ``splits``: in which split each group and each house was (`Corpus.splits_of`)."""
 
     model: Path
     base_fingerprint: str
     stages: tuple[Stage, ...]
     matrix: ForgettingMatrix
     running: Fisher | None
+    splits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def adapter(self) -> Path:
@@ -54,16 +57,28 @@ class Earlier:
         return list(_in_turn([stage.train for stage in self.stages]))
 
 
-def stage_of(name: str, corpus: Corpus) -> Stage:
-    """What of a corpus is kept for later distillations."""
+def stage_of(name: str, corpus: Corpus, validation: Sequence[Example], test: Sequence[Example]) -> Stage:
+    """What of a corpus is kept for later distillations. ``validation``, ``test``: what was asked of it now; what was
+    carried out in the world instead is asked to the letter later on, for the world may be another then."""
 
-    def asked(examples: Sequence[Example]) -> tuple[Example, ...]:
-        return tuple(replace(e, family=f"{name}/{e.family}") for e in examples[:_MOST_ASKED])
+    def kept(asked: Sequence[Example], examples: Sequence[Example]) -> tuple[Example, ...]:
+        there = {e.family for e in asked}
+        instead = [e for e in examples if e.family not in there][:_MOST_INSTEAD]
+        return tuple(replace(e, family=f"{name}/{e.family}") for e in (*asked, *instead))
 
-    return Stage(name, tuple(corpus.train[:_MOST_KEPT]), asked(corpus.validation), asked(corpus.test))
+    train = tuple(corpus.train[:_MOST_KEPT])
+    return Stage(name, train, kept(validation, corpus.validation), kept(test, corpus.test))
 
 
-def write_stages(folder: Path, stages: Iterable[Stage], running: Fisher | None) -> None:
+def write_stages(
+    folder: Path,
+    stages: Iterable[Stage],
+    running: Fisher | None,
+    splits: Sequence[Mapping[str, Mapping[str, str]]],
+) -> None:
+    """``splits``: of each distillation, the earliest first, whose word holds."""
+    told = {kind: {n: s for one in reversed(splits) for n, s in one.get(kind, {}).items()} for kind in _KINDS}
+    (folder / _SPLITS).write_text(json.dumps(told, ensure_ascii=False, sort_keys=True), "utf-8")
     with (folder / _EXAMPLES).open("w", encoding="utf-8") as file:
         for stage in stages:
             for split in ("train", "validation", "test"):
@@ -87,6 +102,9 @@ def read_earlier(folder: Path) -> Earlier:
             Stage(name, *(tuple(s.get(k, ())) for k in ("train", "validation", "test"))) for name, s in found.items()
         )
         fingerprint = str(figures["model"]["base_fingerprint"])
+        known = folder / _SPLITS
+        told = json.loads(known.read_text("utf-8")) if known.exists() else {}  # none of older versions
+        splits = {kind: dict(told.get(kind, {})) for kind in _KINDS}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"cannot go on from the model {folder.name}: {error!r}; start from the base model (--after none)"
@@ -98,6 +116,7 @@ def read_earlier(folder: Path) -> Earlier:
         stages,
         ForgettingMatrix.load(figures.get("forgetting")),
         Fisher.load(running, model=fingerprint) if running.exists() else None,
+        splits,
     )
 
 

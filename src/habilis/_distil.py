@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from habilis._corpus import corpus_of, programs_of
 from habilis._held_out import PlansInWorld
 from habilis._interrupts import interruptible
-from habilis.agent.local.mind import LocalMind
+from habilis.agent.local.mind import LocalMind, open_mind
 from habilis.agent.local.timing import Timing, time_mind
 from habilis.agent.threads import in_thread
 from habilis.core import (
@@ -29,9 +29,11 @@ from habilis.core import (
     InputError,
     Json,
     MissingExtraError,
+    ModelError,
     NotFoundError,
     Task,
     World,
+    need,
     span,
 )
 from habilis.memory.journal import ModelRecord
@@ -228,7 +230,9 @@ def _timing(parts: Assembly, result: DistilResult, name: str) -> Timing | None:
     if parts.fresh is None or "reasons" in spec.capabilities:
         return None
     solved = parts.home.journal.episodes(status="solved", with_trajectories=False)
-    tasks = [e.task for e in solved if e.task.world == spec.name and e.task.goal.atoms][-_TIMED:]
+    here = ("", spec.fingerprint)  # old journals do not tell
+    lived = [e.task for e in solved if e.task.world == spec.name and e.task.fingerprint in here]
+    tasks = [task for task in lived if task.goal.atoms][-_TIMED:]
     mind = LocalMind(Path(result.path), name=name)
     try:
         return time_mind(mind, parts.runner, [(task, _beginning(parts.fresh(), task)) for task in tasks])
@@ -269,10 +273,26 @@ def _after(parts: Assembly, how: Distilling) -> Path | None:
     from habilis.trainer import goes_on_from
 
     folder = home / adopted.path
-    why = goes_on_from(folder, how.base, adopted.base, how.settings)
+    why = goes_on_from(folder, how.base, adopted.base, how.settings) or _damage(folder, adopted)
     if why is None:
         return folder
     parts.events.emit("warning", None, message=f"distilling begins at the base model, not at {adopted.name}: {why}")
+    return None
+
+
+def _damage(folder: Path, record: ModelRecord) -> str | None:
+    """What is not as it was recorded, or cannot be read, of an adopted model; None where nothing is."""
+    recorded = record.figures.get("weights") if isinstance(record.figures, Mapping) else None
+    safetensors = need("safetensors")
+    try:
+        open_mind({"path": str(folder), "name": record.name, "weights": recorded})
+        for file in sorted((folder / "adapter").glob("*.safetensors")):
+            with safetensors.safe_open(str(file), "np"):
+                pass  # head and size agree
+    except ModelError as error:
+        return str(error)
+    except (OSError, safetensors.SafetensorError) as error:
+        return f"its adapter is damaged ({error})"
     return None
 
 

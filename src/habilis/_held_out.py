@@ -23,13 +23,18 @@ class PlansInWorld:
 
     def _run(self, task: Task, actions: Sequence[Action]) -> bool:
         world = self.fresh()
-        world.reset(task.seed)
-        for action in actions:
-            try:
-                world.act(action)
-            except InputError:
-                continue
-        return not task.goal.unmet(world.observe())
+        try:
+            if not task.goal.unmet(world.reset(task.seed)):
+                return False  # it was so before
+            for action in actions:
+                try:
+                    if world.act(action).done:
+                        break
+                except InputError:
+                    continue
+            return not task.goal.unmet(world.observe())
+        except HabilisError:
+            return False  # the world gave up
 
 
 @dataclass(frozen=True)

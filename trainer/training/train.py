@@ -142,6 +142,8 @@ def train(
     finally:
         if writer is not None:
             writer.close()
+    if course.stopped != "asked" and int(loop.state.global_step) < plan.steps:
+        course.probe(whole=True)  # it ended before the step at which all texts are looked at
     held = state.rise > 0 and settings.strength is None and course.stopped != "diverged"
     kept = course.take_back(lambda: _weights(remembered.base())) if held else 1.0
     done = int(loop.state.global_step)
