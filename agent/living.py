@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from habilis.agent.regression import direction, skills_by_fact
-from habilis.core import Contract, Fact, Goal, GoalSyntaxError, InputError, Json, Skill, Snapshot, WorldSpec
+from habilis.core import Case, Contract, Fact, Goal, GoalSyntaxError, InputError, Json, Skill, Snapshot, WorldSpec
 
 __all__ = ["Living", "Turn"]
 
@@ -33,7 +33,8 @@ _REST = 50  # steps for which a skill that could do nothing is left alone
 
 @dataclass
 class Turn:
-    """One goal with the skill for it, in the case that is meant. ``cost``: what that took when it was proven.
+    """One goal with the skill for it, in the case that is meant. ``cost``: what that took when it was proven; ``more``:
+    what each more of it took.
 
     ``steps``: what it may take in the world, at most; ``patience``: by how much that has grown; ``since``: when it
     began; ``rests``: until when it is left alone.
@@ -43,6 +44,7 @@ class Turn:
     skill: Skill
     args: Mapping[str, Json]
     cost: float
+    more: float = 1.0
     patience: float = 1.0
     steps: int = 0
     since: int = 0
@@ -69,7 +71,8 @@ class Living:
                 continue
             counts = any(p.name == "n" for p in found.skill.program.parameters)
             args = dict(found.case.args) | ({"n": atom.value} if counts else {})
-            self._turns.append(Turn(goal, found.skill, args, found.case.cost))
+            cost, more = _taken(found.skill, found.case, args.get("n", 1))
+            self._turns.append(Turn(goal, found.skill, args, cost, more))
         self._turns.sort(key=lambda one: str(one.goal))
 
     def next(self, now: Snapshot, steps: int) -> Turn | None:
@@ -84,9 +87,9 @@ class Living:
         cost = self._cost(turn, now)
         if isinstance(turn.args.get("n"), int):
             least = math.ceil(turn.goal.atoms[0].value)
-            more = min(self._demand(turn.goal.atoms[0].fact), int(_STOCK / cost))
-            turn.args = {**turn.args, "n": max(least, more)}
-            cost *= max(1, more)
+            most = max(least, min(self._demand(turn.goal.atoms[0].fact), int(_STOCK / max(1.0, turn.more))))
+            turn.args = {**turn.args, "n": most}
+            cost += turn.more * (most - least) * turn.patience
         turn.steps, turn.since = max(_LEAST, round(_PATIENCE * cost)), steps
         return turn
 
@@ -127,8 +130,25 @@ class Living:
             called = self._skills.get(name)
             if called is None or name in above:
                 continue
-            saved += called.cost if _met(called, now) else self._saved(called, now, above | {skill.name})
+            met = _met(called, now)
+            here = _taken(called, called.settings[0], 1)[0]
+            saved += here if met else self._saved(called, now, above | {skill.name})
         return saved
+
+
+def _taken(skill: Skill, case: Case, n: Json) -> tuple[float, float]:
+    """Steps that it took to bring about so much at once, and for each more: what its successful runs say, by a straight
+    line over how much they brought about. Most is mostly spent on the first, which the mean of each does not tell."""
+    ran = [t for t in skill.evidence.trials if t.ok and case.args.items() <= t.args.items()]
+    points = [(k, t.world_steps) for t in ran if isinstance(k := t.args.get("n", 1), int)]
+    wanted = n if isinstance(n, (int, float)) else 1
+    if not points:
+        return case.cost * max(1, wanted), case.cost
+    mean_n, mean = (math.fsum(values) / len(points) for values in zip(*points, strict=True))
+    spread, most = math.fsum((k - mean_n) ** 2 for k, _ in points), mean / max(1.0, mean_n)
+    slope = math.fsum((k - mean_n) * (steps - mean) for k, steps in points) / spread if spread else most
+    slope = min(max(0.0, slope), most)
+    return max(0.0, mean + slope * (wanted - mean_n)), slope
 
 
 def _met(skill: Skill, now: Snapshot) -> bool:

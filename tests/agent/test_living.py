@@ -18,6 +18,7 @@ from habilis.core import (
     Primitive,
     Skill,
     Snapshot,
+    Trial,
     Value,
     WorldSpec,
 )
@@ -36,7 +37,8 @@ SPEC = WorldSpec(
 
 
 def skill(name: str, cost: float, calls: tuple[str, ...] = ()) -> Skill:
-    return replace(example_skill(name, calls=calls), cost=cost)
+    plain = example_skill(name, calls=calls)
+    return replace(plain, cost=cost, evidence=replace(plain.evidence, trials=(Trial(1, {"n": 1}, True, int(cost)),)))
 
 
 def goal(name: str) -> Goal:
@@ -115,3 +117,17 @@ def test_the_own_condition_is_the_more_urgent_the_less_there_is(left: int, name:
     if name == "drink":
         living.ended(first, Snapshot({Fact("water"): 9}), 5)
         assert turn(living, Snapshot({Fact("water"): 1}), 5).skill.name == "axe", "it was worked for once"
+
+
+def test_of_what_mostly_takes_the_way_there_more_costs_little() -> None:
+    far = skill("iron", 60)
+    runs = tuple(Trial(n, {"n": n}, True, 50 + 10 * n) for n in (1, 2, 5))
+    far = replace(far, evidence=replace(far.evidence, trials=runs), cost=37.0)  # by the piece, which misleads
+    near = skill("coal", 50)
+    goals = [goal("iron"), goal("coal")]
+    assert turn(Living([far, near], goals, SPEC), seen()).skill.name == "coal"
+    uses = (Condition(goal("iron").atoms[0], 3.0),)
+    raft = Contract(Action("make", ("raft",)), "yard-1", uses, (Effect(Fact("count", ("raft",)), 1.0),))
+    living = Living([far, near, skill("raft", 90)], [*goals, goal("raft")], SPEC, [raft])
+    living.ended(turn(living, seen()), seen(coal=1), 50)
+    assert turn(living, seen(coal=1), 50).args == {"n": 3}
