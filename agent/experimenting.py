@@ -362,6 +362,8 @@ class Experiments:
         if not doubtful or self._left <= 0:
             return
         action, atoms = self._rng.choice(doubtful)
+        if self._inducer.successes(action) < _SELDOM:
+            self._as_siblings(action, meter)
         atom = min(atoms, key=lambda a: (self._vain[action, a], self._rng.random()))
         changed = self._without(atom, action, meter)
         self._vain[action, atom] += 1 if changed is not None else 5
@@ -370,6 +372,12 @@ class Experiments:
         for _ in range(1 + round(1 / max(0.1, self._inducer.chance(action)))):
             if self._act(action, changed, meter).ok or changed.observe().holds(atom):
                 return
+
+    def _as_siblings(self, action: Action, meter: SearchMeter) -> None:
+        """Try an action where those of the same name worked: what both of them need was so there, and little else."""
+        for other, world in sorted(self._works.items(), key=lambda one: str(one[0])):
+            if other.name == action.name and other != action and self._left > 0:
+                self._act(action, world.clone(), meter)
 
     def _without(self, atom: Atom, action: Action, meter: SearchMeter) -> Cloneable | None:
         """A copy of a state in which the action works, changed so that an atom no longer holds and its needs still
@@ -383,6 +391,9 @@ class Experiments:
                 continue
             world = works.clone()
             if self._act(other, world, meter).done:
+                continue
+            more = world.observe().holds(atom) and self._left > 0  # one thing more, such as a second step away
+            if more and self._act(self._rng.choice(others), world, meter).done:
                 continue
             now = world.observe()
             if not now.holds(atom) and all(now.holds(a) for a in needs):
