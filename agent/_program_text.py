@@ -233,12 +233,21 @@ class ProgramText:
     def patient(self, contract: Contract) -> list[str]:
         return [f"{INDENT}vain = 0"] if self.patience(contract) else []
 
-    def doing(self, contract: Contract, then: str) -> list[str]:
-        """Statements that do an action, where it may fail by chance again and again; ``then`` follows a success."""
+    def doing(self, contract: Contract, then: str, risen: str = "") -> list[str]:
+        """Statements that do an action, where it may fail by chance again and again; ``then`` follows a success.
+        ``risen``: the number that it is done for. Where that is no more than ``before``, it was done in vain: there may
+        be no room for more."""
         pad, most = INDENT * 2, self.patience(contract)
         call = self.looking(contract.action) if self._seeks(contract.action) else [call_of(contract.action)]
         if not most:
             return [f"{pad}{line}" for line in call]
+        if risen and not self._seeks(contract.action):
+            lines = [f"{pad}before = {risen}", f"{pad}try:", f"{pad}{INDENT}made = {call[0]}"]
+            lines += [f"{pad}{INDENT}vain = 0 if made.preempted or {risen} > before else vain + 1"]
+            lines += [f"{pad}except ActionFailed:", f"{pad}{INDENT}vain += 1"]
+            lines += [f"{pad}{INDENT}if vain > {most}:", f"{pad}{INDENT * 2}raise"]
+            told = f"{contract.action} was done in vain"
+            return [*lines, f"{pad}if vain > {most}:", f"{pad}{INDENT}raise RuntimeError({told!r})"]
         lines = [f"{pad}try:", *(f"{pad}{INDENT}{line}" for line in call), f"{pad}{INDENT}{then}"]
         lines += [f"{pad}except ActionFailed:", f"{pad}{INDENT}vain += 1"]
         return [*lines, f"{pad}{INDENT}if vain > {most}:", f"{pad}{INDENT * 2}raise"]
@@ -357,7 +366,7 @@ class ProgramText:
             times = "times"
         lines += self.guards(way.needs, 2, times, met=met)
         if not contract.action.name.startswith(PREFIX):
-            return [*lines, *self.doing(contract, "vain = 0")]
+            return [*lines, *self.doing(contract, "vain = 0", query_of(fact) if counted else "")]
         # A call may cost money, and a tool may say that it did what it did not: once in vain is enough.
         query = query_of(fact)
         worse = f"{query} {'<=' if up else '>='} before" if counted else f"{query} == before"
