@@ -1,4 +1,4 @@
-"""Where lives end by themselves: a life that gets nowhere is left, and what was searched for in vain is searched less."""
+"""Where lives end by themselves: one that gets nowhere is left, and what was searched for in vain is searched less."""
 
 from __future__ import annotations
 
@@ -54,7 +54,10 @@ def test_a_life_in_which_task_after_task_fails_is_left(tmp_path: Path) -> None:
 
 class Moon(Workshop):
     spec = replace(
-        Workshop.spec, name="moon", fingerprint="moon-1", capabilities=Workshop.spec.capabilities | {"goals", "simulator"}
+        Workshop.spec,
+        name="moon",
+        fingerprint="moon-1",
+        capabilities=Workshop.spec.capabilities | {"goals", "simulator"},
     )
 
     def goals(self) -> Sequence[Goal]:
