@@ -45,6 +45,7 @@ from habilis.core.program import (
 )
 from habilis.core.protocols import (
     Approve,
+    Beginning,
     ChatModel,
     Context,
     Draft,
@@ -107,6 +108,7 @@ __all__ = [
     "Atom",
     "Attempt",
     "Augmentation",
+    "Beginning",
     "Budget",
     "BudgetExceeded",
     "Candidate",
