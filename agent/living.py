@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 
 from habilis.agent.regression import brings_about, direction, skills_by_fact
 from habilis.core import Case, Contract, Fact, Goal, GoalSyntaxError, InputError, Json, Skill, Snapshot, WorldSpec
-from habilis.memory.library import COURSE
 
 __all__ = ["Living", "Turn"]
 
@@ -114,8 +113,7 @@ class Living:
 
     def _cost(self, turn: Turn, now: Snapshot) -> float:
         """Steps that it is expected to take from here, more for each time that it was given up."""
-        whole = turn.cost + self._before(turn.skill)
-        left = max(_SURE * turn.cost, whole - self._saved(turn.skill, now, frozenset()))
+        left = max(_SURE * turn.cost, turn.cost - self._saved(turn.skill, now, frozenset()))
         atom = turn.goal.atoms[0]
         if self._own(turn):
             left += _OWN * float(now.value(atom.fact) or 0) / max(1.0, float(atom.value))
@@ -168,13 +166,6 @@ class Living:
                 }
                 found |= puts if len(puts) > 1 else {}
         return list(found.values())
-
-    def _before(self, skill: Skill) -> float:
-        """What the skills that it calls took before its trials began, where these began in the course of lives."""
-        if COURSE not in skill.evidence.contexts:
-            return 0.0
-        called = [self._skills[name] for name in skill.program.calls if name in self._skills]
-        return math.fsum(_taken(one, one.settings[0], 1)[0] for one in called)
 
     def _saved(self, skill: Skill, now: Snapshot, above: frozenset[str]) -> float:
         """What the skills that it calls need not do any more."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 
 from habilis.agent.admission import affordable, candidate, lives_to_lose, misstated, observed
 from habilis.agent.calls import called_tools, needed
-from habilis.agent.course import both, lived_by
 from habilis.agent.drafting import Drafting
 from habilis.agent.parts import LoopSettings, Parts
 from habilis.agent.regression import skills_by_fact
@@ -21,7 +20,6 @@ from habilis.core import (
     Action,
     Attempt,
     Augmentation,
-    Beginning,
     BudgetExceeded,
     Context,
     Cost,
@@ -41,11 +39,10 @@ from habilis.core import (
     ToolError,
     Trajectory,
     Verdict,
-    Verifier,
     WorldError,
     WriterError,
 )
-from habilis.memory.library import COURSE, FRESH, Offer, Proof, narrowed, prove
+from habilis.memory.library import Offer, Proof, narrowed, prove
 from habilis.worlds.runner import look_at
 from habilis.worlds.verify import ended_with
 
@@ -339,20 +336,11 @@ class Work:
         return proof
 
     def _run_proof(self, skill: Skill, args: Mapping[str, Json]) -> Proof:
-        p, known = self.parts, self.parts.skills(self.settings)
-        assert p.verifier is not None
-        proof = self._proven(skill, args, p.verifier, FRESH)
-        short = proof.skill is None and proof.feedback is not None and proof.feedback.trajectory.cut_off
-        if not (short and self._lives and isinstance(p.verifier, Beginning)) or not needed(skill.program, known):
-            return proof
-        lived = lived_by(skill.program, known, p.world.spec, list(p.book), p.runner)
-        return both(proof, self._proven(skill, args, p.verifier.after(lived), COURSE))
-
-    def _proven(self, skill: Skill, args: Mapping[str, Json], verifier: Verifier, context: str) -> Proof:
         p = self.parts
+        assert p.verifier is not None
         return prove(
             skill,
-            verifier,
+            p.verifier,
             needed(skill.program, p.skills(self.settings)),
             self.ledger,
             seed=self.task.seed,
@@ -361,7 +349,6 @@ class Work:
             tools=lambda: p.help.replay(skill.tools, self.tape, self.ledger) if p.help is not None else None,
             ignored=p.library.passing,
             lives=self._lives,
-            context=context,
         )
 
     def _seen(self, draft: Draft, task: Task, attempt: Attempt, verdict: Verdict) -> tuple[str, str, Skill | None]:

@@ -45,7 +45,6 @@ from habilis.core.program import (
 )
 from habilis.core.protocols import (
     Approve,
-    Beginning,
     ChatModel,
     Context,
     Draft,
@@ -108,7 +107,6 @@ __all__ = [
     "Atom",
     "Attempt",
     "Augmentation",
-    "Beginning",
     "Budget",
     "BudgetExceeded",
     "Candidate",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from habilis.core.augmentation import Augmentation, Candidate, Kind, Selection
 from habilis.core.budget import Budget, Ledger
@@ -16,7 +16,7 @@ from habilis.core.goal import Atom, Goal, Snapshot
 from habilis.core.program import Program, ToolCaller, Trajectory
 from habilis.core.skill import Skill, Trial
 from habilis.core.task import Task
-from habilis.core.world import Action, Json, Simulator, World, WorldSpec
+from habilis.core.world import Action, Json, Simulator, WorldSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,13 +130,6 @@ class Verifier(Protocol):
         ledger: Ledger,
         tools: ToolCaller | None = None,
     ) -> tuple[Trial, Trajectory]: ...
-
-
-@runtime_checkable
-class Beginning(Verifier, Protocol):
-    """One whose fresh worlds may begin later: with what is done in each, before the candidate runs."""
-
-    def after(self, lived: Callable[[World, int, Ledger], None]) -> Verifier: ...
 
 
 class Lifter(Protocol):

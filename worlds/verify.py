@@ -14,12 +14,8 @@ from habilis.core.protocols import Judge, Verdict
 from habilis.core.skill import Skill, Trial, fitted
 from habilis.core.world import Json, Posing, World
 from habilis.worlds.evaluation import for_evaluation
-from habilis.worlds.runner import asked, ended, reset
+from habilis.worlds.runner import asked, reset
 
-_BEGINNINGS = 6  # lives, of which one comes to where a trial begins
-_APART = 7_919  # between their seeds
-
-Lived: TypeAlias = Callable[[World, int, Ledger], None]
 ModelJudge: TypeAlias = Callable[[str, Trajectory, Ledger], Verdict]
 
 
@@ -74,9 +70,7 @@ class WorldVerifier:
         judge: Judge,
         *,
         limits: RunLimits | None = None,
-        lived: Lived | None = None,
     ) -> None:
-        self._lived = lived
         self._make_world, self._runner, self._judge = make_world, runner, judge
         self._limits = replace(limits if limits is not None else RunLimits(), images=0)
 
@@ -105,7 +99,7 @@ class WorldVerifier:
         world = self._make_world()
         posed = self._posed(world, candidate, default | dict(args), seed)
         given = default | dict(args) | posed
-        world = self._begun(for_evaluation(world), seed, ledger)
+        world = for_evaluation(world)
         trajectory = self._runner.run(
             program,
             world,
@@ -123,22 +117,6 @@ class WorldVerifier:
             why = f"{why}; {trajectory.error.kind}: {trajectory.error.message}" if why else trajectory.error.message
         trial = Trial(seed, dict(args) | posed, ok, trajectory.world_steps, why, self._runner.tier)
         return trial, trajectory
-
-    def after(self, lived: Lived) -> WorldVerifier:
-        """One whose trials begin in the course of a life: after what is done in the world by ``lived``."""
-        return WorldVerifier(self._make_world, self._runner, self._judge, limits=self._limits, lived=lived)
-
-    def _begun(self, world: World, seed: int, ledger: Ledger) -> World:
-        """The world where a trial begins. A life that ended before is no trial: another one is begun, some times."""
-        for again in range(1, _BEGINNINGS + 1):
-            if self._lived is not None:
-                self._lived(world, seed, ledger)
-            if self._lived is None or not ended(world) or again == _BEGINNINGS:
-                break
-            world = self._make_world()
-            reset(world, (seed + again * _APART) % 2**31)
-            world = for_evaluation(world)
-        return world
 
     def _posed(self, world: World, candidate: Skill, given: Mapping[str, Json], seed: int) -> dict[str, Json]:
         """Begin with this seed; the arguments there, where the world poses goals like the candidate's."""

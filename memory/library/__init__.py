@@ -9,7 +9,7 @@ from habilis.memory.library._keeping import Checked
 from habilis.memory.library._lexical import Lexicon
 from habilis.memory.library._relifting import Lifted
 from habilis.memory.library.clauses import learn as learn_contract
-from habilis.memory.library.proving import COURSE, FRESH, AdmissionSettings, Proof, narrowed, prove
+from habilis.memory.library.proving import AdmissionSettings, Proof, narrowed, prove
 from habilis.memory.library.recall import Hit, Recall, Search, estimate_tokens, skill_text, skill_texts
 from habilis.memory.library.settings import LibrarySettings
 from habilis.memory.library.similarity import normalised_source, shingle_jaccard
@@ -17,8 +17,6 @@ from habilis.memory.library.skill_library import SkillLibrary
 from habilis.memory.library.writing import skill_of
 
 __all__ = [
-    "COURSE",
-    "FRESH",
     "IN_USE",
     "AdmissionSettings",
     "Carried",

@@ -29,22 +29,10 @@ from habilis.core import (
 )
 from habilis.memory.library.clauses import learn
 
-__all__ = [
-    "COURSE",
-    "FRESH",
-    "AdmissionSettings",
-    "Proof",
-    "narrowed",
-    "prove",
-    "proven",
-    "seed_of",
-    "unit_cost",
-    "varied",
-]
+__all__ = ["FRESH", "AdmissionSettings", "Proof", "narrowed", "prove", "proven", "seed_of", "unit_cost", "varied"]
 
 _SELDOM = 3  # lives lost for which one success less is asked for
 FRESH = "fresh worlds"  # the context of verification runs
-COURSE = "in the course of lives"  # of those that began where other skills had come to
 _VARIED: Mapping[str, tuple[Json, ...]] = {"int": (3, 2, 5, 1), "float": (0.5, 2.0, 3.0), "bool": (True, False)}
 
 
@@ -90,7 +78,6 @@ def prove(
     tools: Callable[[], ToolCaller | None] = lambda: None,
     ignored: frozenset[str] = frozenset(),
     lives: int = 0,
-    context: str = FRESH,
 ) -> Proof:
     """Run a candidate in fresh worlds with varied arguments until it has proven itself or failed.
 
@@ -100,7 +87,7 @@ def prove(
     seldom is worth having where nothing else does.
     ``args``: what it was written for; tried first, and what other values are put into. ``ignored``: predicates that its
     contract says nothing of, such as where the agent stands. A trial that the clock ended counts for nothing, and is
-    done again. ``context``: where the runs took place, as the evidence tells.
+    done again.
     """
     settings = settings or AdmissionSettings()
     trials: list[Trial] = []
@@ -144,7 +131,7 @@ def prove(
         trial, trajectory = failed
         verdict = Verdict(False, skill.goal_for(trial.args).unmet(trajectory.after), trial.why)
         return Proof(None, Feedback(trajectory, verdict, True, trial.args), tuple(trials), tuple(trajectories))
-    return Proof(proven(skill, trials, trajectories, ignored, context), None, tuple(trials), tuple(trajectories))
+    return Proof(proven(skill, trials, trajectories, ignored), None, tuple(trials), tuple(trajectories))
 
 
 def narrowed(skill: Skill, proof: Proof) -> Skill | None:
@@ -154,13 +141,9 @@ def narrowed(skill: Skill, proof: Proof) -> Skill | None:
     short = any(t.cut_off for t in proof.trajectories)
     parameters = list(skill.program.parameters)
     for i, parameter in enumerate(parameters):
-        good = [v for t in proof.trials if t.ok and isinstance(v := t.args.get(parameter.name), int)]
-        most = max(good, default=0)
-        bad = [
-            v
-            for t, run in zip(proof.trials, proof.trajectories, strict=False)
-            if not t.ok and isinstance(v := t.args.get(parameter.name), int) and not (run.cut_off and v <= most)
-        ]  # that a life was too short for what another was long enough for says nothing of the number
+        values = [(t.args.get(parameter.name), t.ok) for t in proof.trials]
+        good = [v for v, ok in values if ok and isinstance(v, int)]
+        bad = [v for v, ok in values if not ok and isinstance(v, int)]
         if (
             parameter.type == "int"
             and not parameter.choices
@@ -174,11 +157,7 @@ def narrowed(skill: Skill, proof: Proof) -> Skill | None:
 
 
 def proven(
-    skill: Skill,
-    trials: Sequence[Trial],
-    trajectories: Sequence[Trajectory],
-    ignored: frozenset[str] = frozenset(),
-    context: str = FRESH,
+    skill: Skill, trials: Sequence[Trial], trajectories: Sequence[Trajectory], ignored: frozenset[str] = frozenset()
 ) -> Skill:
     """A skill with these runs for its evidence, its cost and its contract. In however many worlds it ran, a goal that
     only a model can judge is judged by a model."""
@@ -186,7 +165,7 @@ def proven(
     record = Record(good, len(trials) - good)
     only_judged = any(skill.goal_for(t.args).judged is not None for t in trials)
     level = EvidenceLevel.MODEL_JUDGED if only_judged else EvidenceLevel.VERIFIED
-    evidence = Evidence(level, tuple(trials), good, len(trials) - good, {context: record})
+    evidence = Evidence(level, tuple(trials), good, len(trials) - good, {FRESH: record})
     contract = learn(skill, zip(trials, trajectories, strict=True), ignored)
     needs = tuple(c.fact for c in contract if c.kind == "requires")
     return replace(skill, evidence=evidence, cost=unit_cost(trials), contract=contract, needs=needs)
