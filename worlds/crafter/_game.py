@@ -24,7 +24,7 @@ from habilis.worlds.crafter._tables import MATERIALS
 AREA = (64, 64)
 _CHUNK = (12, 12)
 _REACH = 18  # cells around the player in which things move: twice the width of the view
-_KEPT = 64  # worlds as they begin; making one takes a quarter of a second
+_KEPT = 64  # worlds as they begin; making one takes a fifth of a second
 _KINDS = {"Cow": "cow", "Zombie": "zombie", "Skeleton": "skeleton", "Arrow": "arrow", "Plant": "plant"}
 _STATE = ("health", "cooldown", "reload", "grown")  # of creatures and plants, where they have it
 _PLAYER = ("sleeping", "_last_health", "_hunger", "_thirst", "_fatigue", "_recover", "action")
