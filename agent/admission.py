@@ -32,6 +32,14 @@ from habilis.core import (
 )
 from habilis.memory.library import IN_USE, learn_contract
 
+_LIVES = 4  # that may be lost in a proof for each success: a skill that works in one life of five is worth having
+
+
+def lives_to_lose(spec: WorldSpec) -> int:
+    """How many lives of the world may be lost in a proof for each that was none: where they end by themselves, and
+    not with a mission."""
+    return _LIVES if "ends" in spec.capabilities and "missions" not in spec.capabilities else 0
+
 
 def candidate(draft: Draft, task: Task, spec: WorldSpec, iteration: int, tools: tuple[str, ...]) -> Skill:
     """The skill that a draft would become, without evidence yet. What it does is told by its goal with its defaults."""

@@ -95,6 +95,10 @@ class Curriculum:
             self.failures[key] += 1
             self.failed_at[key] = self.book.version
 
+    def failed(self, task: Task) -> int:
+        """How often a task was worked on in vain."""
+        return self.failures[_key(task)]
+
     def save(self) -> dict[str, Json]:
         return {
             "failures": dict(sorted(self.failures.items())),

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+from habilis.agent.admission import lives_to_lose
 from habilis.agent.curriculum import Proposal
 from habilis.agent.parts import Credited, Help, LoopSettings, Parts
 from habilis.agent.planning.calls import blamed_skill, needed
@@ -53,6 +54,8 @@ from habilis.worlds.runner import asked, ended, look_at, reset
 __all__ = ["Help", "Loop", "LoopSettings", "Parts", "describe"]
 
 _RESETS = 3  # of a world that has ended, before it is given up
+_STUCK = 4  # tasks failed in a row after which a life is given up, where lives end by themselves
+_HALVINGS = 3  # of what a task may be searched for, at most
 _WRITER_FAILURES = 3  # tasks in a row that a writer may fail in the same way: one may be odd, three show a mistake
 
 
@@ -66,6 +69,7 @@ class Loop:
         self.iteration = 0
         self._kept_up = -1  # the iteration before which the library was kept up, and what that has cost
         self._upkeep = Cost()
+        self._vain = 0  # tasks that failed in a row in this life of the world
         self._left: LeftOver | None = None
         self._failing: tuple[type | None, int] = (None, 0)  # how the writer fails, in so many tasks in a row
         self._told_of_pictures = False
@@ -97,6 +101,7 @@ class Loop:
         self._known = state["curriculum"]
         self._kept_up = int(state.get("kept_up", -1))
         self._upkeep = load(Cost, state.get("upkeep", {}))
+        self._vain = int(state.get("vain", 0))
         p.curriculum.load(self._known)
         if p.pace is not None:
             p.pace.load(state.get("pace") or {})
@@ -125,6 +130,7 @@ class Loop:
             "iteration": self.iteration,
             "kept_up": self._kept_up,
             "upkeep": dump(self._upkeep),
+            "vain": self._vain,
             "book_version": p.book.version,
             "curriculum": {**self._known, **p.curriculum.save()},
             "pace": dict(p.pace.save()) if p.pace is not None else None,
@@ -136,7 +142,7 @@ class Loop:
     async def step(self) -> Episode | None:
         """One iteration: propose, or take up what was cut short; work, record. None when nothing is left to try."""
         p = self.parts
-        await in_thread("a new beginning of the world", self.begin_anew)
+        await in_thread("a new beginning of the world", self.begin_anew, True)
         mission = await in_thread("a new beginning of the world", self._begin_mission)
         await self._keep_up()
         if not self.settings.keep_contracts:
@@ -175,7 +181,7 @@ class Loop:
         p = self.parts
         if p.pace is not None:
             p.pace.begin(p.ledger.remaining)
-        ledger = p.ledger.child(self.settings.task_budget, of="task")
+        ledger = p.ledger.child(self._budget(task), of="task")
         before = self._left if self._left is not None and self._left.same(task) else LeftOver(task)
         tape = TaskTape(
             p.journal,
@@ -222,6 +228,7 @@ class Loop:
             if episode.status != "stopped" or task.origin == "user":
                 if p.pace is not None:
                     p.pace.ended(episode.cost)
+                self._vain = self._vain + 1 if episode.status == "failed" else 0
                 p.curriculum.record(episode)
                 self.iteration += 1
             self.store()
@@ -277,13 +284,17 @@ class Loop:
         self.parts.events.emit("world_began_anew", self.iteration, seed=seed, reason="another mission")
         return curriculum.mission(goal, worth, self.iteration)
 
-    def begin_anew(self) -> None:
+    def begin_anew(self, leave: bool = False) -> None:
         """A world that has come to its end begins again, from another seed. One that cannot be reset is tried again,
-        for what went wrong may have to do with the seed; raises `WorldError` at last."""
+        for what went wrong may have to do with the seed; raises `WorldError` at last. ``leave``: so does one whose
+        lives end by themselves, where task after task failed in this one: it may be shut in, and there are others."""
         world = self.parts.world
         why = ended(world)
+        if not why and leave and self._vain >= _STUCK and self._left is None and self._passing:
+            why = f"{self._vain} tasks failed in a row"
         if not why:
             return
+        self._vain = 0
         rng = random.Random(f"life:{self.parts.curriculum.seed}:{self.run_id}:{self.iteration}")
         for left in reversed(range(_RESETS)):
             try:
@@ -360,6 +371,21 @@ class Loop:
 
     # ------------------------------------------------------------------ inside
 
+    @property
+    def _passing(self) -> bool:
+        """Whether lives of the world end by themselves, and others can be had."""
+        capabilities = self.parts.world.spec.capabilities
+        return {"ends", "seed"} <= capabilities and not {"missions", "orders", "live"} & capabilities
+
+    def _budget(self, task: Task) -> Budget:
+        """What a task may cost. Where lives are short and failures have no reasons, what was worked on in vain is
+        searched for with half as much each time: it would mostly be searched for blindly, in the same way."""
+        limit, times = self.settings.task_budget, self.parts.curriculum.failed(task)
+        reasons = "reasons" in self.parts.world.spec.capabilities
+        if task.origin == "user" or reasons or not self._passing or limit.search_steps is None:
+            return limit
+        return replace(limit, search_steps=limit.search_steps >> min(times, _HALVINGS))
+
     def _credit(self, worked: Worked, episode: Episode, tape: TaskTape) -> None:
         """Count what was used and offered, and how that went."""
         p, skills = self.parts, self.parts.skills(self.settings)
@@ -373,7 +399,10 @@ class Loop:
         if last is not None and last.ok:
             for name in sorted(used):
                 p.library.used(name, True)
-        blamed = {one for a in episode.attempts if (one := blamed_skill(a.trajectory)) is not None}
+        runs = [a.trajectory for a in episode.attempts]
+        if lives_to_lose(p.world.spec):  # that a life was too short is no skill's fault
+            runs = [run for run in runs if not run.cut_off]
+        blamed = {one for run in runs if (one := blamed_skill(run)) is not None}
         for name in sorted(blamed & skills.keys()):
             p.library.used(name, False)
 

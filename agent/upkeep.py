@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from habilis.agent.admission import lives_to_lose
 from habilis.agent.parts import Parts
 from habilis.agent.planning.lifting import lift
 from habilis.agent.planning.meter import SearchMeter
@@ -66,7 +67,8 @@ def keep_up(parts: Parts, ledger: Ledger, seed: int, *, transfer: bool = True) -
                 if skill.name not in library.active():
                     continue  # it went with one that failed
                 before = set(library.active())
-                checked = library.verify(skill.name, ledger=ledger, seed=seed)
+                lives = lives_to_lose(parts.world.spec)
+                checked = library.verify(skill.name, ledger=ledger, seed=seed, lives=lives)
                 for trajectory in checked.trajectories:
                     book.learn(trajectory)
                 if checked.ok:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from habilis.agent.admission import affordable, candidate, misstated, observed
+from habilis.agent.admission import affordable, candidate, lives_to_lose, misstated, observed
 from habilis.agent.drafting import Drafting
 from habilis.agent.parts import LoopSettings, Parts
 from habilis.agent.planning.calls import called_tools, needed
@@ -47,7 +47,6 @@ from habilis.worlds.runner import look_at
 from habilis.worlds.verify import ended_with
 
 _ASKED = "asked to stop; run again to continue"
-_LIVES = 4  # that may be lost in a proof for each success: a skill that works in one life of five is worth having
 _EFFECTS = 4  # how many effects of a tried action are lifted to skills at once
 
 
@@ -286,8 +285,7 @@ class Work:
     def _lives(self) -> int:
         """How many lives of the world may be lost in a proof for each that was none: where they end by themselves, and
         not with a mission."""
-        capabilities = self.parts.world.spec.capabilities
-        return _LIVES if "ends" in capabilities and "missions" not in capabilities else 0
+        return lives_to_lose(self.parts.world.spec)
 
     async def _attempt(self, draft: Draft, task: Task, context: Context, number: int) -> tuple[Attempt, Verdict]:
         p, ledger = self.parts, self.ledger

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from habilis.agent.planning._names import identifier, skill_name
-from habilis.agent.planning.regression import Known, Regression, Way, direction
+from habilis.agent.planning.regression import Known, Needs, Regression, Way, brings_about, direction
 from habilis.agent.planning.tool_actions import PREFIX
 from habilis.core import Action, Atom, Condition, Contract, Fact, Parameter, Skill
 
@@ -15,12 +16,30 @@ _UNLUCKY = 0.005  # chance of giving up although it would have worked
 _RAREST, _SUREST = 0.05, 0.7  # chances that are reckoned with
 _LOOKS = 3  # times that something is looked for in vain before it is given up
 _OBSTACLES = 60  # things removed on one way
+_TOGETHER = 12  # steps towards being at several places at once, such as going to one, or putting one
 
 
 def parameter_for(atom: Atom, name: str = "n") -> Parameter:
     least = direction(atom) is True
     doc = f"how many to have {'in all' if least else 'at most'}"
     return Parameter(name, "int", 1 if least else 0, required=False, doc=doc)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Something to be at: the way there, and the action that puts it where one stands, with what that needs."""
+
+    way: Way
+    contract: Contract
+    needs: Needs
+
+    @property
+    def cost(self) -> float:
+        return sum(way.cost * max(1.0, condition.consumed) for condition, way in self.needs)
+
+    def portable(self, yes: bool) -> list[tuple[Condition, Way]]:
+        """What it needs that one can have about one, or else that is so at a place."""
+        return [(c, way) for c, way in self.needs if way.kind != "given" and c.atom.is_numeric == yes]
 
 
 @dataclass
@@ -117,8 +136,11 @@ class ProgramText:
         undone = [met] if met else []
         here: list[str] = []
         lines: list[str] = []
+        places = self._places(needs)
         for condition, way in sorted(needs, key=lambda n: _order(self.regression, n[0], n[1])):
             atom = condition.atom
+            if atom in places:
+                continue
             if way.kind == "given":
                 self.given.add(str(atom))
                 continue
@@ -133,7 +155,71 @@ class ProgramText:
             lines += [f"{pad}{INDENT}{s}" for s in self.achieve(way, atom, amount)]
             lines.append(f"{pad}{INDENT}{then}")
             undone.append(test)
+        if places:
+            test = " or ".join(self.lacks(atom) for atom in places)
+            lines += [f"{pad}if {test}:", f"{pad}{INDENT}{self._together(places, needs)}()", f"{pad}{INDENT}{then}"]
+            undone.append(test)
         return lines + here
+
+    # ------------------------------------------------------------------ to be at several places at once
+
+    def _places(self, needs: Needs) -> dict[Atom, _Place]:
+        """What is returned to and can be put anew, where more than one such thing must be at hand at once: the dearest
+        first."""
+        spec, found = self.regression.spec, []
+        for condition, way in needs:
+            fact = condition.atom.fact
+            if condition.atom.value is not True or fact.predicate not in spec.sought or way.kind in ("given", "act"):
+                continue
+            for contract in self.regression.book.producers(fact):
+                if contract.action.name in spec.seeking or not brings_about(contract, fact):
+                    continue
+                makes = self.regression.conditions(contract)
+                if makes is not None:
+                    found.append((condition.atom, _Place(way, contract, makes)))
+                    break
+        found.sort(key=lambda one: (-one[1].cost, str(one[0])))
+        return dict(found) if len(found) > 1 else {}
+
+    def _together(self, places: Mapping[Atom, _Place], needs: Needs) -> str:
+        """A function that brings it about to be at all of them at once: what is lacking where one is at one of them is
+        put there, for going from one to the other would go on for ever. Of what all ``needs`` use up, enough is left
+        over."""
+        kept = {c.atom.fact: c.consumed for c, _ in needs if c.atom.is_numeric and c.consumed >= 0.5}
+        name = identifier(" and ".join(skill_name(self.regression.spec, atom.fact) for atom in places))
+        if name in self.helpers or name in self.active:
+            return name
+        self.active.add(name)
+        first, *others = places
+        lines = [f"def {name}():", f"{INDENT}for _ in range({_TOGETHER}):"]
+        none_here = []
+        for atom in others:
+            none_here += self._stock(places[atom], kept, 3)
+        none_here += [f"{INDENT * 3}{s}" for s in self.achieve(places[first].way, first, "")]
+        lines += [f"{INDENT * 2}if {' and '.join(self.lacks(atom) for atom in places)}:", *none_here]
+        for atom, place in places.items():
+            lines += [f"{INDENT * 2}elif {self.lacks(atom)}:", *self._stock(place, kept, 3)]
+            for condition, way in place.portable(False):
+                looking = self.looking(way.seek) if way.seek is not None else self.achieve(way, condition.atom, "")
+                lines += [f"{INDENT * 3}if {self.lacks(condition.atom)}:", *(f"{INDENT * 4}{s}" for s in looking)]
+            lines += [f"{INDENT * 3}try:", f"{INDENT * 4}{call_of(place.contract.action)}"]
+            lines += [f"{INDENT * 3}except ActionFailed:", f"{INDENT * 4}pass"]
+        lines += [f"{INDENT * 2}else:", f"{INDENT * 3}return"]
+        lines.append(f"{INDENT}raise RuntimeError({f'{_listed(places)} were not brought together'!r})")
+        self.active.discard(name)
+        self.helpers[name] = lines
+        return name
+
+    def _stock(self, place: _Place, kept: Mapping[Fact, float], depth: int) -> list[str]:
+        """Statements that have ready what putting something takes, wherever one is; they lead away, so look again."""
+        pad, lines = INDENT * depth, []
+        for condition, way in place.portable(True):
+            fact = condition.atom.fact
+            amount = str(amount_of(condition.atom) + math.ceil(kept.get(fact, 0.0) - 1e-9))
+            lines.append(f"{pad}if {query_of(fact)} < {amount}:")
+            lines += [f"{pad}{INDENT}{s}" for s in self.achieve(way, condition.atom, amount)]
+            lines.append(f"{pad}{INDENT}continue")
+        return lines
 
     # ------------------------------------------------------------------ where no reasons are given
 
@@ -147,12 +233,21 @@ class ProgramText:
     def patient(self, contract: Contract) -> list[str]:
         return [f"{INDENT}vain = 0"] if self.patience(contract) else []
 
-    def doing(self, contract: Contract, then: str) -> list[str]:
-        """Statements that do an action, where it may fail by chance again and again; ``then`` follows a success."""
+    def doing(self, contract: Contract, then: str, risen: str = "") -> list[str]:
+        """Statements that do an action, where it may fail by chance again and again; ``then`` follows a success.
+        ``risen``: the number that it is done for. Where that is no more than ``before``, it was done in vain: there may
+        be no room for more."""
         pad, most = INDENT * 2, self.patience(contract)
         call = self.looking(contract.action) if self._seeks(contract.action) else [call_of(contract.action)]
         if not most:
             return [f"{pad}{line}" for line in call]
+        if risen and not self._seeks(contract.action):
+            lines = [f"{pad}before = {risen}", f"{pad}try:", f"{pad}{INDENT}made = {call[0]}"]
+            lines += [f"{pad}{INDENT}vain = 0 if made.preempted or {risen} > before else vain + 1"]
+            lines += [f"{pad}except ActionFailed:", f"{pad}{INDENT}vain += 1"]
+            lines += [f"{pad}{INDENT}if vain > {most}:", f"{pad}{INDENT * 2}raise"]
+            told = f"{contract.action} was done in vain"
+            return [*lines, f"{pad}if vain > {most}:", f"{pad}{INDENT}raise RuntimeError({told!r})"]
         lines = [f"{pad}try:", *(f"{pad}{INDENT}{line}" for line in call), f"{pad}{INDENT}{then}"]
         lines += [f"{pad}except ActionFailed:", f"{pad}{INDENT}vain += 1"]
         return [*lines, f"{pad}{INDENT}if vain > {most}:", f"{pad}{INDENT * 2}raise"]
@@ -271,7 +366,7 @@ class ProgramText:
             times = "times"
         lines += self.guards(way.needs, 2, times, met=met)
         if not contract.action.name.startswith(PREFIX):
-            return [*lines, *self.doing(contract, "vain = 0")]
+            return [*lines, *self.doing(contract, "vain = 0", query_of(fact) if counted else "")]
         # A call may cost money, and a tool may say that it did what it did not: once in vain is enough.
         query = query_of(fact)
         worse = f"{query} {'<=' if up else '>='} before" if counted else f"{query} == before"
@@ -346,6 +441,10 @@ def query_of(fact: Fact) -> str:
 
 def _vain(action: Action, fact: Fact) -> str:
     return f"{action} did not change {fact}"
+
+
+def _listed(atoms: Iterable[Atom]) -> str:
+    return " and ".join(str(atom.fact) for atom in atoms)
 
 
 def call_of(action: Action) -> str:

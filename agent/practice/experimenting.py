@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from habilis.agent.planning.meter import SearchMeter, act_paid
@@ -40,6 +41,7 @@ _LOOKING = 10  # looking for something, without doing anything about it, is chos
 _VALUES = 5  # numbers above this are no other state
 _ARCHIVE = 300  # states
 _PREEMPTED = 5  # times that an action is done again after a reflex came before it
+_SELDOM = 20  # successes up to which an action is looked into where it worked in an earlier world
 _CHANGES = 12  # other actions that are tried to change one fact
 _LEVELS = (1, 3, 2, 6)  # how much of each thing is gathered, one time after the other
 _EACH = 120  # steps for bringing about one of them
@@ -65,12 +67,20 @@ class _Cell:
 class Experiments:
     """Experiments within one account. ``book`` learns from every step, and is told what was induced (`tell`).
 
-    ``inducer`` is handed on from one world to the next, so that evidence adds up.
+    ``inducer`` is handed on from one world to the next, so that evidence adds up; so is ``works``: for each action a
+    copy of a state in which it worked, of the last world where it did, for what worked once may not do so again.
     """
 
-    def __init__(self, book: ContractBook, inducer: Inducer, rng: random.Random) -> None:
+    def __init__(
+        self,
+        book: ContractBook,
+        inducer: Inducer,
+        rng: random.Random,
+        works: dict[Action, Cloneable] | None = None,
+    ) -> None:
         self._book, self._inducer, self._rng = book, inducer, rng
-        self._works: dict[Action, Cloneable] = {}  # a state, in this world, in which it worked
+        self._works: dict[Action, Cloneable] = works if works is not None else {}
+        self._stale: set[Action] = set()  # those that worked in an earlier world, and not yet in this one
         self._archive: dict[_Mark, _Cell] = {}
         self._rare: Counter[Fact] = Counter()  # states of the archive in which something is so
         self._vain: Counter[tuple[Action, Atom]] = Counter()  # experiments made, and five for each that could not be
@@ -82,7 +92,7 @@ class Experiments:
     def run(self, world: Cloneable, meter: SearchMeter, steps: int) -> int:
         """Experiment in this world for about so many steps; how many states were come to."""
         self._left = steps
-        self._works.clear()
+        self._stale = set(self._works)
         self._archive.clear()
         self._rare.clear()
         self._keep(world, 0)
@@ -96,7 +106,8 @@ class Experiments:
                 if cell.visits == 1:
                     self._probe(cell.world, meter)
                 self._go_on(cell, meter)
-            self._doubt(meter)
+            self._doubt([a for a in self._works if a not in self._stale], meter)
+            self._doubt([a for a in self._stale if self._inducer.successes(a) < _SELDOM], meter)
             self._left -= self._left == before  # nothing to be done here takes a turn all the same
         self.tell()
         return len(self._archive)
@@ -251,7 +262,7 @@ class Experiments:
 
     def _act(self, action: Action, world: Cloneable, meter: SearchMeter) -> Outcome:
         """One step on a copy, learned from; a copy of the state is kept where it works."""
-        own = action not in self._works and action.name not in world.spec.seeking
+        own = (action not in self._works or action in self._stale) and action.name not in world.spec.seeking
         for _ in range(_PREEMPTED):
             before = world.observe()
             copy = world.clone() if own else None
@@ -265,6 +276,7 @@ class Experiments:
             self._inducer.take(action, before, outcome)
         if outcome.ok and copy is not None:
             self._works[action] = copy
+            self._stale.discard(action)
         return outcome
 
     # ------------------------------------------------------------------ all that is to be had
@@ -344,12 +356,14 @@ class Experiments:
 
     # ------------------------------------------------------------------ changing one fact
 
-    def _doubt(self, meter: SearchMeter) -> None:
-        """Of one action that works here, change one thing that may not matter, and try again."""
-        doubtful = [(a, atoms) for a in sorted(self._works, key=str) if (atoms := self._inducer.doubts(a))]
+    def _doubt(self, among: Sequence[Action], meter: SearchMeter) -> None:
+        """Of one action that works, change one thing that may not matter, and try again."""
+        doubtful = [(a, atoms) for a in sorted(among, key=str) if (atoms := self._inducer.doubts(a))]
         if not doubtful or self._left <= 0:
             return
         action, atoms = self._rng.choice(doubtful)
+        if self._inducer.successes(action) < _SELDOM:
+            self._as_siblings(action, meter)
         atom = min(atoms, key=lambda a: (self._vain[action, a], self._rng.random()))
         changed = self._without(atom, action, meter)
         self._vain[action, atom] += 1 if changed is not None else 5
@@ -358,6 +372,12 @@ class Experiments:
         for _ in range(1 + round(1 / max(0.1, self._inducer.chance(action)))):
             if self._act(action, changed, meter).ok or changed.observe().holds(atom):
                 return
+
+    def _as_siblings(self, action: Action, meter: SearchMeter) -> None:
+        """Try an action where those of the same name worked: what both of them need was so there, and little else."""
+        for other, world in sorted(self._works.items(), key=lambda one: str(one[0])):
+            if other.name == action.name and other != action and self._left > 0:
+                self._act(action, world.clone(), meter)
 
     def _without(self, atom: Atom, action: Action, meter: SearchMeter) -> Cloneable | None:
         """A copy of a state in which the action works, changed so that an atom no longer holds and its needs still
@@ -371,6 +391,9 @@ class Experiments:
                 continue
             world = works.clone()
             if self._act(other, world, meter).done:
+                continue
+            more = world.observe().holds(atom) and self._left > 0  # one thing more, such as a second step away
+            if more and self._act(self._rng.choice(others), world, meter).done:
                 continue
             now = world.observe()
             if not now.holds(atom) and all(now.holds(a) for a in needs):

@@ -110,6 +110,7 @@ class Explorer:
         wanted["experiments"] = ("affordances", "clone")
         lacking = [c for c in wanted[settings.policy] if c not in spec.capabilities]
         self._inducer = Inducer(spec)
+        self._works: dict[Action, Cloneable] = {}
         if settings.policy in ("mcts", "regression") and not {"goals", "chores"} & spec.capabilities:
             lacking.append("goals")
         if lacking:
@@ -209,7 +210,7 @@ class Explorer:
             world = bare(world)
         assert isinstance(world, Cloneable)
         with SearchMeter(ledger) as meter:
-            Experiments(self.loop.parts.book, self._inducer, rng).run(world, meter, self.settings.steps)
+            Experiments(self.loop.parts.book, self._inducer, rng, self._works).run(world, meter, self.settings.steps)
         return ()
 
     def _towards(self, goal: Goal, life: _Life, ledger: Ledger, rng: random.Random) -> None:

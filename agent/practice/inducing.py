@@ -18,6 +18,7 @@ from habilis.core import Action, Atom, Fact, Outcome, Snapshot, Value, WorldSpec
 _ODD = 0.05  # a chance below which failing is no accident, shared among all that may be needed
 _FEW = 0.15  # share of the successes that may have come about elsewhere than where an action usually works
 _VAIN = 10  # failures elsewhere that tell such a place
+_KNOWN, _LIKELIER = 10, 2  # successes of a sibling from which on its needs count, and how much more likely they are
 _MOST = 1_000  # different states kept of an action, of either kind; of each, how often it was tried in it
 
 _State = frozenset[tuple[Fact, Value]]
@@ -30,7 +31,8 @@ class _Cases:
     good: Counter[_State] = field(default_factory=Counter)
     bad: Counter[_State] = field(default_factory=Counter)
     used: dict[Fact, float] = field(default_factory=dict)
-    needs: tuple[Atom, ...] | None = None  # as they were worked out last; None: there is new evidence
+    alone: tuple[Atom, ...] | None = None  # its needs by its own cases, as worked out last; None: there is new evidence
+    needs: tuple[Atom, ...] | None = None  # the same, by what its siblings need too
     doubts: tuple[Atom, ...] | None = None
 
 
@@ -46,7 +48,7 @@ class Inducer:
         if outcome.status not in ("done", "failed"):
             return
         cases = self._cases.setdefault(action, _Cases())
-        cases.needs = cases.doubts = None
+        cases.alone = cases.needs = cases.doubts = None
         lasting = self._lasting(before.facts)
         state, kind = frozenset(lasting.items()), cases.good if outcome.ok else cases.bad
         if state in kind or len(kind) < _MOST:
@@ -70,7 +72,7 @@ class Inducer:
         if cases is None or not cases.good:
             return ()
         if cases.needs is None:
-            cases.needs = self._needed(action, cases)
+            cases.needs = self._needed(action, cases, self._kin(action))
         return cases.needs
 
     def doubts(self, action: Action) -> tuple[Atom, ...]:
@@ -101,6 +103,20 @@ class Inducer:
 
     # ------------------------------------------------------------------ inside
 
+    def _kin(self, action: Action) -> frozenset[Atom]:
+        """What most other actions of the same name need, as far as their own cases tell: of things that always came
+        together it is the likelier need."""
+        found: Counter[Atom] = Counter()
+        siblings = 0
+        for other, cases in self._cases.items():
+            if other.name != action.name or other == action or cases.good.total() < _KNOWN:
+                continue
+            if cases.alone is None:
+                cases.alone = self._needed(other, cases, frozenset())
+            siblings += 1
+            found.update(atom for atom in cases.alone if not set(atom.fact.args) & set(other.args))
+        return frozenset(atom for atom, times in found.items() if siblings > 1 and 2 * times > siblings)
+
     def _lasting(self, facts: Mapping[Fact, Value]) -> dict[Fact, Value]:
         passing = self._spec.contexts | self._spec.fleeting | self._spec.unneeded
         return {fact: value for fact, value in facts.items() if value and fact.predicate not in passing}
@@ -114,14 +130,15 @@ class Inducer:
                 found.append((state, times))
         return found
 
-    def _needed(self, action: Action, cases: _Cases) -> tuple[Atom, ...]:
+    def _needed(self, action: Action, cases: _Cases, kin: frozenset[Atom]) -> tuple[Atom, ...]:
         open_, bad, good = self._candidates(action, cases), self._failed(cases), cases.good.total()
         odd = _ODD / max(1, len(open_))
         needed: list[Atom] = []
         while open_:
             total = sum(times for _, times in bad)
             lacking = {atom: sum(times for state, times in bad if not state.holds(atom)) for atom in open_}
-            atom = max(open_, key=lambda a: lacking[a])  # of equals the one that comes first
+            # of equals the one that comes first
+            atom = max(open_, key=lambda a: lacking[a] * (_LIKELIER if a in kin else 1))
             works = (good + 1) / (good + total - lacking[atom] + 2)
             if not lacking[atom] or (1 - works) ** lacking[atom] >= odd:
                 break

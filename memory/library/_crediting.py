@@ -61,7 +61,8 @@ class Crediting(Carrying):
 
     def used(self, name: str, ok: bool) -> None:
         """Count one use of a skill in the agent's own world. One that fails there more often than not is verified
-        again; one whose posterior falls below ``settings.quarantine`` leaves."""
+        again; one whose posterior falls below ``settings.quarantine`` leaves, and one that was proven with less than
+        that (where lives are short) below half of what it was proven with."""
         journal = self.home.journal
         with self._open():
             if name not in self.active():
@@ -72,8 +73,10 @@ class Crediting(Carrying):
                 skill = replace(skill, due=f"in use it failed {record.failures} of {record.runs} times")
             with journal.transaction():
                 self._stands(journal.rewrite_skill(skill))
-                if skill.posterior < self.settings.quarantine:
-                    why = f"its posterior of success fell to {skill.posterior:.2f}, below {self.settings.quarantine:g}"
+                least, proven = self.settings.quarantine, skill.evidence.mean
+                least = least if proven >= least else proven / 2
+                if skill.posterior < least:
+                    why = f"its posterior of success fell to {skill.posterior:.2f}, below {least:.2g}"
                     self.retire(name, why, status="quarantined")
 
     def prune(self) -> tuple[str, ...]:

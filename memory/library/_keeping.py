@@ -151,8 +151,11 @@ class Keeping(Admitting):
             waiting = [s for s in self._skills.values() if s.due]
             return sorted(waiting, key=lambda s: (len(closure([s.name], self._world(s.fingerprint))), s.name))
 
-    def verify(self, name: str, *, ledger: Ledger | None = None, seed: int = 0, version: int | None = None) -> Checked:
-        """Run a skill in fresh worlds again. Where it fails it is quarantined, with all that call it; one that was
+    def verify(
+        self, name: str, *, ledger: Ledger | None = None, seed: int = 0, version: int | None = None, lives: int = 0
+    ) -> Checked:
+        """Run a skill in fresh worlds again (``lives``: as of `prove`). Where it fails it is quarantined, with all that
+        call it; one that was
         quarantined (or imported) and passes is active from then on, as with `restore`. Raises `InputError` without a
         verifier, where the skill calls tools, or where who calls it could not call this version; `BudgetExceeded`."""
         if self.verifier is None:
@@ -178,6 +181,7 @@ class Keeping(Admitting):
                 seed=seed,
                 settings=replace(mine, trials=trials, after_failure=max(trials, mine.after_failure)),
                 ignored=self.passing,
+                lives=lives,
             )
             won = sum(t.ok for t in proof.trials)
             told = f"verified again: {won} of {len(proof.trials)} in fresh worlds"

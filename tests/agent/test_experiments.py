@@ -432,3 +432,26 @@ def test_what_nearly_always_works_at_some_thing_of_a_kind_needs_one() -> None:
         inducer.take(put, at("grass" if n % 2 else "sand"), done)
         inducer.take(put, at("rock"), Outcome(False))
     assert [str(a) for a in inducer.needs(put)] == ['at("#ground")']
+
+
+def test_of_what_always_came_together_what_the_siblings_need_is_the_likelier_need() -> None:
+    """What a lamp is made at stood beside a tub that has nothing to do with it, whenever a lamp was made."""
+    inducer = Inducer(Workshop.spec)
+
+    def tried(thing: str, ok: bool, *places: str, times: int = 12) -> None:
+        facts: dict[Fact, Any] = {Fact("at", (place,)): True for place in places}
+        for _ in range(times):
+            inducer.take(Action("carve", (thing,)), Snapshot(facts), Outcome(ok))
+
+    tried("lamp", True, "bench", "tub")
+    for places in ((), ("shed",), ("rock",)):
+        tried("lamp", False, *places)
+    tried("lamp", False, "bench", times=1)  # one bad moment
+    assert {str(a) for a in inducer.needs(Action("carve", ("lamp",)))} == {'at("tub")'}
+    for thing in ("pick", "bowl"):
+        tried(thing, True, "bench")
+        tried(thing, True, "bench", "tub")
+        tried(thing, False)
+        tried(thing, False, "tub")
+    tried("lamp", False, "rock", times=1)
+    assert 'at("bench")' in {str(a) for a in inducer.needs(Action("carve", ("lamp",)))}

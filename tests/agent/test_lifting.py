@@ -16,15 +16,20 @@ from habilis.agent.planning.regression import Regression
 from habilis.core import (
     Action,
     Atom,
+    Change,
     Condition,
     Contract,
     Draft,
     Effect,
     Fact,
     Goal,
+    Observation,
+    Outcome,
     Parameter,
     Predicate,
+    Primitive,
     RunLimits,
+    Snapshot,
     WorldSpec,
 )
 from habilis.memory.contracts import ContractBook
@@ -249,3 +254,104 @@ def test_things_of_any_name_are_made(runner: ConfinedRunner, name: str) -> None:
     tried = lift_action(Regression(knowing(world), world.spec), Action("craft", (name, "x")))
     assert tried is not None
     assert runner.run(tried.program, world).error is None
+
+
+class Shore:
+    """A line of twelve places. A lamp is made of a cord beside a bench and a fire; both can be put where one stands, of
+    a board each, and stand far apart at first."""
+
+    spec = WorldSpec(
+        "shore",
+        "A shore.",
+        (
+            Primitive("go", "Go to one that stands somewhere.", (Parameter("thing"),), seeks="near"),
+            Primitive("take", "Take a board or a cord.", (Parameter("thing"),)),
+            Primitive("put", "Put one here.", (Parameter("thing"),)),
+            Primitive("make", "Make a lamp."),
+        ),
+        (
+            Predicate("near", "what stands here", (Parameter("thing"),)),
+            Predicate("count", "what one has", (Parameter("thing"),), numeric=True),
+        ),
+        "shore-1",
+    )
+
+    def __init__(self, **stands: int) -> None:
+        self.at, self.stands, self.have = (
+            5,
+            {k: [v] for k, v in stands.items()},
+            dict.fromkeys(("board", "cord", "lamp"), 0),
+        )
+
+    def reset(self, seed: int) -> Observation:
+        return self.observe()
+
+    def observe(self) -> Observation:
+        facts: dict[Fact, Any] = {Fact("near", (k,)): True for k, where in self.stands.items() if self.at in where}
+        return Snapshot(facts | {Fact("count", (k,)): n for k, n in self.have.items() if n})
+
+    def act(self, action: Action) -> Outcome:
+        before = self.observe().facts
+        ok = getattr(self, f"_{action.name}")(*action.args)
+        after = self.observe().facts
+        changes = [
+            Change(f, before.get(f, False if v is True else 0), v) for f, v in after.items() if before.get(f) != v
+        ]
+        changes += [Change(f, v, False if v is True else 0) for f, v in before.items() if f not in after]
+        return Outcome(ok, tuple(changes))
+
+    def _go(self, thing: str) -> bool:
+        where = self.stands.get(thing, [])
+        self.at = min(where, key=lambda x: abs(x - self.at)) if where else self.at
+        return bool(where)
+
+    def _take(self, thing: str) -> bool:
+        self.have[thing] += 1
+        self.at = 5
+        return True
+
+    def _put(self, thing: str) -> bool:
+        ok = self.have["board"] > 0
+        if ok:
+            self.have["board"] -= 1
+            self.stands.setdefault(thing, []).append(self.at)
+        return ok
+
+    def _make(self) -> bool:
+        ok = self.have["cord"] > 0 and all(self.at in self.stands.get(k, []) for k in ("bench", "fire"))
+        self.have["cord"] -= ok
+        self.have["lamp"] += ok
+        return ok
+
+
+@pytest.mark.parametrize("stands", [{}, {"bench": 0}, {"bench": 0, "fire": 11}, {"bench": 3, "fire": 3}])
+def test_what_needs_two_places_at_once_is_done_where_both_are_brought_together(
+    runner: ConfinedRunner, stands: dict[str, int]
+) -> None:
+    """Going from one to the other and back would never end."""
+
+    def fact(name: str, thing: str) -> Fact:
+        return Fact(name, (thing,))
+
+    def has(thing: str) -> Condition:
+        return Condition(Atom(fact("count", thing), ">=", 1), 1.0)
+
+    def known(action: str, needs: tuple[Condition, ...], *effects: Effect) -> Contract:
+        return Contract(Action.parse(action), "shore-1", needs, effects, successes=4)
+
+    both = (Condition(Atom(fact("near", "bench"))), Condition(Atom(fact("near", "fire"))))
+    book = ContractBook(Shore.spec)
+    book.declare(
+        [
+            *(known(f'take("{k}")', (), Effect(fact("count", k), 1.0)) for k in ("board", "cord")),
+            *(known(f'put("{k}")', (has("board"),), Effect(fact("near", k), value=True)) for k in ("bench", "fire")),
+            known("make()", (has("cord"), *both), Effect(fact("count", "lamp"), 1.0)),
+        ]
+    )
+    draft = lift(Regression(book, Shore.spec), Goal.parse('count("lamp") >= 1'))
+    assert draft is not None
+    world = Shore(**stands)
+    run = runner.run(draft.program, world, args={"n": 2}, limits=RunLimits(world_steps=60))
+    assert run.error is None
+    assert world.have["lamp"] == 2
+    assert sum(map(len, world.stands.values())) <= max(2, len(stands) + 1), "no more was put than is needed"

@@ -18,6 +18,7 @@ from habilis.core import (
     Primitive,
     Skill,
     Snapshot,
+    Trial,
     Value,
     WorldSpec,
 )
@@ -36,7 +37,9 @@ SPEC = WorldSpec(
 
 
 def skill(name: str, cost: float, calls: tuple[str, ...] = ()) -> Skill:
-    return replace(example_skill(name, calls=calls), cost=cost)
+    plain = example_skill(name, calls=calls)
+    trials = tuple(Trial(n, {"n": n}, True, int(cost * n)) for n in (1, 5))
+    return replace(plain, cost=cost, evidence=replace(plain.evidence, trials=trials))
 
 
 def goal(name: str) -> Goal:
@@ -115,3 +118,49 @@ def test_the_own_condition_is_the_more_urgent_the_less_there_is(left: int, name:
     if name == "drink":
         living.ended(first, Snapshot({Fact("water"): 9}), 5)
         assert turn(living, Snapshot({Fact("water"): 1}), 5).skill.name == "axe", "it was worked for once"
+
+
+def test_of_what_mostly_takes_the_way_there_more_costs_little() -> None:
+    far = skill("iron", 60)
+    runs = tuple(Trial(n, {"n": n}, True, 50 + 10 * n) for n in (1, 2, 5))
+    far = replace(far, evidence=replace(far.evidence, trials=runs), cost=37.0)  # by the piece, which misleads
+    near = skill("coal", 50)
+    goals = [goal("iron"), goal("coal")]
+    assert turn(Living([far, near], goals, SPEC), seen()).skill.name == "coal"
+    uses = (Condition(goal("iron").atoms[0], 3.0),)
+    raft = Contract(Action("make", ("raft",)), "yard-1", uses, (Effect(Fact("count", ("raft",)), 1.0),))
+    living = Living([far, near, skill("raft", 90)], [*goals, goal("raft")], SPEC, [raft])
+    living.ended(turn(living, seen()), seen(coal=1), 50)
+    assert turn(living, seen(coal=1), 50).args == {"n": 3}
+
+
+def test_what_is_called_on_the_way_and_used_by_others_too_comes_first_and_no_more_than_was_proven() -> None:
+    def made(thing: str, logs: float) -> Contract:
+        needs = (Condition(goal("log").atoms[0], logs),)
+        return Contract(Action("make", (thing,)), "yard-1", needs, (Effect(Fact("count", (thing,)), 1.0),))
+
+    log, axe, raft = skill("log", 2), skill("axe", 1, ("log",)), skill("raft", 60, ("log",))
+    goals = [goal("log"), goal("axe"), goal("raft")]
+    assert turn(Living([log, axe, raft], goals, SPEC), seen()).skill.name == "axe", "the cheapest"
+    first = turn(Living([log, axe, raft], goals, SPEC, [made("axe", 1), made("raft", 5)]), seen())
+    assert (first.skill.name, first.args) == ("log", {"n": 6})
+    first = turn(Living([log, axe, raft], goals, SPEC, [made("axe", 1), made("raft", 50)]), seen())
+    assert first.args == {"n": 8}, "half as much again as was ever proven"
+
+
+def test_what_is_needed_at_several_places_at_once_is_reckoned_with() -> None:
+    near = tuple(Condition(Goal.parse(f'near("{k}")').atoms[0]) for k in ("bench", "fire"))
+    spec = replace(SPEC, primitives=(*SPEC.primitives, Primitive("go", "Go to it.", seeks="near")))
+
+    def put(thing: str, logs: float) -> Contract:
+        effect = Effect(Fact("near", (thing,)), value=True, seen=1)
+        return Contract(Action("put", (thing,)), "yard-1", (Condition(goal("log").atoms[0], logs),), (effect,), 1)
+
+    def lamp(*needs: Condition) -> Contract:
+        return Contract(Action("make", ("lamp",)), "yard-1", needs, (Effect(Fact("count", ("lamp",)), 1.0),), 1)
+
+    skills, goals = [skill("log", 2), skill("lamp", 90)], [goal("log"), goal("lamp")]
+    both = Living(skills, goals, spec, [put("bench", 2), put("fire", 3), lamp(*near)])
+    assert turn(both, seen()).args == {"n": 5}
+    one = Living(skills, goals, spec, [put("bench", 2), put("fire", 3), lamp(near[0])])
+    assert turn(one, seen()).args == {"n": 1}, "that one is returned to"

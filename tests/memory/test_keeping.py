@@ -105,6 +105,18 @@ def test_the_due_that_others_rest_on_come_first(library: SkillLibrary) -> None:
 # ---------------------------------------------------------------------- in use
 
 
+def test_what_was_proven_with_many_lives_lost_leaves_where_it_does_half_as_well(library: SkillLibrary) -> None:
+    seldom = plank("ash")
+    evidence = replace(seldom.evidence, successes=3, failures=10, contexts={"fresh worlds": Record(3, 10)})
+    take(library, replace(seldom, evidence=evidence))
+    library.used("have_ash_plank", True)
+    library.used("have_ash_plank", False)
+    assert names(library.active()) == ["have_ash_plank"], "its posterior was below a half from the beginning"
+    for _ in range(30):
+        library.used("have_ash_plank", False)
+    assert library.active() == {}
+
+
 def test_doubt_asks_for_proof_and_lasting_failure_ends_it(library: SkillLibrary) -> None:
     take(library, plank("ash"), stick("ash"))
     library.used("nothing of that name", False)

@@ -59,6 +59,7 @@ def test_own_examples_are_mixed_in_as_they_are(workshop: SimpleNamespace, tmp_pa
         (chat("a \ud800", "b"), r"line 2 has half a character, '\ud800'"),
         (chat("a", "b", group="\udfff"), "line 2 has half a character"),
         (chat("a", "b", family="plan_run"), "line 2 has the family 'plan_run'"),
+        (chat("a", "b", family="program_run"), "line 2 has the family 'program_run'"),
         (chat("first?", "again"), "line 2 asks what line 1 asks: 'first?"),
     ],
 )

@@ -130,6 +130,46 @@ def test_the_default_replays_from_the_second_distillation_on(
     assert second.figures["training"]["replayed_per_step"] == SETTINGS.batch // 2
 
 
+def test_what_was_held_out_is_not_trained_on_when_a_journal_that_grew_is_split_otherwise(
+    tiny: BaseModel, first: DistilResult, tmp_path: Path
+) -> None:
+    before = sums()
+    one = go(before, tmp_path / "one", tiny)
+    moved = Corpus(before.test[4:] + before.train[4:], before.validation, before.train[:4] + before.test[:4])
+    two = go(moved, tmp_path / "two", tiny, options={"after": one.path})
+    assert two.figures["corpus"]["set_aside"] == 4 + len(before.test[4:])
+    kept = [json.loads(line) for line in (two.path / "examples.jsonl").read_text().splitlines()]
+    taught = {prompt for stage, split, prompt, *_ in kept if split == "train"}
+    asked = {prompt for stage, split, prompt, *_ in kept if split != "train"}
+    assert not taught & asked
+    assert taught == {e.prompt for e in before.train}
+    assert asked == {e.prompt for e in (*before.validation, *before.test)}
+    swapped = Corpus(before.validation + before.test, before.train, ())
+    with pytest.raises(InputError, match="of 20 examples of train none is left"):
+        go(swapped, tmp_path / "three", tiny, options={"after": one.path})
+
+
+def test_the_questions_of_an_earlier_distillation_are_asked_again_all_of_them(tiny: BaseModel, tmp_path: Path) -> None:
+    def many(name: str) -> Corpus:
+        found = [Example(f"{name} {i}?\n", str(i), name, f"{name} {i}") for i in range(240)]
+        return Corpus(tuple(found[:40]), tuple(found[40:60]), tuple(found[60:]))
+
+    path: Path | None = None
+    for name in ("a", "b", "c"):
+        result = go(many(name), tmp_path / name, tiny, options={"after": path}, steps=1)
+        path = result.path
+    rows = [json.loads(line) for line in (result.path / "examples.jsonl").read_text().splitlines()]
+    for stage in ("a", "b"):
+        assert sum(row[:2] == [stage, "test"] for row in rows) == 160
+
+
+def test_a_method_without_fisher_refuses_a_file_of_it_and_a_text_for_it(tiny: BaseModel, tmp_path: Path) -> None:
+    kl = replace(SETTINGS, regulariser="kl")
+    for options, why in (({"fisher": tmp_path / "f"}, "kl reads no Fisher"), ({"text": "words"}, "would not be read")):
+        with pytest.raises(InputError, match=why):
+            go(sums(), tmp_path / "two", tiny, kl, options=options)
+
+
 def test_the_gate_looks_at_validation_and_never_at_the_test(tiny: BaseModel, tmp_path: Path) -> None:
     seen: list[Evaluation] = []
 

@@ -8,6 +8,7 @@ and the darkness in it with the random numbers of the game; here pictures are dr
 from __future__ import annotations
 
 import collections
+import types
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from crafter import constants, engine, objects, worldgen
 from crafter.env import Env
+from opensimplex import internals
 
 from habilis.core import InputError, Json
 from habilis.worlds.crafter._tables import MATERIALS
@@ -22,7 +24,7 @@ from habilis.worlds.crafter._tables import MATERIALS
 AREA = (64, 64)
 _CHUNK = (12, 12)
 _REACH = 18  # cells around the player in which things move: twice the width of the view
-_KEPT = 64  # worlds as they begin; making one takes half a second
+_KEPT = 64  # worlds as they begin; making one takes a fifth of a second
 _KINDS = {"Cow": "cow", "Zombie": "zombie", "Skeleton": "skeleton", "Arrow": "arrow", "Plant": "plant"}
 _STATE = ("health", "cooldown", "reload", "grown")  # of creatures and plants, where they have it
 _PLAYER = ("sleeping", "_last_health", "_hunger", "_thirst", "_fatigue", "_recover", "action")
@@ -69,7 +71,7 @@ class Game:
         game._update_time()
         game._player = objects.Player(world, (AREA[0] // 2, AREA[1] // 2))
         world.add(game._player)
-        worldgen.generate_world(world, game._player)
+        _generate(world, game._player)
         return game
 
     # -- what the host may ask ---------------------------------------------------------------------------------------
@@ -264,6 +266,42 @@ _DREAMS, _LANDS = 1_000_000_007, 4  # seeds of the lands that beliefs are made o
 @lru_cache(maxsize=_KEPT)
 def _begun(seed: int) -> Game:
     return Game._made(seed)
+
+
+class _Noise:
+    """The noise of `opensimplex.OpenSimplex`, to the last bit, at a sixth of the time: with its tables as lists, of
+    which one number is read sooner than of arrays."""
+
+    def __init__(self, seed: int) -> None:
+        perm, index = internals._init(seed)
+        plain, steep = internals._noise3, internals.GRADIENTS3.tolist()
+        if isinstance(plain, types.FunctionType):
+            fast = {**vars(internals), "_extrapolate3": _extrapolated}
+            self._noise: Any = types.FunctionType(plain.__code__, fast)
+            self._tables: Any = perm.tolist(), [steep[i : i + 3] for i in index.tolist()]
+        else:  # numba has compiled it, and it is quick as it is
+            self._noise, self._tables = plain, (perm, index)
+
+    def noise3(self, x: float, y: float, z: float) -> float:
+        return self._noise(x, y, z, *self._tables)  # type: ignore[no-any-return]
+
+
+def _extrapolated(
+    perm: list[int], slopes: list[list[int]], xsb: int, ysb: int, zsb: int, dx: float, dy: float, dz: float
+) -> float:
+    a, b, c = slopes[(perm[(perm[xsb & 0xFF] + ysb) & 0xFF] + zsb) & 0xFF]
+    return a * dx + b * dy + c * dz
+
+
+def _generate(world: Any, player: Any) -> None:
+    """As `worldgen.generate_world`, with noise that takes less time."""
+    noise = _Noise(seed=world.random.randint(0, 2**31 - 1))
+    tunnels = np.zeros(world.area, bool)
+    cells = [(x, y) for x in range(world.area[0]) for y in range(world.area[1])]
+    for cell in cells:
+        worldgen._set_material(world, cell, player, tunnels, noise)
+    for cell in cells:
+        worldgen._set_object(world, cell, player, tunnels)
 
 
 def _copied(thing: Any, world: Any) -> Any:

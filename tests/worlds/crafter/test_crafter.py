@@ -48,6 +48,16 @@ def test_the_land_is_the_package_s_own(world: CrafterWorld) -> None:
     ]
 
 
+def test_land_creatures_and_luck_begin_as_the_package_makes_them(world: CrafterWorld) -> None:
+    env = crafter.Env(seed=5)
+    env.reset()
+    world.reset(5)
+    game = world.save()["game"]
+    assert game["land"] == ["".join(chr(65 + int(m)) for m in row) for row in env._world._mat_map]
+    assert [one[1:3] for one in game["things"]] == [[int(v) for v in t.pos] for t in env._world._objects if t]
+    assert game["luck"][1] == [int(k) for k in env._world.random.get_state()[1]]
+
+
 def test_the_same_seed_gives_the_same_life_in_another_process() -> None:
     told = f"""
 import json
