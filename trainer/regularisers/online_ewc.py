@@ -3,8 +3,8 @@
     L(θ) = L_i(θ) + λ/2 Σ F*_{i-1} (θ - θ*_{i-1})²          F*_i = γ F*_{i-1} + F_i
 
 θ*_{i-1} are the weights that were adopted last, F*_0 is the Fisher information of the base model, and F_i that of the
-model adopted in distillation i on the first ``memory`` (32) examples of its corpus. One anchor and one Fisher, however many
-distillations; γ < 1 lets the old ones fade. In the first distillation it is plain EWC.
+model adopted in distillation i on the first ``memory`` (32) examples of its corpus. One anchor and one Fisher, however
+many distillations; γ < 1 lets the old ones fade. In the first distillation it is plain EWC.
 """
 
 from __future__ import annotations
