@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -492,3 +493,16 @@ def test_a_model_is_taught_the_families_that_are_named(cli: Any, tmp_path: Path)
     assert made.code == 0, made.err
     assert made.json["figures"]["corpus"]["train"] == built["train"]
     assert set(built["train"]) == {"examples", "location", "changes"}
+
+    # In use, and then damaged: the next distillation says so, and begins at the base model.
+    model = tmp_path / "h" / "models" / made.json["model"]
+    for file in base.iterdir():
+        shutil.copy(file, model)
+    with Home.open(tmp_path / "h") as home:
+        home.journal.adopt_model(model.name)
+    adapter = model / "adapter" / "adapter_model.safetensors"
+    adapter.write_bytes(adapter.read_bytes()[:100])
+    again = cli("distil", *world, *few, "--base", base, "--steps", "1", "--seconds", "120")
+    assert again.code == 0, again.err
+    told = again.out + again.err
+    assert f"distilling begins at the base model, not at {model.name}: its adapter is damaged" in told
