@@ -12,6 +12,7 @@ import tomllib
 import zipfile
 from configparser import ConfigParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -50,7 +51,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
             shutil.copy2(path, tree / path.name)
     sdist, log = _build(tree, "sdist", base)
     with tarfile.open(sdist) as archive:
-        archive.extractall(base / "unpacked", filter="data")
+        safely: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # since Python 3.11.4
+        archive.extractall(base / "unpacked", **safely)
     (unpacked,) = (base / "unpacked").iterdir()
     wheel, more = _build(unpacked, "wheel", base)
     return sdist, wheel, log + more

@@ -258,6 +258,12 @@ def check_begin(settings: TrainSettings, options: DistilOptions) -> None:
     """
     choose_device(settings.device)
     regulariser = open_regulariser(settings.regulariser)
+    if options.log is not None:
+        check_log()
+    if options.launcher:
+        check_launcher(options.launcher)
+    if options.fisher is not None:
+        Fisher.check(options.fisher)
     if options.fisher is not None and not regulariser.uses_fisher:
         raise InputError(
             f"{regulariser.name} reads no Fisher information: leave --fisher out, or choose ewc (--regulariser)"
@@ -267,12 +273,6 @@ def check_begin(settings: TrainSettings, options: DistilOptions) -> None:
             f"the text would not be read by {regulariser.name} with the Fisher information of {settings.fisher!r}; it "
             "takes --regulariser ewc and --fisher-on corpus or both"
         )
-    if options.log is not None:
-        check_log()
-    if options.launcher:
-        check_launcher(options.launcher)
-    if options.fisher is not None:
-        Fisher.check(options.fisher)
     if options.after is not None:
         _check_after(options.after)
 

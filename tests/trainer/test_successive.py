@@ -163,9 +163,11 @@ def test_the_questions_of_an_earlier_distillation_are_asked_again_all_of_them(ti
         assert sum(row[:2] == [stage, "test"] for row in rows) == 160
 
 
-def test_a_method_without_fisher_refuses_a_file_of_it_and_a_text_for_it(tiny: BaseModel, tmp_path: Path) -> None:
-    kl = replace(SETTINGS, regulariser="kl")
-    for options, why in (({"fisher": tmp_path / "f"}, "kl reads no Fisher"), ({"text": "words"}, "would not be read")):
+def test_a_method_without_fisher_refuses_a_file_of_it_and_a_text_for_it(
+    tiny: BaseModel, first: DistilResult, tmp_path: Path
+) -> None:
+    kl, file = replace(SETTINGS, regulariser="kl"), first.path / "running.fisher"
+    for options, why in (({"fisher": file}, "kl reads no Fisher"), ({"text": "words"}, "would not be read")):
         with pytest.raises(InputError, match=why):
             go(sums(), tmp_path / "two", tiny, kl, options=options)
 
