@@ -290,7 +290,7 @@ class Loop:
         lives end by themselves, where task after task failed in this one: it may be shut in, and there are others."""
         world = self.parts.world
         why = ended(world)
-        if not why and leave and self._vain >= _STUCK and self._left is None and self._passing:
+        if not why and leave and self._vain >= _STUCK and self._left is None and self._short_lives:
             why = f"{self._vain} tasks failed in a row"
         if not why:
             return
@@ -372,7 +372,7 @@ class Loop:
     # ------------------------------------------------------------------ inside
 
     @property
-    def _passing(self) -> bool:
+    def _short_lives(self) -> bool:
         """Whether lives of the world end by themselves, and others can be had."""
         capabilities = self.parts.world.spec.capabilities
         return {"ends", "seed"} <= capabilities and not {"missions", "orders", "live"} & capabilities
@@ -382,7 +382,7 @@ class Loop:
         searched for with half as much each time: it would mostly be searched for blindly, in the same way."""
         limit, times = self.settings.task_budget, self.parts.curriculum.failed(task)
         reasons = "reasons" in self.parts.world.spec.capabilities
-        if task.origin == "user" or reasons or not self._passing or limit.search_steps is None:
+        if task.origin == "user" or reasons or not self._short_lives or limit.search_steps is None:
             return limit
         return replace(limit, search_steps=limit.search_steps >> min(times, _HALVINGS))
 

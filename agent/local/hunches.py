@@ -39,8 +39,7 @@ class HunchSettings:
 
 
 class Hunches:
-    """The hunches of one mind, with their record. Satisfies
-    `habilis.agent.planning.advice.Guesser`.
+    """The hunches of one mind, with their record. Satisfies `habilis.agent.planning.advice.Guesser`.
 
     ``mind``: asked for when it is needed, None where no model was adopted. A record belongs to one model (its name).
     ``line_steps``: of that model, as timed on this machine; None: as in the settings.

@@ -33,8 +33,7 @@ class OrderingSettings:
 
 
 class Ordering:
-    """The order that one mind would try things in, with its record. Satisfies
-    `habilis.agent.planning.advice.Orders`.
+    """The order that one mind would try things in, with its record. Satisfies `habilis.agent.planning.advice.Orders`.
 
     ``mind``: asked for when it is needed, None where no model was adopted. A record belongs to one model (its name).
     ``action_steps``: of that model, as timed on this machine; None: as in the settings.

@@ -42,9 +42,9 @@ class Timing:
         if not isinstance(data, Mapping):
             return None
         line, action, step = (data.get(name) for name in ("line", "action", "step_seconds"))
-        if not all(isinstance(n, int) and n >= 1 for n in (line, action)) or not isinstance(step, float):
-            return None
-        return cls(int(str(line)), int(str(action)), step)
+        if isinstance(line, int) and isinstance(action, int) and isinstance(step, float) and min(line, action) >= 1:
+            return cls(line, action, step)
+        return None
 
 
 def time_mind(

@@ -84,7 +84,10 @@ class Course:
         """Shrink the update until the measured drift is near the target; the share of it that was kept. What was taken
         back without need is given again."""
         control = self.control
-        if control.measured is None or control.held(tried := [(1.0, control.measured)]):
+        if control.measured is None:
+            return 1.0
+        tried = [(1.0, control.measured)]
+        if control.held(tried):
             return 1.0
         weights, kept = base(), 1.0
 
