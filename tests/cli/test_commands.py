@@ -502,7 +502,7 @@ def test_a_model_is_taught_the_families_that_are_named(cli: Any, tmp_path: Path)
         home.journal.adopt_model(model.name)
     adapter = model / "adapter" / "adapter_model.safetensors"
     adapter.write_bytes(adapter.read_bytes()[:100])
-    again = cli("distil", *world, *few, "--base", base, "--steps", "1", "--seconds", "120")
+    again = cli("distil", *world, *few, "--base", base, "--steps", "1", "--seconds", "120", "--json")
     assert again.code == 0, again.err
-    told = again.out + again.err
-    assert f"distilling begins at the base model, not at {model.name}: its adapter is damaged" in told
+    assert f"distilling begins at the base model, not at {model.name}: its adapter is damaged" in again.err
+    assert again.json["figures"]["model"]["after"] is None

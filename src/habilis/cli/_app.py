@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +12,7 @@ from habilis.cli import _corpus, _distilling, _exchange, _index, _knowledge, _mo
 from habilis.cli._options import HomeOption, IndexOption, JsonOption, OptOption, WorldOption, check_home, options_of
 
 if TYPE_CHECKING:
-    from habilis.core import Event
+    pass
 
 app = typer.Typer(
     help="An agent that gets better at its work: it sets itself tasks, proves programs, keeps them as skills.",
@@ -318,12 +317,12 @@ def ask(
     What an action needs, what yields a fact; what actions were for (activity 'open("fridge"); grab("milk")'), what
     somebody is about of whom something was seen (person 'anna: open("fridge")'), and what would help them (help).
     """
-    from habilis.cli._output import say_json
+    from habilis.cli._output import say_json, say_warning
     from habilis.run import Agent, AgentSettings
 
     check_home(home)
     with Agent(world, home=home, world_options=options_of(option), settings=AgentSettings(index=index)) as agent:
-        agent.events.subscribe(_warn)
+        agent.events.subscribe(say_warning)
         answer = agent.ask(kind, about)
     if as_json:
         say_json({"about": answer.about, "model": answer.said, "doubt": answer.doubt, "contracts": answer.known})
@@ -332,13 +331,6 @@ def ask(
     if answer.doubt:
         print(f"           which means nothing here: {answer.doubt}")
     print(f"contracts  {answer.known or 'nothing is known yet'}")
-
-
-def _warn(event: Event) -> None:
-    if event.kind == "warning":
-        from habilis._text import plain
-
-        print(f"warning: {plain(event.data['message'], 2_000)}", file=sys.stderr)
 
 
 @app.command()

@@ -63,7 +63,7 @@ def distil(
     import asyncio
 
     from habilis._distil import Distilling, distil_now
-    from habilis.cli._output import say_json
+    from habilis.cli._output import say_json, say_warning
     from habilis.live import LiveView
     from habilis.run import Agent, AgentSettings
     from habilis.trainer import Gate, TrainSettings
@@ -101,6 +101,7 @@ def distil(
     check_home(home)
     with Agent(world, home=home, world_options=options_of(option), settings=AgentSettings(index=index)) as agent:
         if as_json:
+            agent.events.subscribe(say_warning)
             say_json(asyncio.run(distil_now(agent._parts, how)))
             return
         with LiveView().watch(agent.events):

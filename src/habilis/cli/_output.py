@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from habilis.core import HabilisError, Json
+from habilis.core import Event, HabilisError, Json
 
 
 def fail(error: HabilisError) -> None:
@@ -17,6 +17,14 @@ def fail(error: HabilisError) -> None:
     from habilis._text import plain
 
     print(f"error: {plain(error, 100_000, lines=True)}", file=sys.stderr)
+
+
+def say_warning(event: Event) -> None:
+    """A subscriber that tells warnings on standard error, where nothing else shows the events."""
+    if event.kind == "warning":
+        from habilis._text import plain
+
+        print(f"warning: {plain(event.data['message'], 2_000)}", file=sys.stderr)
 
 
 @contextlib.contextmanager
