@@ -12,7 +12,8 @@ learned, and marked as exploration (``task.origin``); an episode that a limit or
   (`habilis.agent.practice.experimenting`). Its steps are search steps.
 - *regression*: the same goals, by programs that are lifted from what is known of the rules
   (`habilis.agent.planning.lifting`) and run confined as any program: faster by far, where the rules are told or were
-  learned.
+  learned. A world without chores has few goals of its own; there half of them are what skills of the library were
+  proven for, from nothing and without calling them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from habilis.agent.loop import Loop
@@ -40,6 +42,7 @@ from habilis.core import (
     Episode,
     Goal,
     GoalGiving,
+    GoalSyntaxError,
     HavingChores,
     Imaginable,
     InputError,
@@ -61,6 +64,7 @@ POLICIES = ("random", "mcts", "regression", "experiments")
 _PLANS = 4  # plans towards one goal: the belief may be wrong about where things are
 _BARE = 3  # of so many episodes of experiments one is without reflexes
 _CHORES = 0.5  # share of goals that are chores, where the world has some
+_PROVEN = 0.5  # share of goals that are a skill's, in a world without chores
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,11 @@ class Explorer:
         lacking = [c for c in wanted[settings.policy] if c not in spec.capabilities]
         self._inducer = Inducer(spec)
         self._works: dict[Action, Cloneable] = {}
-        if settings.policy in ("mcts", "regression") and not {"goals", "chores"} & spec.capabilities:
+        self._proven = (
+            self._of_skills() if settings.policy == "regression" and "chores" not in spec.capabilities else ()
+        )
+        given = {"goals", "chores"} & spec.capabilities
+        if settings.policy in ("mcts", "regression") and not given and not self._proven:
             lacking.append("goals")
         if lacking:
             raise InputError(
@@ -185,14 +193,26 @@ class Explorer:
         named = [(words, goal) for words, goal in sorted(chores.items()) if goal.unmet(now)]
         goals = world.goals() if isinstance(world, GoalGiving) and "goals" in spec.capabilities else ()
         plain = [goal for goal in goals if goal.atoms and goal.unmet(now)]
+        proven = [goal for goal in self._proven if goal.unmet(now)]
         if named and (not plain or rng.random() < _CHORES):
             words, goal = rng.choice(named)
+        elif proven and (not plain or rng.random() < _PROVEN):
+            goal = rng.choice(proven)
+            words = goal_to_words(goal, spec)
         elif plain:
             goal = rng.choice(plain)
             words = goal_to_words(goal, spec)
         else:
             raise InputError(f"the world {spec.name!r} of seed {seed} has no goal that is not met; use --policy random")
         return Task(goal, spec.name, seed, words, **told)
+
+    def _of_skills(self) -> tuple[Goal, ...]:
+        """What active skills bring about with their defaults, in each case that was proven; of those that have some."""
+        found = set[Goal]()
+        for skill in self.loop.parts.library.active().values():
+            with suppress(GoalSyntaxError):
+                found |= {goal for goal in skill.goals() if goal.atoms}
+        return tuple(sorted(found, key=str))
 
     def _at_random(self, life: _Life, rng: random.Random) -> None:
         assert isinstance(life.world, Affording)

@@ -168,8 +168,9 @@ class Agent:
 
         ``policy``: "random" (draw from what is worth trying); "mcts" (tree search towards goals found there, on the
         belief about the world; on clones of it where ``practice`` is true, which the episodes are labelled with); or
-        "regression" (towards the same goals, by programs lifted from what is known of the rules). The same seed gives
-        the same experience; the latest exploration with the same settings goes on where it stopped.
+        "regression" (towards the same goals and, in a world without chores, those of skills, by programs lifted from
+        what is known of the rules). The same seed and knowledge give the same experience; the latest exploration with
+        the same settings goes on where it stopped.
         Raises `InputError` where the world cannot be explored so, or for settings out of range.
         """
         from habilis._exploring import explore

@@ -107,6 +107,21 @@ def test_regression_reaches_the_same_goals_by_programs(tmp_path: Path) -> None:
     assert one.spent.world_steps == sum(e.cost.world_steps for e in episodes)
 
 
+def test_what_skills_were_proven_for_is_brought_about_from_nothing_where_there_are_no_chores(tmp_path: Path) -> None:
+    settings = AgentSettings(index="exact", embedder="hash")
+    with Agent("craft", home=tmp_path / "h", settings=settings) as one:
+        one.run_now(30)
+        proven = {str(goal) for bound in one.skills.values() for goal in bound.skill.goals()}
+        summary = one.explore_now(24, policy="regression")
+    with Home.open(tmp_path / "h", create=False, read_only=True) as opened:
+        explored = [e for e in opened.journal.episodes() if e.task.origin == "exploration"]
+    wanted = [e for e in explored if str(e.task.goal) in proven]
+    assert len({str(e.task.goal) for e in wanted}) > 3
+    assert len(explored) == summary.tried == 24
+    assert all(e.solved and not e.attempts[-1].program.calls for e in wanted)
+    assert max(len(e.attempts[-1].trajectory.steps) for e in wanted) > 5
+
+
 def test_what_was_seen_somewhere_in_one_house_is_not_looked_for_in_vain_in_the_next(tmp_path: Path) -> None:
     with agent(tmp_path / "home", people="some") as one:
         one.explore_now(60, policy="regression")
