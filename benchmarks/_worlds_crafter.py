@@ -1,31 +1,40 @@
 """The crafter world: the official score of learned skills on unseen seeds, beside random actions and a policy by hand.
 
     python -m benchmarks._worlds_crafter --quick
+    python -m benchmarks._worlds_crafter --data FOLDER     # practice and lives are kept there; goes on where it stopped
 
 One life a seed, of the game's own length; each arm lives in the same seeds. *Learned*: an agent practises in worlds of
 its own (experiments on clones, then tasks of its curriculum) and its skills are then called one after the other in a
 life that it has never seen, each for a goal of the world's that is not met, as `habilis.agent.living` chooses, without
-look-ahead: programs see the local view alone. *Policy*: a program of ours that knows the rules
-(`benchmarks._crafter_policy`).
-*Random*: the game's 17 actions, each as likely. With the four reflexes of ``examples/crafter_reflexes.py``, or without
-(``_none``). The score is exp(mean(log(1 + rate in per cent))) - 1 over the 22 achievements, unlocked by the package's
-own count (Hafner 2021, section 4); its interval is a bootstrap over lives. What a reflex unlocked first is
-told apart.
+look-ahead: programs see the local view alone. *Contracts*: the same practice without its library; a program for each
+goal is planned in the life itself, from what is known of actions, the cheapest first. *Policy*: a program of ours that
+knows the rules (`benchmarks._crafter_policy`). *Random*: the game's 17 actions, each as likely. With the four reflexes
+of ``examples/crafter_reflexes.py``, or without (``_none``). Learned and contracts are measured after each stage of the
+practice, the next of which goes on from there: the growth curve.
+
+The score is exp(mean(log(1 + rate in per cent))) - 1 over the 22 achievements, unlocked by the package's own count
+(Hafner 2021, section 4); its interval is a bootstrap over lives. What a reflex unlocked first is told apart.
 """
 
 from __future__ import annotations
 
 import random
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks._harness import Figure, Options, main
+from benchmarks._harness import Figure, Options, commit, main
+from benchmarks._kept import keep, kept
 from habilis import Agent, AgentSettings
 from habilis.agent.living import Living
 from habilis.agent.planning.calls import needed
+from habilis.agent.planning.lifting import lift
+from habilis.agent.planning.regression import Regression, direction
 from habilis.core import Action, Contract, Observation, Outcome, Program, RunLimits, Runner, Skill, World, load_reflexes
+from habilis.memory.contracts import ContractBook
 from habilis.memory.home import Home
 from habilis.worlds.crafter import ACHIEVEMENTS, CrafterWorld, achievement_goals, score
 from habilis.worlds.reflexive import reflexive
@@ -35,7 +44,9 @@ AIMS = {"crafter_score": ">= 45"}
 SEEDS = (100, 10)  # lives of each arm, and in the quick form
 FIRST = 20_000  # of the seeds that are measured on; practice draws its own, and nothing was tuned on these
 EXPERIMENTS = 8_000  # steps of one practice episode
+QUICK = 12  # practice episodes of the quick form
 TASKS = {4: 40, 12: 80, 24: 120, 48: 160}  # of the curriculum in all, after so many practice episodes
+LEAST, PATIENCE, REST = 60, 4, 50  # as in `habilis.agent.living`, for what is planned without a library
 LONGEST = 500  # steps of one action with a reflex that comes before it, which a skill needs to begin it
 _HERE = Path(__file__).resolve().parent
 _REFLEXES = str(_HERE.parent / "examples" / "crafter_reflexes.py")
@@ -71,6 +82,15 @@ class Watched:
     @property
     def unlocked(self) -> frozenset[str]:
         return self._inner.unlocked()
+
+
+@dataclass(frozen=True)
+class Lived:
+    """What came of a life: the achievements, those of them that a reflex unlocked, and the steps."""
+
+    unlocked: frozenset[str]
+    by_reflex: frozenset[str]
+    steps: int
 
 
 Life = Callable[[Watched, Runner, int], None]
@@ -112,37 +132,101 @@ def by_skills(skills: Mapping[str, Skill], contracts: Sequence[Contract] = ()) -
     return live
 
 
-def practised(home: Path, episodes: int, tasks: int) -> tuple[dict[str, Skill], list[Contract]]:
-    """The skills of an agent that has experimented in so many worlds and then worked on so many tasks, and what it
-    knows of actions. Where it was before, it goes on."""
+def by_contracts(contracts: Sequence[Contract]) -> Life:
+    """Goals of the world's that are not met, each by a program that is planned for it then and there; the cheapest
+    first, for four times what it is expected to take, and twice as patiently after each time in vain."""
+
+    def live(life: Watched, runner: Runner, seed: int) -> None:
+        goals = achievement_goals()
+        book, patience, rests = ContractBook(life.spec, contracts), dict.fromkeys(goals, 1.0), dict.fromkeys(goals, 0)
+        worked, tried = set[str](), set[str]()
+        while not life.over:
+            now = life.observe()
+            own = {n for n, g in goals.items() if any(a.fact.predicate in life.spec.contexts for a in g.atoms)}
+            worked |= {n for n, g in goals.items() if not g.unmet(now) and (n in tried or n not in own)}
+            regression = Regression(book, life.spec, facts=now.facts)
+            ways: dict[str, float] = {}
+            for name, goal in goals.items():
+                if name not in worked and rests[name] <= life.steps:
+                    way = regression.solve(goal.atoms[0].fact, direction(goal.atoms[0]) is not False)
+                    if way is not None:
+                        ways[name] = way.cost * patience[name]
+            name = min(ways, key=lambda n: (ways[n], n), default="")
+            draft = lift(regression, goals[name]) if name else None
+            if draft is None:
+                life.act(Action("noop"))
+                continue
+            tried.add(name)
+            before, steps = life.steps, max(LEAST, round(PATIENCE * ways[name]))
+            limits = RunLimits(seconds=60.0, cpu_seconds=60, world_steps=steps + LONGEST, calls=20_000)
+            run = runner.run(draft.program, life, args=draft.args, limits=limits, seed=seed)
+            if goals[name].unmet(run.after):
+                patience[name] *= 2
+                rests[name] = life.steps + REST if life.steps == before else 0
+
+    return live
+
+
+def practise(home: Path, episodes: int, tasks: int) -> None:
+    """An agent experiments in so many worlds and works on so many tasks, in all; where it was before, it goes on."""
     settings = AgentSettings(index="exact", embedder="hash", seed=7)
     with Agent(CrafterWorld(), home=home, reflexes=[_REFLEXES], settings=settings) as agent:
         agent.explore_now(episodes, steps=EXPERIMENTS, policy="experiments")
     with Agent(CrafterWorld(), home=home, reflexes=[_REFLEXES], settings=settings) as agent:
         agent.run_now(tasks)
-        skills = {name: bound.skill for name, bound in agent.skills.items()}
-    return skills, known(home)
 
 
-def known(home: Path) -> list[Contract]:
-    """What the agent of this home knows of actions."""
+def practised(folder: Path, stage: int) -> Path:
+    """The home of this stage of practice; it began as that of the stage before, if there is one."""
+    home, working = folder / f"practice-{stage}", folder / f"practising-{stage}"
+    if not home.exists():
+        before = [s for s in TASKS if s < stage and (folder / f"practice-{s}").exists()]
+        if before and not working.exists():
+            shutil.copytree(folder / f"practice-{before[-1]}", working)
+        practise(working, stage, TASKS[stage])
+        working.rename(home)
+    return home
+
+
+def learned(home: Path) -> tuple[dict[str, Skill], list[Contract], float]:
+    """The active skills of a home, what is known of actions, and the steps of experiments and tasks that it took."""
+    spec = CrafterWorld().spec
     with Home.open(home, create=False) as opened:
-        return [c for c in opened.journal.contracts(CrafterWorld().spec.fingerprint) if c.successes]
+        journal = opened.journal
+        skills = {s.name: s for s in journal.skills() if s.fingerprint == spec.fingerprint}
+        contracts = [c for c in journal.contracts(spec.fingerprint) if c.successes]
+        spent = [run.spent for run in journal.runs()]
+    return skills, contracts, float(sum(s.world_steps + s.search_steps for s in spent))
 
 
-def lives(arm: Life, seeds: Sequence[int], runner: Runner, *, reflexes: bool) -> list[Watched]:
-    found = []
-    beside = load_reflexes(_REFLEXES) if reflexes else ()
-    for seed in seeds:
-        inner = CrafterWorld()
-        life = Watched(inner, reflexive(inner, beside, runner))
-        life.reset(seed)
-        arm(life, runner, seed)
-        found.append(life)
-    return found
+def lived(arm: Life, seed: int, runner: Runner, *, reflexes: bool) -> Lived:
+    inner = CrafterWorld()
+    life = Watched(inner, reflexive(inner, load_reflexes(_REFLEXES) if reflexes else (), runner))
+    life.reset(seed)
+    arm(life, runner, seed)
+    return Lived(life.unlocked, frozenset(life.by_reflex), life.steps)
 
 
-def scored(found: Sequence[Watched]) -> Figure:
+class Lives:
+    """The lives of every arm, kept in a file as they come: one that is there is not lived again."""
+
+    def __init__(self, path: Path, runner: Runner, seeds: Sequence[int]) -> None:
+        self._path, self._runner, self._seeds = path, runner, seeds
+        self._kept = {
+            (row["arm"], row["seed"]): Lived(frozenset(row["unlocked"]), frozenset(row["by_reflex"]), row["steps"])
+            for row in kept(path)
+        }
+
+    def of(self, name: str, arm: Life, *, reflexes: bool) -> list[Lived]:
+        for seed in self._seeds:
+            if (name, seed) not in self._kept:
+                one = self._kept[name, seed] = lived(arm, seed, self._runner, reflexes=reflexes)
+                told = {"unlocked": sorted(one.unlocked), "by_reflex": sorted(one.by_reflex), "steps": one.steps}
+                keep(self._path, {"arm": name, "seed": seed, **told, "commit": commit()})
+        return [self._kept[name, seed] for seed in self._seeds]
+
+
+def scored(found: Sequence[Lived]) -> Figure:
     """The official score with its interval over lives."""
     unlocked = [life.unlocked for life in found]
 
@@ -153,13 +237,14 @@ def scored(found: Sequence[Watched]) -> Figure:
 
 
 def measure(options: Options) -> dict[str, Figure]:
-    """The crafter figures of `benchmarks.worlds`. ``options.seeds``: lives of each arm."""
+    """The crafter figures of `benchmarks.worlds`. ``options.seeds``: lives of each arm; ``options.data``: where the
+    practice and the lives are kept."""
     seeds = [FIRST + i for i in range(options.seeds)]
-    stages = (12,) if options.quick else (4, 12, 24, 48)
+    stages = (QUICK,) if options.quick else tuple(TASKS)
     found: dict[str, Figure] = {}
 
     def tell(name: str, arm: Life, *, reflexes: bool) -> None:
-        done = lives(arm, seeds, runner, reflexes=reflexes)
+        done = lives.of(name, arm, reflexes=reflexes)
         found[name] = scored(done)
         found[f"{name}_steps"] = Figure.of([float(life.steps) for life in done], "steps")
         rates = {a: round(100 * sum(a in life.unlocked for life in done) / len(done)) for a in ACHIEVEMENTS}
@@ -169,16 +254,21 @@ def measure(options: Options) -> dict[str, Figure]:
             file=sys.stderr,
         )
 
-    with ConfinedRunner() as runner, tempfile.TemporaryDirectory() as folder:
+    with ConfinedRunner() as runner, tempfile.TemporaryDirectory() as passing:
+        folder = options.data or Path(passing)
+        lives = Lives(folder / "lives.jsonl", runner, seeds)
         tell("crafter_random", at_random, reflexes=False)
         tell("crafter_policy_none", by_policy, reflexes=False)
         tell("crafter_policy", by_policy, reflexes=True)
         for stage in stages:
-            learned = practised(Path(folder) / "home", stage, TASKS[stage])
-            found[f"crafter_skills_{stage}"] = Figure.of([float(len(learned[0]))], "skills")
-            tell(f"crafter_score_{stage}", by_skills(*learned), reflexes=True)
+            skills, contracts, steps = learned(practised(folder, stage))
+            found[f"crafter_skills_{stage}"] = Figure.of([float(len(skills))], "skills")
+            found[f"crafter_practice_steps_{stage}"] = Figure.of([steps], "steps")
+            tell(f"crafter_score_{stage}", by_skills(skills, contracts), reflexes=True)
+            tell(f"crafter_score_{stage}_none", by_skills(skills, contracts), reflexes=False)
+            tell(f"crafter_score_{stage}_contracts", by_contracts(contracts), reflexes=True)
         found["crafter_score"] = found[f"crafter_score_{stages[-1]}"]
-        tell("crafter_score_none", by_skills(*learned), reflexes=False)
+        found["crafter_score_none"] = found[f"crafter_score_{stages[-1]}_none"]
     return found
 
 
