@@ -6,7 +6,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
@@ -37,7 +37,8 @@ class Evaluation:
     ``calibration_error``: how far the confidence in answers is from being right, 0 to 1 (see `calibration_error`).
 
     ``answers``: (goal, plan line or program, solved) of what was carried out. ``examples``, ``plans``, ``programs``:
-    how many were asked.
+    how many were asked. ``each``: which of a family's questions were right, in the order in which they were asked, so
+    that two models can be compared question by question; empty where that is not known.
     """
 
     families: Mapping[str, tuple[int, int]]
@@ -47,6 +48,7 @@ class Evaluation:
     plans: int = 0
     programs: int = 0
     calibration_error: float | None = None
+    each: Mapping[str, Sequence[bool]] = field(default_factory=dict)
 
     @property
     def asked(self) -> int:
@@ -89,8 +91,7 @@ def evaluate(
     The examples' order should mix the families, as that of `build_corpus` does.
     """
     began = time.monotonic()
-    right: dict[str, int] = defaultdict(int)
-    asked: dict[str, int] = defaultdict(int)
+    each: dict[str, list[bool]] = defaultdict(list)
     surprise = perplexity(model, tokenizer, text, dtype=dtype) if text != "" else math.nan
     certain: list[tuple[float, bool]] = []
     held_out = held_out or HeldOut()
@@ -105,8 +106,7 @@ def evaluate(
         return True
 
     def carried_out(family: str, goals: Sequence[Goal], texts: Sequence[str], solved: Sequence[bool]) -> None:
-        right[family] += sum(solved)
-        asked[family] += len(solved)
+        each[family] += solved
         shown.extend((str(goal), text, ok) for goal, text, ok in zip(goals, texts, solved, strict=True))
 
     for start in range(0, len(held_out.plans) if held_out.run_plans is not None else 0, batch):
@@ -134,13 +134,13 @@ def evaluate(
             break
         window = examples[start : start + batch * 2]
         for example, answer in zip(window, _answers(model, tokenizer, window, batch, dtype), strict=True):
-            asked[example.family] += 1
-            right[example.family] += answer.right
+            each[example.family].append(answer.right)
             certain.append((answer.confidence, answer.right))
         done += len(window)
-    families = {name: (right[name], asked[name]) for name in sorted(asked)}
+    families = {name: (sum(found), len(found)) for name, found in sorted(each.items())}
     error = calibration_error(certain) if certain else None
-    return Evaluation(families, surprise, tuple(shown), done, planned, written, error)
+    kept = {name: tuple(found) for name, found in sorted(each.items())}
+    return Evaluation(families, surprise, tuple(shown), done, planned, written, error, kept)
 
 
 @dataclass(frozen=True)
