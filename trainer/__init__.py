@@ -17,14 +17,14 @@ from habilis.trainer.corpus import (
 )
 from habilis.trainer.distil import DistilOptions, DistilResult, distil, distil_corpus
 from habilis.trainer.drift import DriftControl
-from habilis.trainer.evaluate import Evaluation, HeldOut, calibration_error, evaluate, heldout_text, perplexity
+from habilis.trainer.evaluate import Evaluation, calibration_error, evaluate, heldout_text, perplexity
 from habilis.trainer.examples import read_examples
 from habilis.trainer.export import export_model, update_kept
 from habilis.trainer.families import FAMILIES, Family
 from habilis.trainer.fisher import Fisher, diagonal_fisher
 from habilis.trainer.forgetting import ForgettingMatrix
 from habilis.trainer.gate import Decision, Gate
-from habilis.trainer.held_out import PlanRunner, PlanTask, ProgramRunner, ProgramTask
+from habilis.trainer.held_out import HeldOut, PlanRunner, PlanTask, ProgramRunner, ProgramTask
 from habilis.trainer.memory import BaseMemory, prepare_base, remember
 from habilis.trainer.regularisers import (
     REGULARISERS,

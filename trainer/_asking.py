@@ -10,8 +10,8 @@ from pathlib import Path
 
 from habilis.trainer.base import load_model
 from habilis.trainer.corpus import Corpus, Example
-from habilis.trainer.evaluate import Evaluation, HeldOut, evaluate, perplexity
-from habilis.trainer.held_out import PlanRunner, ProgramRunner
+from habilis.trainer.evaluate import Evaluation, evaluate, perplexity
+from habilis.trainer.held_out import HeldOut, PlanRunner, ProgramRunner
 from habilis.trainer.stages import Earlier
 from habilis.trainer.training.settings import TrainSettings, choose_device
 
@@ -31,6 +31,8 @@ class Questions:
     test_tasks: HeldOut
     earlier_validation: tuple[Example, ...]
     earlier_test: tuple[Example, ...]
+    earlier_validation_tasks: HeldOut
+    earlier_test_tasks: HeldOut
     device: str
 
 
@@ -65,17 +67,27 @@ def questions_of(
 
     def held_out(split: str, examples: tuple[Example, ...]) -> HeldOut:
         mine, plans = {e.prompt for e in examples}, tuple(p for p in corpus.plans if p.split == split)[:_MOST_PLANS]
-        programs = tuple(p for p in corpus.programs if p.prompt in mine)[:_MOST_PROGRAMS]
+        programs = tuple(replace(p, split=split) for p in corpus.programs if p.prompt in mine)[:_MOST_PROGRAMS]
         return HeldOut(plans, programs, run_plans, run_programs)
 
+    def of_before(split: str) -> tuple[tuple[Example, ...], HeldOut]:
+        """All that each was asked when it was taught: a part of them would move by chance alone."""
+        if earlier is None:
+            return (), HeldOut()
+        asked, tasks = earlier.ask(split, run_plans, run_programs)
+        return tuple(asked), tasks
+
+    earlier_validation, earlier_validation_tasks = of_before("validation")
+    earlier_test, earlier_test_tasks = of_before("test")
     return Questions(
         some(tuple(corpus.validation)),
         some(tuple(corpus.test)),
         held_out("validation", corpus.validation),
         held_out("test", corpus.test),
-        # All that each was asked when it was taught: a part of them would move by chance alone.
-        () if earlier is None else tuple(earlier.ask("validation")),
-        () if earlier is None else tuple(earlier.ask("test")),
+        earlier_validation,
+        earlier_test,
+        earlier_validation_tasks,
+        earlier_test_tasks,
         settings.device,
     )
 
@@ -98,8 +110,8 @@ def ask(
     parts = {
         "validation": (questions.validation, questions.validation_tasks),
         "test": (questions.test, questions.test_tasks),
-        "earlier_validation": (questions.earlier_validation, HeldOut()),
-        "earlier_test": (questions.earlier_test, HeldOut()),
+        "earlier_validation": (questions.earlier_validation, questions.earlier_validation_tasks),
+        "earlier_test": (questions.earlier_test, questions.earlier_test_tasks),
     }
     shares = sum(bool(some or held_out.plans or held_out.programs) for some, held_out in parts.values()) or 1
     found: dict[str, Evaluation] = {}

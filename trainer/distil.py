@@ -236,7 +236,8 @@ def distil_corpus(
         "seconds": {**clock.laps, "total": round(time.monotonic() - began, 2)},
     }
     with writing(out):
-        stage = stage_of(out.name, corpus, questions.validation, questions.test)
+        tasks = (questions.validation_tasks, questions.test_tasks)
+        stage = stage_of(out.name, corpus, questions.validation, questions.test, tasks)
         before_it = () if earlier is None else earlier.stages
         splits = [*(() if earlier is None else (earlier.splits,)), corpus.splits_of()]
         write_stages(out, (*before_it, stage), running, splits)

@@ -10,25 +10,13 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
-from habilis.core import Goal, InputError, Json, need
+from habilis.core import InputError, Json, need
 from habilis.memory.prompts import parse_plan
 from habilis.trainer._example import Example
 from habilis.trainer._lm import answer_logits, autocast, batches, chunks, collate, device_of, encode, mean_loss
-from habilis.trainer.held_out import PlanRunner, PlanTask, ProgramRunner, ProgramTask, achieved
+from habilis.trainer.held_out import HeldOut, PlanTask, ProgramRunner, ProgramTask, achieved
 
-RUN_PLANS, RUN_PROGRAMS = "plan_run", "program_run"  # the families of what was carried out
 _PROGRAM_TOKENS = 256  # of a program that is written to be run
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """What is to be done in the world, and who carries out what the model writes for it. Without a runner nothing of
-    its kind is asked for."""
-
-    plans: Sequence[PlanTask] = ()
-    programs: Sequence[ProgramTask] = ()
-    run_plans: PlanRunner | None = None
-    run_programs: ProgramRunner | None = None
 
 
 @dataclass(frozen=True)
@@ -105,9 +93,10 @@ def evaluate(
             before_each()
         return True
 
-    def carried_out(family: str, goals: Sequence[Goal], texts: Sequence[str], solved: Sequence[bool]) -> None:
-        each[family] += solved
-        shown.extend((str(goal), text, ok) for goal, text, ok in zip(goals, texts, solved, strict=True))
+    def carried_out(put: Sequence[PlanTask | ProgramTask], texts: Sequence[str], solved: Sequence[bool]) -> None:
+        for one, text, ok in zip(put, texts, solved, strict=True):
+            each[one.family].append(ok)
+            shown.append((str(one.task.goal), text, ok))
 
     for start in range(0, len(held_out.plans) if held_out.run_plans is not None else 0, batch):
         if not go_on(start, 0.4):
@@ -119,7 +108,7 @@ def evaluate(
         assert held_out.run_plans is not None
         verdicts = held_out.run_plans([(p.task, actions or ()) for p, actions in zip(plans, parsed, strict=True)])
         solved = [bool(v) and actions is not None for v, actions in zip(verdicts, parsed, strict=True)]
-        carried_out(RUN_PLANS, [p.task.goal for p in plans], lines, solved)
+        carried_out(plans, lines, solved)
         planned += len(plans)
     for start in range(0, len(held_out.programs) if held_out.run_programs is not None else 0, batch):
         if not go_on(start, 0.6):
@@ -127,7 +116,7 @@ def evaluate(
         programs = held_out.programs[start : start + batch]
         assert held_out.run_programs is not None
         sources, solved = _programs(model, tokenizer, programs, held_out.run_programs, batch, dtype)
-        carried_out(RUN_PROGRAMS, [p.task.goal for p in programs], sources, solved)
+        carried_out(programs, sources, solved)
         written += len(programs)
     for start in range(0, len(examples), batch * 2):
         if not go_on(start, 1.0):

@@ -16,13 +16,12 @@ from typing import Any
 
 from habilis.core import InputError, Task, dump, load
 from habilis.trainer._example import Example
-from habilis.trainer.held_out import PlanTask, ProgramTask
+from habilis.trainer.held_out import PLAN_RUN, PROGRAM_RUN, PlanTask, ProgramTask
 
 __all__ = ["OWN", "check_target", "read_examples", "read_rows", "write_rows"]
 
 OWN = "own"  # the family of a user's examples that name none
 SPLITS = ("train", "validation", "test")
-PLAN_RUN, PROGRAM_RUN = "plan_run", "program_run"  # not families of examples: the lines of tasks that are done
 _LONGEST = 20_000  # characters of one example; a model here reads a few hundred tokens
 _ROLES = ("system", "user", "assistant")
 

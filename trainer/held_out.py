@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from habilis.core import Action, GoalSyntaxError, InputError, Json, Skill, Task, Trajectory, WorldSpec
@@ -19,6 +19,7 @@ from habilis.memory.wordings import worded
 from habilis.trainer._example import MAX_ANSWER, Example
 from habilis.trainer._life import Life
 
+PLAN_RUN, PROGRAM_RUN = "plan_run", "program_run"  # the families of what is carried out
 _TRIED = 64  # tasks whose known answers are tried
 
 
@@ -43,12 +44,13 @@ class ProgramRunner(Protocol):
 @dataclass(frozen=True)
 class PlanTask:
     """A held-out task, done by running the model's plan. ``prompt`` asks for it; ``answer``: one that worked;
-    ``split``: "validation" (for the gate) or "test"."""
+    ``split``: "validation" (for the gate) or "test"; ``family``: as what it is counted."""
 
     prompt: str
     task: Task
     answer: str = ""
     split: str = "test"
+    family: str = PLAN_RUN
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,32 @@ class ProgramTask:
     task: Task
     answer: str
     args: Mapping[str, Json] = field(default_factory=dict, hash=False)
+    split: str = "test"
+    family: str = PROGRAM_RUN
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What is to be done in the world, and who carries out what the model writes for it. Without a runner nothing of
+    its kind is asked for."""
+
+    plans: Sequence[PlanTask] = ()
+    programs: Sequence[ProgramTask] = ()
+    run_plans: PlanRunner | None = None
+    run_programs: ProgramRunner | None = None
+
+    def doable(self) -> HeldOut:
+        """Those of the tasks whose known answer does them here and now: another world may be at hand than when they
+        were put together, or other skills."""
+        plans, programs = tuple[PlanTask, ...](), tuple[ProgramTask, ...]()
+        if self.run_plans is not None:
+            known = [(p, actions) for p in self.plans if (actions := prompts.parse_plan(p.answer))]
+            solved = self.run_plans([(p.task, actions) for p, actions in known])
+            plans = tuple(p for (p, _), ok in zip(known, solved, strict=True) if ok)
+        if self.run_programs is not None:
+            lived = self.run_programs([(p.task, p.answer, p.args) for p in self.programs])
+            programs = tuple(p for p, one in zip(self.programs, lived, strict=True) if achieved(p.task, one))
+        return replace(self, plans=plans, programs=programs)
 
 
 def achieved(task: Task, trajectory: Trajectory | None) -> bool:

@@ -6,18 +6,20 @@ A model folder is all that is needed; the models before it may be gone.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from habilis.core import ModelError
+from habilis.core import ModelError, dump, load
 from habilis.trainer.corpus import CORPUS_VERSION, Corpus, Example
 from habilis.trainer.fisher import Fisher
 from habilis.trainer.forgetting import ForgettingMatrix
+from habilis.trainer.held_out import HeldOut, PlanRunner, PlanTask, ProgramRunner, ProgramTask
 from habilis.trainer.training.settings import TrainSettings
 
-_EXAMPLES, _RUNNING, _SPLITS = "examples.jsonl", "running.fisher", "splits.json"
+_EXAMPLES, _TASKS, _RUNNING, _SPLITS = "examples.jsonl", "tasks.jsonl", "running.fisher", "splits.json"
+HANDED_ON = (_EXAMPLES, _TASKS, _RUNNING, _SPLITS)  # files of a model folder that are for the next distillation alone
 _KINDS = ("group", "house")
 _MOST_KEPT = 1_000  # examples of one distillation kept for replay: they come in order of importance
 _MOST_INSTEAD = 24  # questions kept for later whose answers were carried out, of validation and of test each
@@ -25,12 +27,15 @@ _MOST_INSTEAD = 24  # questions kept for later whose answers were carried out, o
 
 @dataclass(frozen=True)
 class Stage:
-    """One distillation's examples. In ``validation`` and ``test`` the family is ``name/family``."""
+    """One distillation's examples, and the held-out tasks that were carried out. In ``validation``, ``test`` and the
+    tasks the family is ``name/family``."""
 
     name: str
     train: tuple[Example, ...] = ()
     validation: tuple[Example, ...] = ()
     test: tuple[Example, ...] = ()
+    plans: tuple[PlanTask, ...] = ()
+    programs: tuple[ProgramTask, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,17 +54,28 @@ class Earlier:
     def adapter(self) -> Path:
         return self.model / "adapter"
 
-    def ask(self, split: str) -> list[Example]:
-        """The questions of all earlier distillations in one split, in turn."""
-        return list(_in_turn([getattr(stage, split) for stage in self.stages]))
+    def ask(
+        self, split: str, run_plans: PlanRunner | None = None, run_programs: ProgramRunner | None = None
+    ) -> tuple[list[Example], HeldOut]:
+        """The questions of all earlier distillations in one split, in turn, and what can still be carried out of their
+        tasks. Where that is so the same is not asked to the letter too."""
+        plans = [p for stage in self.stages for p in stage.plans if p.split == split]
+        programs = [p for stage in self.stages for p in stage.programs if p.split == split]
+        done = HeldOut(plans, programs, run_plans, run_programs).doable()
+        instead = {p.family.removesuffix("_run") for p in done.plans}
+        instead |= {p.family.removesuffix("_run") for p in done.programs}
+        asked = _in_turn([getattr(stage, split) for stage in self.stages])
+        return [e for e in asked if e.family not in instead], done
 
     def train(self) -> list[Example]:
         return list(_in_turn([stage.train for stage in self.stages]))
 
 
-def stage_of(name: str, corpus: Corpus, validation: Sequence[Example], test: Sequence[Example]) -> Stage:
-    """What of a corpus is kept for later distillations. ``validation``, ``test``: what was asked of it now; what was
-    carried out in the world instead is asked to the letter later on, for the world may be another then."""
+def stage_of(
+    name: str, corpus: Corpus, validation: Sequence[Example], test: Sequence[Example], tasks: Sequence[HeldOut] = ()
+) -> Stage:
+    """What of a corpus is kept for later distillations. ``validation``, ``test``: what was asked of it now. ``tasks``:
+    what was carried out in the world instead, and is again later on; where the world is another then, to the letter."""
 
     def kept(asked: Sequence[Example], examples: Sequence[Example]) -> tuple[Example, ...]:
         there = {e.family for e in asked}
@@ -67,12 +83,14 @@ def stage_of(name: str, corpus: Corpus, validation: Sequence[Example], test: Seq
         return tuple(replace(e, family=f"{name}/{e.family}") for e in (*asked, *instead))
 
     train = tuple(corpus.train[:_MOST_KEPT])
-    return Stage(name, train, kept(validation, corpus.validation), kept(test, corpus.test))
+    plans = tuple(replace(p, family=f"{name}/{p.family}") for one in tasks for p in one.plans)
+    programs = tuple(replace(p, family=f"{name}/{p.family}") for one in tasks for p in one.programs)
+    return Stage(name, train, kept(validation, corpus.validation), kept(test, corpus.test), plans, programs)
 
 
 def write_stages(
     folder: Path,
-    stages: Iterable[Stage],
+    stages: Sequence[Stage],
     running: Fisher | None,
     splits: Sequence[Mapping[str, Mapping[str, str]]],
 ) -> None:
@@ -85,6 +103,11 @@ def write_stages(
                 for e in getattr(stage, split):
                     row = [stage.name, split, e.prompt, e.answer, e.family, e.group]
                     file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    with (folder / _TASKS).open("w", encoding="utf-8") as file:
+        for stage in stages:
+            for kind, tasks in (("plan", stage.plans), ("program", stage.programs)):
+                for one in tasks:
+                    file.write(json.dumps([stage.name, kind, dump(one)], ensure_ascii=False) + "\n")
     if running is not None:
         running.save(folder / _RUNNING, dtype="float32")
 
@@ -98,8 +121,18 @@ def read_earlier(folder: Path) -> Earlier:
         found: dict[str, dict[str, list[Example]]] = {}
         for name, split, prompt, answer, family, group in rows:
             found.setdefault(name, {}).setdefault(split, []).append(Example(prompt, answer, family, group))
+        kept = folder / _TASKS
+        tasks = [json.loads(line) for line in kept.read_text("utf-8").splitlines()] if kept.exists() else []
         stages = tuple(
-            Stage(name, *(tuple(s.get(k, ())) for k in ("train", "validation", "test"))) for name, s in found.items()
+            Stage(
+                name,
+                tuple(s.get("train", ())),
+                tuple(s.get("validation", ())),
+                tuple(s.get("test", ())),
+                tuple(load(PlanTask, one) for of, kind, one in tasks if (of, kind) == (name, "plan")),
+                tuple(load(ProgramTask, one) for of, kind, one in tasks if (of, kind) == (name, "program")),
+            )
+            for name, s in found.items()
         )
         fingerprint = str(figures["model"]["base_fingerprint"])
         known = folder / _SPLITS

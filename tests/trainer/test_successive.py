@@ -109,6 +109,38 @@ def test_what_the_first_taught_is_asked_after_the_second(tiny: BaseModel, first:
     assert Fisher.load(third.path / "running.fisher").count == 16
 
 
+def test_plans_that_were_carried_out_are_carried_out_again_where_the_world_is_the_same(
+    tiny: BaseModel, workshop: SimpleNamespace, tmp_path: Path
+) -> None:
+    corpus = build_corpus(workshop.make_episodes(60), [], workshop.contracts, workshop.spec)
+    one = go(corpus, tmp_path / "one", tiny, runner=workshop.run_plans)
+    taught = {p.task.goal for p in corpus.plans}
+    carried_out: list[set[Any]] = []
+
+    def here(plans: Any) -> Any:
+        carried_out.append({task.goal for task, _ in plans})
+        return workshop.run_plans(plans)
+
+    same = go(sums(), tmp_path / "same", tiny, options={"after": one.path}, runner=here)
+    again = dict(ForgettingMatrix.load(same.figures["forgetting"]).rows)["same"]
+    assert "one/plan_run" in again
+    assert "one/plan" not in again
+    assert carried_out
+    assert all(goals <= taught for goals in carried_out)
+
+    def elsewhere(plans: Any) -> list[bool]:
+        return [False for _ in plans]
+
+    for name, runner in (("other", elsewhere), ("none", None)):
+        result = go(sums(), tmp_path / name, tiny, options={"after": one.path}, runner=runner)
+        asked = dict(ForgettingMatrix.load(result.figures["forgetting"]).rows)[name]
+        assert "one/plan" in asked
+        assert "one/plan_run" not in asked
+    # What could not be carried out there is handed on all the same.
+    third = go(sums(), tmp_path / "third", tiny, options={"after": tmp_path / "other"}, runner=workshop.run_plans)
+    assert "one/plan_run" in dict(ForgettingMatrix.load(third.figures["forgetting"]).rows)["third"]
+
+
 def test_replay_mixes_in_what_the_first_was_taught(tiny: BaseModel, first: DistilResult, tmp_path: Path) -> None:
     replay = replace(SETTINGS, regulariser="ewc_replay")
     second = go(sums(), tmp_path / "two", tiny, replay, options={"after": first.path})
