@@ -142,6 +142,8 @@ def train(
     finally:
         if writer is not None:
             writer.close()
+    if course.wrapped is None:  # what was taken up was at its end already
+        course.wrapped = loop.model_wrapped
     if course.stopped != "asked" and int(loop.state.global_step) < plan.steps:
         course.probe(whole=True)  # it ended before the step at which all texts are looked at
     held = state.rise > 0 and settings.strength is None and course.stopped != "diverged"
