@@ -18,6 +18,7 @@ from habilis.trainer.forgetting import ForgettingMatrix
 from habilis.trainer.training.settings import TrainSettings
 
 _EXAMPLES, _RUNNING, _SPLITS = "examples.jsonl", "running.fisher", "splits.json"
+HANDED_ON = (_EXAMPLES, _RUNNING, _SPLITS)  # files of a model folder for the next distillation alone
 _KINDS = ("group", "house")
 _MOST_KEPT = 1_000  # examples of one distillation kept for replay: they come in order of importance
 _MOST_INSTEAD = 24  # questions kept for later whose answers were carried out, of validation and of test each

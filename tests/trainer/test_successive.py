@@ -28,6 +28,7 @@ from habilis.trainer import (
     calibration_error,
     diagonal_fisher,
     distil_corpus,
+    export_model,
     goes_on_from,
     tiny_random_model,
 )
@@ -78,6 +79,13 @@ def test_a_damaged_adapter_is_named(tiny: BaseModel, first: DistilResult, tmp_pa
     (copy / "adapter" / "adapter_model.safetensors").write_bytes(b"{}")
     with pytest.raises(ModelError, match=r"cannot go on from copy: .* is damaged .*--after none"):
         go(sums(), tmp_path / "two", tiny, options={"after": copy})
+
+
+def test_an_exported_model_tells_nothing_of_what_was_lived(
+    tiny: BaseModel, first: DistilResult, tmp_path: Path
+) -> None:
+    made = export_model(first.path, tmp_path / "mine")
+    assert {p.name for p in made.iterdir()} == {p.name for p in tiny.path.iterdir()}
 
 
 def test_the_second_goes_on_where_the_first_ended(tiny: BaseModel, first: DistilResult, tmp_path: Path) -> None:
