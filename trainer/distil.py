@@ -236,7 +236,8 @@ def distil_corpus(
         "seconds": {**clock.laps, "total": round(time.monotonic() - began, 2)},
     }
     with writing(out):
-        stage = stage_of(out.name, corpus, questions.validation, questions.test)
+        asked = questions.test[: before.test.examples]  # other ones could not be compared with what it was when taught
+        stage = stage_of(out.name, corpus, questions.validation, asked)
         before_it = () if earlier is None else earlier.stages
         splits = [*(() if earlier is None else (earlier.splits,)), corpus.splits_of()]
         write_stages(out, (*before_it, stage), running, splits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -115,6 +116,19 @@ def test_what_the_first_taught_is_asked_after_the_second(tiny: BaseModel, first:
         assert Fisher.load(result.path / "running.fisher", model=tiny.fingerprint).length == 32
     # F_0 of 4 texts, and of each distillation 4 examples.
     assert Fisher.load(third.path / "running.fisher").count == 16
+
+
+def test_only_what_was_asked_when_it_was_taught_is_asked_again(
+    tiny: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there was no time for all questions, accuracies on others say nothing of what was forgotten."""
+    asking = sys.modules["habilis.trainer.evaluate"]  # the package has a function of this name
+    monkeypatch.setattr(asking, "_late", lambda began, seconds, share: seconds is not None)
+    one = go(sums(200), tmp_path / "one", tiny, seconds=60.0)
+    assert one.figures["test"]["tuned"]["asked"] == 32 < len(sums(200).test)
+    kept = [json.loads(line) for line in (one.path / "examples.jsonl").read_text().splitlines()]
+    asked = [prompt for _, split, prompt, *_ in kept if split == "test"]
+    assert asked == [e.prompt for e in sums(200).test[:32]]
 
 
 def test_replay_mixes_in_what_the_first_was_taught(tiny: BaseModel, first: DistilResult, tmp_path: Path) -> None:
