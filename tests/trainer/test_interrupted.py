@@ -209,10 +209,8 @@ def test_no_room_is_said_before_anything_is_trained(
 
 
 def test_a_killed_fisher_goes_on_where_it_was_with_the_same_numbers(tiny: BaseModel, tmp_path: Path) -> None:
-    from habilis.trainer.base import load_model
-
     ids = torch.randint(1, 257, (12, 24), generator=torch.Generator().manual_seed(1))
-    whole = diagonal_fisher(load_model(tiny.path)[0], ids, batch=1)
+    whole = _fisher(tiny, ids, tmp_path / "whole.safetensors", None)
     cache = tmp_path / "f.safetensors"
     dying = dying_at(10)
     assert in_child(lambda: _fisher(tiny, ids, cache, dying)) == -signal.SIGKILL
