@@ -82,6 +82,22 @@ def test_a_damaged_adapter_is_named(tiny: BaseModel, first: DistilResult, tmp_pa
         go(sums(), tmp_path / "two", tiny, options={"after": copy})
 
 
+def test_what_was_interrupted_with_one_base_model_does_not_go_on_with_another(tiny: BaseModel, tmp_path: Path) -> None:
+    def stopped(base: BaseModel) -> list[int]:
+        seen: list[int] = []
+
+        def progress(phase: str, step: int, steps: int, loss: float) -> None:
+            if phase == "train":
+                seen.append(step)
+
+        with pytest.raises(ModelError, match="the work is kept"):
+            go(sums(), tmp_path / "one", base, steps=5, progress=progress, stop=lambda: seen[-1:] in ([2], [4]))
+        return seen
+
+    other = tiny_random_model(tmp_path / "other", seed=7)
+    assert [stopped(base) for base in (tiny, other, other)] == [[1, 2], [1, 2], [3, 4]]
+
+
 def test_an_exported_model_tells_nothing_of_what_was_lived(
     tiny: BaseModel, first: DistilResult, tmp_path: Path
 ) -> None:

@@ -108,7 +108,8 @@ def train(
             processes=arguments.world_size,
         )
 
-    about = hashlib.sha256(repr([regulariser.name, list(state.replay), _identity(start)]).encode()).hexdigest()
+    wrote = remembered.texts.tolist()  # tells one base model from another
+    about = hashlib.sha256(repr([regulariser.name, list(state.replay), _identity(start), wrote]).encode()).hexdigest()
     share = state.share if state.replay else 0.0
     with writing(folder):
         plan = _agreed(
