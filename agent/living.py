@@ -24,6 +24,7 @@ from habilis.core import Case, Contract, Fact, Goal, GoalSyntaxError, InputError
 __all__ = ["Living", "Turn"]
 
 _PATIENCE = 4.0  # times what a skill is expected to take
+_MOST_PATIENCE = 2.0**60  # reached only where a skill fails again and again after hardly a step; beyond is no number
 _LEAST = 60  # steps that any skill may take
 _SURE = 0.4  # share of what a skill takes that is reckoned with, whatever is met already: costs are means of few runs
 _STOCK = 40  # steps that may go into having more of something at once than its goal asks for
@@ -106,7 +107,7 @@ class Living:
         """How a turn went: what the world shows after it, ``steps`` after the life began."""
         turn.done = not turn.goal.unmet(now)
         if not turn.done:
-            turn.patience *= 2
+            turn.patience = min(2 * turn.patience, _MOST_PATIENCE)
             turn.rests = steps + _REST if steps == turn.since else 0
 
     # ------------------------------------------------------------------ inside

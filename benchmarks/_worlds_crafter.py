@@ -46,7 +46,8 @@ FIRST = 20_000  # of the seeds that are measured on; practice draws its own, and
 EXPERIMENTS = 8_000  # steps of one practice episode
 QUICK = 12  # practice episodes of the quick form
 TASKS = {4: 40, 12: 80, 24: 120, 48: 160}  # of the curriculum in all, after so many practice episodes
-LEAST, PATIENCE, REST = 60, 4, 50  # as in `habilis.agent.living`, for what is planned without a library
+# As in `habilis.agent.living`, for what is planned without a library.
+LEAST, PATIENCE, MOST_PATIENCE, REST = 60, 4, 2.0**60, 50
 LONGEST = 500  # steps of one action with a reflex that comes before it, which a skill needs to begin it
 _HERE = Path(__file__).resolve().parent
 _REFLEXES = str(_HERE.parent / "examples" / "crafter_reflexes.py")
@@ -161,7 +162,7 @@ def by_contracts(contracts: Sequence[Contract]) -> Life:
             limits = RunLimits(seconds=60.0, cpu_seconds=60, world_steps=steps + LONGEST, calls=20_000)
             run = runner.run(draft.program, life, args=draft.args, limits=limits, seed=seed)
             if goals[name].unmet(run.after):
-                patience[name] *= 2
+                patience[name] = min(2 * patience[name], MOST_PATIENCE)
                 rests[name] = life.steps + REST if life.steps == before else 0
 
     return live

@@ -86,11 +86,11 @@ class Corpus:
             return groups.get(group, split) == split and houses.get(house, split) == split
 
         kept = {s: tuple(e for e in some if same(s, e.group, e.house)) for s, some in self.splits.items()}
-        plans = tuple(p for p in self.plans if same(p.split, group_of(p.task.goal)))
+        plans = tuple(p for p in self.plans if same(p.split, group_of(p.task.goal), _house_of(p.task)))
         aside = sum(map(len, self.splits.values())) - sum(map(len, kept.values()))
         if not aside and len(plans) == len(self.plans):
             return self
-        figures = {**self.figures, "set_aside": aside}
+        figures = {**self.figures, "set_aside": aside, "plans": len(plans)}
         figures |= {n: {"examples": len(some), **_family_figures(some)} for n, some in kept.items()}
         return Corpus(
             kept["train"], kept["validation"], kept["test"], plans, self.programs, figures, _fingerprint(kept)
@@ -259,8 +259,13 @@ def _life(episode: Episode, spec: WorldSpec) -> Life | None:
     steps = tuple(s for a in attempts for s in a.trajectory.steps if s.outcome.ok)
     if not steps:
         return None
-    house = f"{spec.name} {episode.task.seed}" if explored else ""
-    return Life(episode, spec, attempts[0].trajectory.before, steps, group_of(episode.task.goal), house)
+    group, house = group_of(episode.task.goal), _house_of(episode.task)
+    return Life(episode, spec, attempts[0].trajectory.before, steps, group, house)
+
+
+def _house_of(task: Task) -> str:
+    """The world of its own that an exploration was lived in; "" for a task of a life that went on."""
+    return f"{task.world} {task.seed}" if task.origin == "exploration" else ""
 
 
 def _made(lives: Sequence[Life], known: Known, seed: int, ask: Callable[[], World] | None) -> list[Example]:

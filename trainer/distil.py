@@ -8,7 +8,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -236,8 +236,13 @@ def distil_corpus(
         "seconds": {**clock.laps, "total": round(time.monotonic() - began, 2)},
     }
     with writing(out):
-        tasks = (questions.validation_tasks, questions.test_tasks)
-        stage = stage_of(out.name, corpus, questions.validation, questions.test, tasks)
+        # Others than were asked could not be compared with what it was when it was taught.
+        asked = questions.test[: before.test.examples]
+        tasks = [
+            replace(put, plans=put.plans[: told.plans], programs=put.programs[: told.programs])
+            for put, told in ((questions.validation_tasks, before.validation), (questions.test_tasks, before.test))
+        ]
+        stage = stage_of(out.name, corpus, questions.validation, asked, tasks)
         before_it = () if earlier is None else earlier.stages
         splits = [*(() if earlier is None else (earlier.splits,)), corpus.splits_of()]
         write_stages(out, (*before_it, stage), running, splits)

@@ -187,6 +187,7 @@ def diagonal_fisher(
     result = Fisher(mean, done, length, loss_sum / done, model_fingerprint, key)
     if cache is not None:
         result.save(cache)
+        result = Fisher.load(cache)  # rounded as whoever takes it from there finds it
     if partial is not None:
         partial.unlink(missing_ok=True)
     return result

@@ -93,6 +93,13 @@ def test_one_that_can_do_nothing_rests() -> None:
     assert living.next(seen(), 500) is not None
 
 
+def test_a_skill_that_fails_a_thousand_times_is_no_end_of_the_life() -> None:
+    living = Living([skill("axe", 40)], [goal("axe")], SPEC)
+    for steps in range(1_200):
+        living.ended(turn(living, seen(), steps), seen(), steps + 1)
+    assert turn(living, seen(), 1_200).steps > 1_000
+
+
 def test_as_much_is_taken_as_the_other_goals_use_up() -> None:
     def made(thing: str, **uses: int) -> Contract:
         needs = tuple(Condition(goal(n).atoms[0], float(k)) for n, k in uses.items())

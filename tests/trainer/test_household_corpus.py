@@ -54,6 +54,15 @@ def test_neither_a_house_nor_a_task_is_in_two_splits(corpus: Corpus) -> None:
     assert not {group_of(p.task.goal) for p in corpus.plans} & {e.group for e in train}
 
 
+def test_a_plan_is_not_asked_for_in_a_house_that_was_trained_on_before(corpus: Corpus) -> None:
+    first, *others = corpus.plans
+    house = f"household {first.task.seed}"
+    left = corpus.apart_from({"house": {house: "train"}})
+    assert house not in {e.house for e in everything(left) if e not in left.train}
+    assert left.plans == tuple(p for p in others if p.task.seed != first.task.seed)
+    assert left.figures["plans"] == len(left.plans)
+
+
 def test_all_families_of_a_world_of_places_are_there_and_no_constant_scores(corpus: Corpus) -> None:
     families = {e.family for e in corpus.train}
     assert families >= {"plan", "plan_among", "activity", "end_state", "next", "goal", *PLACES}

@@ -98,6 +98,21 @@ def test_killed_at_any_step_it_ends_with_the_same_weights(
     same(whole, rest)
 
 
+@pytest.mark.parametrize(("reg", "method"), [("ewc", "lora"), ("l2", "full")])
+def test_killed_after_its_last_step_it_ends_with_the_same_weights(
+    tiny: BaseModel, workshop: SimpleNamespace, tmp_path: Path, reg: str, method: str
+) -> None:
+    """As it is while the model is judged: nothing is left to be trained, but the update is still to be taken back."""
+    settings = replace(SETTINGS, method=method, drift=0.0005, learning_rate=5e-3)
+    whole = run(tiny, workshop, tmp_path / "w", reg=reg, steps=6, settings=settings)
+    assert whole.figures["drift"]["update_kept"] < 1
+    seen: list[int] = []
+    rest = run(tiny, workshop, tmp_path / "w", reg=reg, steps=6, settings=settings, progress=steps_of(seen))
+    assert seen == []
+    assert (rest.steps, rest.stopped) == (6, "done")
+    same(whole, rest)
+
+
 @pytest.mark.parametrize("name", ["trained.safetensors", "optimizer.pt", "habilis.json"])
 def test_killed_while_a_checkpoint_is_written_it_takes_the_one_before(
     tiny: BaseModel, workshop: SimpleNamespace, tmp_path: Path, name: str
@@ -194,10 +209,8 @@ def test_no_room_is_said_before_anything_is_trained(
 
 
 def test_a_killed_fisher_goes_on_where_it_was_with_the_same_numbers(tiny: BaseModel, tmp_path: Path) -> None:
-    from habilis.trainer.base import load_model
-
     ids = torch.randint(1, 257, (12, 24), generator=torch.Generator().manual_seed(1))
-    whole = diagonal_fisher(load_model(tiny.path)[0], ids, batch=1)
+    whole = _fisher(tiny, ids, tmp_path / "whole.safetensors", None)
     cache = tmp_path / "f.safetensors"
     dying = dying_at(10)
     assert in_child(lambda: _fisher(tiny, ids, cache, dying)) == -signal.SIGKILL

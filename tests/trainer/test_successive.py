@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,7 @@ from habilis.trainer import (
     calibration_error,
     diagonal_fisher,
     distil_corpus,
+    export_model,
     goes_on_from,
     tiny_random_model,
 )
@@ -78,6 +80,29 @@ def test_a_damaged_adapter_is_named(tiny: BaseModel, first: DistilResult, tmp_pa
     (copy / "adapter" / "adapter_model.safetensors").write_bytes(b"{}")
     with pytest.raises(ModelError, match=r"cannot go on from copy: .* is damaged .*--after none"):
         go(sums(), tmp_path / "two", tiny, options={"after": copy})
+
+
+def test_what_was_interrupted_with_one_base_model_does_not_go_on_with_another(tiny: BaseModel, tmp_path: Path) -> None:
+    def stopped(base: BaseModel) -> list[int]:
+        seen: list[int] = []
+
+        def progress(phase: str, step: int, steps: int, loss: float) -> None:
+            if phase == "train":
+                seen.append(step)
+
+        with pytest.raises(ModelError, match="the work is kept"):
+            go(sums(), tmp_path / "one", base, steps=5, progress=progress, stop=lambda: seen[-1:] in ([2], [4]))
+        return seen
+
+    other = tiny_random_model(tmp_path / "other", seed=7)
+    assert [stopped(base) for base in (tiny, other, other)] == [[1, 2], [1, 2], [3, 4]]
+
+
+def test_an_exported_model_tells_nothing_of_what_was_lived(
+    tiny: BaseModel, first: DistilResult, tmp_path: Path
+) -> None:
+    made = export_model(first.path, tmp_path / "mine")
+    assert {p.name for p in made.iterdir()} == {p.name for p in tiny.path.iterdir()}
 
 
 def test_the_second_goes_on_where_the_first_ended(tiny: BaseModel, first: DistilResult, tmp_path: Path) -> None:
@@ -139,6 +164,19 @@ def test_plans_that_were_carried_out_are_carried_out_again_where_the_world_is_th
     # What could not be carried out there is handed on all the same.
     third = go(sums(), tmp_path / "third", tiny, options={"after": tmp_path / "other"}, runner=workshop.run_plans)
     assert "one/plan_run" in dict(ForgettingMatrix.load(third.figures["forgetting"]).rows)["third"]
+
+
+def test_only_what_was_asked_when_it_was_taught_is_asked_again(
+    tiny: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there was no time for all questions, accuracies on others say nothing of what was forgotten."""
+    asking = sys.modules["habilis.trainer.evaluate"]  # the package has a function of this name
+    monkeypatch.setattr(asking, "_late", lambda began, seconds, share: seconds is not None)
+    one = go(sums(200), tmp_path / "one", tiny, seconds=60.0)
+    assert one.figures["test"]["tuned"]["asked"] == 32 < len(sums(200).test)
+    kept = [json.loads(line) for line in (one.path / "examples.jsonl").read_text().splitlines()]
+    asked = [prompt for _, split, prompt, *_ in kept if split == "test"]
+    assert asked == [e.prompt for e in sums(200).test[:32]]
 
 
 def test_replay_mixes_in_what_the_first_was_taught(tiny: BaseModel, first: DistilResult, tmp_path: Path) -> None:

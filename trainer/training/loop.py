@@ -108,12 +108,18 @@ class Course:
         return kept
 
     def note(self) -> dict[str, Any]:
-        return {"control": self.control.dump(), "base_losses": self.base_losses, "first_loss": self.first_loss}
+        return {
+            "control": self.control.dump(),
+            "base_losses": self.base_losses,
+            "first_loss": self.first_loss,
+            "last_loss": self.last_loss,
+        }
 
     def take_up(self, note: Mapping[str, Any]) -> None:
         for name, value in note["control"].items():
             setattr(self.control, name, value)
         self.base_losses, self.first_loss = note["base_losses"], note["first_loss"]
+        self.last_loss = note.get("last_loss")  # older versions did not keep it
 
 
 def make_loop(objective: Any, arguments: Any, steps: Steps, course: Course, callback: Any) -> Any:

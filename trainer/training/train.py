@@ -108,7 +108,8 @@ def train(
             processes=arguments.world_size,
         )
 
-    about = hashlib.sha256(repr([regulariser.name, list(state.replay), _identity(start)]).encode()).hexdigest()
+    wrote = remembered.texts.tolist()  # tells one base model from another
+    about = hashlib.sha256(repr([regulariser.name, list(state.replay), _identity(start), wrote]).encode()).hexdigest()
     share = state.share if state.replay else 0.0
     with writing(folder):
         plan = _agreed(
@@ -142,6 +143,8 @@ def train(
     finally:
         if writer is not None:
             writer.close()
+    if course.wrapped is None:  # what was taken up was at its end already
+        course.wrapped = loop.model_wrapped
     if course.stopped != "asked" and int(loop.state.global_step) < plan.steps:
         course.probe(whole=True)  # it ended before the step at which all texts are looked at
     held = state.rise > 0 and settings.strength is None and course.stopped != "diverged"

@@ -187,8 +187,6 @@ class Body:
         self._step(_DROP)
         if seen.held is not None:
             return False, None, _NOTHING
-        if front in seen.things:
-            seen.things[front] = held  # it is the same thing still, wherever it lay at first
         self._note(done)
         return True, None, ""
 
@@ -211,6 +209,7 @@ class Body:
     def _step(self, action: int) -> None:
         env, front = self._env, self._front
         taken = self._seen.things.get(front) if action == _PICK_UP else None
+        dropped = self._seen.held if action == _DROP else None
         _, reward, terminated, _, _ = env.step(action)
         self._steps.append(action)
         if terminated:
@@ -218,6 +217,8 @@ class Body:
         self._seen.look(env)
         if taken is not None and self._seen.held is not None and front not in self._seen.things:
             self._seen.held = taken  # which lay where it lay
+        if dropped is not None and self._seen.held is None and front in self._seen.things:
+            self._seen.things[front] = dropped  # it is the same thing still, wherever it lay at first
         self._note(())
 
     def _asked(self, deed: str) -> list[Fact]:

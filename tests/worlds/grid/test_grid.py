@@ -195,6 +195,16 @@ print(json.dumps([world.save(), world.observe().text]))
     assert json.loads(run.stdout) == [world.save(), world.observe().text]
 
 
+def test_where_a_thing_lay_at_first_is_known_after_it_was_put_elsewhere_and_the_life_was_loaded() -> None:
+    world, again = GridWorld(level="PickupLoc"), GridWorld(level="PickupLoc")
+    plan = ('go_to("object left")', 'pick_up("object left")', 'go_beside("object right")', "drop()")
+    done = _do(world, *plan)
+    assert all(outcome.ok for outcome in done)
+    assert _knows(world, 'before("object left") and not before("object right")')
+    again.load(world.save())
+    assert again.observe() == world.observe()
+
+
 def test_a_state_that_is_damaged_changes_nothing() -> None:
     world = GridWorld(level="GoToLocal")
     _do(world, "turn_left()", "forward()")
