@@ -195,6 +195,14 @@ print(json.dumps([world.save(), world.observe().text]))
     assert json.loads(run.stdout) == [world.save(), world.observe().text]
 
 
+def test_a_state_stays_what_it_was_when_the_life_goes_on() -> None:
+    world = GridWorld(level="GoToLocal")
+    state, before = world.save(), world.observe()
+    _do(world, "turn_left()", "forward()")
+    world.load(state)
+    assert world.observe() == before
+
+
 def test_a_state_that_is_damaged_changes_nothing() -> None:
     world = GridWorld(level="GoToLocal")
     _do(world, "turn_left()", "forward()")
