@@ -24,6 +24,7 @@ def model(tiny: BaseModel, tmp_path: Path) -> Path:
     (folder / "adapter" / "adapter_model.safetensors").write_bytes(b"a")
     (folder / "distil.json").write_text("{}")
     (folder / "examples.jsonl").write_text('["what the agent lived through"]\n')
+    (folder / "splits.json").write_text('{"group": {"what it was about": "train"}}')
     return folder
 
 
@@ -31,7 +32,7 @@ def test_merged_weights_are_a_model_folder_without_the_experience(model: Path, t
     made = export_model(model, tmp_path / "out" / "mine")
     assert fingerprint(made) == fingerprint(model)
     assert load_model(made)[0].config.hidden_size == 48
-    assert not {"distil.json", "examples.jsonl", "adapter"} & {p.name for p in made.iterdir()}
+    assert not {"distil.json", "examples.jsonl", "splits.json", "adapter"} & {p.name for p in made.iterdir()}
     with pytest.raises(InputError, match="is there already"):
         export_model(model, made)
     assert [p.name for p in export_model(model, tmp_path / "a", "adapter").iterdir()] == ["adapter_model.safetensors"]
