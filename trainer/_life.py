@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from habilis.core import Episode, Fact, Goal, Snapshot, Step, Value, WorldSpec
+from habilis.core import Episode, Fact, Goal, Snapshot, Step, Task, Value, WorldSpec
 from habilis.memory import prompts
 from habilis.memory.wordings import worded
 from habilis.trainer._example import Example
@@ -72,6 +72,11 @@ class Life:
         done = {str(a) for s in self.steps if s.action.name not in self.spec.seeking for a in s.action.args}
         met = {str(a) for s in self.steps for a in s.action.args} | set(self.things)
         return frozenset(done | {str(a) for atom in self.goal.atoms for a in atom.fact.args} & met)
+
+
+def own_house(task: Task) -> str:
+    """The world of its own that a task was worked on in; "" where it was none, but a life that goes on."""
+    return f"{task.world} {task.seed}" if task.origin == "exploration" else ""
 
 
 def followed(before: Mapping[Fact, Value], steps: Sequence[Step], spec: WorldSpec) -> list[Mapping[str, Fact]]:

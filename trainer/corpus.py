@@ -20,7 +20,7 @@ from pathlib import Path
 from habilis.core import Asking, Contract, Episode, InputError, Json, Skill, Task, World, WorldSpec
 from habilis.memory import prompts
 from habilis.trainer._example import MAX_ANSWER, Example
-from habilis.trainer._life import Life
+from habilis.trainer._life import Life, own_house
 from habilis.trainer._splitting import split_examples, split_groups
 from habilis.trainer.examples import SPLITS, split_rows, write_rows
 from habilis.trainer.families import FAMILIES, Known, asked, group_of
@@ -86,7 +86,7 @@ class Corpus:
             return groups.get(group, split) == split and houses.get(house, split) == split
 
         kept = {s: tuple(e for e in some if same(s, e.group, e.house)) for s, some in self.splits.items()}
-        plans = tuple(p for p in self.plans if same(p.split, group_of(p.task.goal)))
+        plans = tuple(p for p in self.plans if same(p.split, group_of(p.task.goal), own_house(p.task)))
         aside = sum(map(len, self.splits.values())) - sum(map(len, kept.values()))
         if not aside and len(plans) == len(self.plans):
             return self
@@ -259,8 +259,8 @@ def _life(episode: Episode, spec: WorldSpec) -> Life | None:
     steps = tuple(s for a in attempts for s in a.trajectory.steps if s.outcome.ok)
     if not steps:
         return None
-    house = f"{spec.name} {episode.task.seed}" if explored else ""
-    return Life(episode, spec, attempts[0].trajectory.before, steps, group_of(episode.task.goal), house)
+    before = attempts[0].trajectory.before
+    return Life(episode, spec, before, steps, group_of(episode.task.goal), own_house(episode.task))
 
 
 def _made(lives: Sequence[Life], known: Known, seed: int, ask: Callable[[], World] | None) -> list[Example]:

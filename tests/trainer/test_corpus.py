@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from habilis.core import Action, Episode, Goal, InputError
+from habilis.core import Action, Episode, Goal, InputError, Task
 from habilis.memory import prompts
 from habilis.trainer import FAMILIES, Corpus, Example, build_corpus
 from habilis.trainer.corpus import split_examples, split_groups
+from habilis.trainer.held_out import PlanTask
 
 names = st.text(st.characters(codec="ascii", categories=["L", "N"]) | st.just("_"), min_size=1, max_size=8)
 actions = st.lists(st.builds(Action, st.sampled_from(["find", "mine", "go"]), st.tuples(names)), max_size=30)
@@ -35,6 +36,16 @@ def test_nothing_leaks_between_the_splits(workshop: SimpleNamespace, seed: int, 
             assert not {e.prompt for e in part} & {e.prompt for e in other}
             assert not {e.episode for e in part if e.episode is not None} & {e.episode for e in other}
     assert not {e.prompt for e in corpus.train} & {p.prompt for p in corpus.plans}
+
+
+def test_what_an_earlier_corpus_had_elsewhere_is_no_task_to_be_done_either() -> None:
+    def plan(number: int, origin: str) -> PlanTask:
+        task = Task(Goal.parse(f'count("thing_{number}") >= 1'), "forge", number, "", origin=origin)
+        return PlanTask(f"Goal: {number}\n", task, split="test")
+
+    plans = (plan(1, "exploration"), plan(2, "exploration"), plan(3, "exploration"), plan(1, "curriculum"))
+    before = {"group": {'count("thing_3")': "train"}, "house": {"forge 1": "train", "forge 2": "test"}}
+    assert Corpus((), (), (), plans).apart_from(before).plans == (plans[1], plans[3])
 
 
 @given(seed=st.integers(0, 1000))
