@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from habilis.core import Asking, Contract, Episode, InputError, Json, Skill, Task, World, WorldSpec
+from habilis.core import Asking, Change, Contract, Episode, InputError, Json, Skill, Step, Task, World, WorldSpec
 from habilis.memory import prompts
 from habilis.trainer._example import MAX_ANSWER, Example
 from habilis.trainer._life import Life, own_house
@@ -256,11 +256,18 @@ def _life(episode: Episode, spec: WorldSpec) -> Life | None:
         attempts = [a for a in episode.attempts if a.ok][-1:]
     else:
         attempts = []
-    steps = tuple(s for a in attempts for s in a.trajectory.steps if s.outcome.ok)
+    steps, between = list[Step](), [list[Change]()]
+    for step in (s for a in attempts for s in a.trajectory.steps):
+        if step.outcome.ok:
+            steps.append(step)
+            between.append([])
+        else:
+            between[-1] += step.outcome.changes
     if not steps:
         return None
     before = attempts[0].trajectory.before
-    return Life(episode, spec, before, steps, group_of(episode.task.goal), own_house(episode.task))
+    group, house = group_of(episode.task.goal), own_house(episode.task)
+    return Life(episode, spec, before, tuple(steps), tuple(map(tuple, between)), group, house)
 
 
 def _made(lives: Sequence[Life], known: Known, seed: int, ask: Callable[[], World] | None) -> list[Example]:

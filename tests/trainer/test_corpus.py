@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from habilis.core import Action, Episode, Goal, InputError, Task
+from habilis.core import Action, Change, Episode, Fact, Goal, InputError, Outcome, Step, Task
 from habilis.memory import prompts
 from habilis.trainer import FAMILIES, Corpus, Example, build_corpus
 from habilis.trainer.corpus import split_examples, split_groups
@@ -98,6 +98,28 @@ def test_the_words_of_a_goal_say_its_amount_and_thing(workshop: SimpleNamespace)
         assert str(atom.fact.args[0]).replace("_", " ") in words
         said = [numerals.get(w) or (int(w) if w.isdigit() else 0) for w in words.replace(",", " ").split()]
         assert atom.value in said
+
+
+def test_what_changed_in_a_step_that_failed_is_part_of_the_state(workshop: SimpleNamespace) -> None:
+    dust = Fact("count", ("dust",))
+    spilled = Step(Action("mine", ("oak_rock",)), Outcome(False, (Change(dust, 0, 7),), message="it fell to dust"))
+    told = Step(Action("mine", ("oak_rock",)), Outcome(True, (Change(dust, 7, 9),)))
+
+    def after_a_failure(episode: Episode) -> Episode:
+        (attempt,) = episode.attempts
+        steps = (spilled, *attempt.trajectory.steps, spilled, told)
+        attempts = (dataclasses.replace(attempt, trajectory=dataclasses.replace(attempt.trajectory, steps=steps)),)
+        return dataclasses.replace(episode, attempts=attempts)
+
+    episodes = list(map(after_a_failure, workshop.make_episodes(60)))
+    corpus = build_corpus(episodes, [], workshop.contracts, workshop.spec)
+    everything = [*corpus.train, *corpus.validation, *corpus.test]
+    following = [e for e in everything if e.family == "next"]
+    assert len(following) > 20
+    assert all("dust" in e.prompt for e in following)
+    # What fell to dust beside a window of actions cannot be counted from them.
+    counted = [e for e in everything if e.family == "count" and e.told["fact"] == str(dust)]
+    assert all((e.told["start"], e.answer) == ("7", "9") for e in counted)
 
 
 def test_plans_of_the_corpus_work_when_run(workshop: SimpleNamespace) -> None:
