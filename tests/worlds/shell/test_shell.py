@@ -72,6 +72,15 @@ def test_arguments_are_taken_as_they_are() -> None:
     assert "4000" in run(world, "x" * 5_000).message
 
 
+@pytest.mark.parametrize(
+    ("printed", "lines"),
+    [("", []), ("\n", [""]), ("a", ["a"]), ("a\n\nb\n", ["a", "", "b"]), ("a\fb\u2028c\rd\n", ["a\fb\u2028c\rd"])],
+)
+def test_lines_end_where_bash_ends_them(printed: str, lines: list[str]) -> None:
+    world = ShellWorld(orders=1)
+    assert world.act(Action("lines", ('printf %s "$1"', printed))).value == lines
+
+
 def test_names_that_are_no_text_survive_a_checkpoint() -> None:
     world = ShellWorld(orders=1)
     start = world.save()
