@@ -58,7 +58,7 @@ def _ours(
             examples,
             Path(folder) / "work",
             settings=settings,
-            remembered=Remembered(memory.model, memory.texts, memory.fisher, dtype=arithmetic("auto", "cpu")),
+            remembered=Remembered(memory.model, memory.texts, memory.fisher, dtype=arithmetic(settings.dtype, "cpu")),
             steps=steps,
             progress=lambda phase, step, of, loss: ends.append(time.process_time()),
         )
@@ -85,7 +85,7 @@ def _plain(model: Any, tokenizer: Any, examples: Sequence[Example], settings: Tr
             max_steps=steps,
             learning_rate=settings.learning_rate,
             weight_decay=0.0,
-            bf16=True,
+            bf16=arithmetic(settings.dtype, "cpu") == "bfloat16",
             use_cpu=True,
             save_strategy="no",
             logging_strategy="no",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from habilis.core import Episode, Fact, Goal, Snapshot, Step, Value, WorldSpec
+from habilis.core import Change, Episode, Fact, Goal, Snapshot, Step, Task, Value, WorldSpec
 from habilis.memory import prompts
 from habilis.memory.wordings import worded
 from habilis.trainer._example import Example
@@ -15,12 +15,14 @@ from habilis.trainer._example import Example
 
 @dataclass(frozen=True)
 class Life:
-    """One episode as questions are made of it: ``steps`` are those that worked, in the attempt that counts."""
+    """One episode as questions are made of it: ``steps`` are those that worked, in the attempt that counts.
+    ``between``: what changed in steps that failed, before each of those that worked, and after the last."""
 
     episode: Episode
     spec: WorldSpec
     before: Snapshot
     steps: tuple[Step, ...]
+    between: tuple[tuple[Change, ...], ...]
     group: str
     house: str
 
@@ -47,14 +49,22 @@ class Life:
     def state_at(self, step: int) -> dict[Fact, Value]:
         """The facts before this step, counted from 0."""
         now = dict(self.before.facts)
-        for one in self.steps[:step]:
-            now.update({c.fact: c.after for c in one.outcome.changes})
+        for changes in self._changes[: step + 1]:
+            now.update({c.fact: c.after for c in changes})
         return now
 
     @cached_property
     def whereabouts(self) -> Sequence[Mapping[str, Fact]]:
         """By thing the fact that tells best where it is: before each step, and at the end."""
-        return followed(self.before.facts, self.steps, self.spec)
+        first, *later = self._changes
+        begun = {**self.before.facts, **{c.fact: c.after for c in first}}
+        return followed(begun, later, self.spec)
+
+    @cached_property
+    def _changes(self) -> Sequence[Sequence[Change]]:
+        """Before the first step, and from each until the next."""
+        first, *after = self.between
+        return [first, *([*s.outcome.changes, *b] for s, b in zip(self.steps, after, strict=True))]
 
     @cached_property
     def told_state(self) -> str:
@@ -74,15 +84,22 @@ class Life:
         return frozenset(done | {str(a) for atom in self.goal.atoms for a in atom.fact.args} & met)
 
 
-def followed(before: Mapping[Fact, Value], steps: Sequence[Step], spec: WorldSpec) -> list[Mapping[str, Fact]]:
-    """Where everything is, before each step and at the end."""
+def own_house(task: Task) -> str:
+    """The world of its own that a task was worked on in; "" where it was none, but a life that goes on."""
+    return f"{task.world} {task.seed}" if task.origin == "exploration" else ""
+
+
+def followed(
+    before: Mapping[Fact, Value], changes: Sequence[Sequence[Change]], spec: WorldSpec
+) -> list[Mapping[str, Fact]]:
+    """Where everything is, at first and after each of these changes."""
     facts = {f: v for f, v in before.items() if f.predicate in spec.places}
     found: list[Mapping[str, Fact]] = [whereabouts(facts, spec)]
-    for step in steps:
-        changes = {c.fact: c.after for c in step.outcome.changes if c.fact.predicate in spec.places}
-        if changes:
-            facts |= changes
-            things = {str(f.args[0]) for f in changes}
+    for some in changes:
+        moved = {c.fact: c.after for c in some if c.fact.predicate in spec.places}
+        if moved:
+            facts |= moved
+            things = {str(f.args[0]) for f in moved}
             near = {f: v for f, v in facts.items() if str(f.args[0]) in things}
             rest = {t: f for t, f in found[-1].items() if t not in things}
             found.append(rest | whereabouts(near, spec))

@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from habilis.core import Asking, Contract, Episode, InputError, Json, Skill, Task, World, WorldSpec
+from habilis.core import Asking, Change, Contract, Episode, InputError, Json, Skill, Step, Task, World, WorldSpec
 from habilis.memory import prompts
 from habilis.trainer._example import MAX_ANSWER, Example
-from habilis.trainer._life import Life
+from habilis.trainer._life import Life, own_house
 from habilis.trainer._splitting import split_examples, split_groups
 from habilis.trainer.examples import SPLITS, split_rows, write_rows
 from habilis.trainer.families import FAMILIES, Known, asked, group_of
@@ -86,7 +86,7 @@ class Corpus:
             return groups.get(group, split) == split and houses.get(house, split) == split
 
         kept = {s: tuple(e for e in some if same(s, e.group, e.house)) for s, some in self.splits.items()}
-        plans = tuple(p for p in self.plans if same(p.split, group_of(p.task.goal), _house_of(p.task)))
+        plans = tuple(p for p in self.plans if same(p.split, group_of(p.task.goal), own_house(p.task)))
         aside = sum(map(len, self.splits.values())) - sum(map(len, kept.values()))
         if not aside and len(plans) == len(self.plans):
             return self
@@ -256,16 +256,18 @@ def _life(episode: Episode, spec: WorldSpec) -> Life | None:
         attempts = [a for a in episode.attempts if a.ok][-1:]
     else:
         attempts = []
-    steps = tuple(s for a in attempts for s in a.trajectory.steps if s.outcome.ok)
+    steps, between = list[Step](), [list[Change]()]
+    for step in (s for a in attempts for s in a.trajectory.steps):
+        if step.outcome.ok:
+            steps.append(step)
+            between.append([])
+        else:
+            between[-1] += step.outcome.changes
     if not steps:
         return None
-    group, house = group_of(episode.task.goal), _house_of(episode.task)
-    return Life(episode, spec, attempts[0].trajectory.before, steps, group, house)
-
-
-def _house_of(task: Task) -> str:
-    """The world of its own that an exploration was lived in; "" for a task of a life that went on."""
-    return f"{task.world} {task.seed}" if task.origin == "exploration" else ""
+    before = attempts[0].trajectory.before
+    group, house = group_of(episode.task.goal), own_house(episode.task)
+    return Life(episode, spec, before, tuple(steps), tuple(map(tuple, between)), group, house)
 
 
 def _made(lives: Sequence[Life], known: Known, seed: int, ask: Callable[[], World] | None) -> list[Example]:

@@ -23,7 +23,6 @@ _GET = (
     "--converter PATH"
 )
 _GGUF = {None: "f32", "float32": "f32", "bfloat16": "bf16", "float16": "f16"}
-_OURS = ("distil.json", *HANDED_ON)
 
 
 def export_model(
@@ -67,7 +66,7 @@ def export_model(
                 shutil.copytree(model / "adapter", ready)
             else:
                 ready.mkdir()
-                for file in sorted(p for p in model.iterdir() if p.is_file() and p.name not in _OURS):
+                for file in sorted(p for p in model.iterdir() if p.is_file() and p.name not in HANDED_ON):
                     shutil.copy2(file, ready / file.name)
                 if dtype is not None:
                     narrow(model, ready, dtype)

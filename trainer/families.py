@@ -150,7 +150,8 @@ def _next(life: Life, rng: random.Random) -> Iterator[Example]:
 
 
 def _count(life: Life, rng: random.Random) -> Iterator[Example]:
-    """Windows of a run in which a number changes; the answer is what the host recorded at the end of the window."""
+    """Windows of a run in which a number changes, by what worked alone; the answer is what the host recorded at the end
+    of the window."""
     if not life.solved:
         return
     for _ in range(_PER_EPISODE):
@@ -158,7 +159,8 @@ def _count(life: Life, rng: random.Random) -> Iterator[Example]:
         window = life.steps[start : start + rng.randint(1, 6)]
         first, last = life.state_at(start), life.state_at(start + len(window))
         changed = sorted({c.fact for s in window for c in s.outcome.changes if not isinstance(c.after, bool)}, key=str)
-        changed = [f for f in changed if first.get(f, 0) != last.get(f, 0)]
+        untold = {c.fact for some in life.between[start + 1 : start + len(window) + 1] for c in some}
+        changed = [f for f in changed if first.get(f, 0) != last.get(f, 0) and f not in untold]
         if changed:
             fact = rng.choice(changed)
             actions = [s.action for s in window]

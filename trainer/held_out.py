@@ -18,6 +18,7 @@ from habilis.memory import prompts
 from habilis.memory.wordings import worded
 from habilis.trainer._example import MAX_ANSWER, Example
 from habilis.trainer._life import Life
+from habilis.trainer.families import group_of
 
 PLAN_RUN, PROGRAM_RUN = "plan_run", "program_run"  # the families of what is carried out
 _TRIED = 64  # tasks whose known answers are tried
@@ -137,17 +138,21 @@ def program_tasks(
     examples: Sequence[Example], skills: Sequence[Skill], run: ProgramRunner
 ) -> list[tuple[ProgramTask, Trajectory]]:
     """Of held-out questions for programs those whose known program does it again in the first fresh world in which it
-    was proven, with the arguments that it had there; and what it did."""
+    was proven for what the question is about, with the arguments that it had there; and what it did. What its other
+    cases bring about may have been trained on."""
     by_source = {skill.program.source.strip(): skill for skill in skills}
     found: list[tuple[ProgramTask, Trajectory]] = []
     for example in examples:
         skill = by_source.get(example.answer)
-        trial = next((t for t in skill.evidence.trials if t.ok), None) if skill is not None else None
-        if skill is None or trial is None or len(found) >= _TRIED:
+        if skill is None or len(found) >= _TRIED:
             continue
         try:
-            goal = skill.goal_for(trial.args)
+            about = group_of(skill.goals()[0])
+            proven = ((t, skill.goal_for(t.args)) for t in skill.evidence.trials if t.ok)
+            trial, goal = next(((t, g) for t, g in proven if group_of(g) == about), (None, None))
         except (GoalSyntaxError, InputError):
+            continue
+        if trial is None or goal is None:
             continue
         task = Task(goal, skill.world, trial.seed, skill.doc, fingerprint=skill.fingerprint)
         (lived,) = run([(task, example.answer, trial.args)])

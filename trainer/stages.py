@@ -19,7 +19,7 @@ from habilis.trainer.held_out import HeldOut, PlanRunner, PlanTask, ProgramRunne
 from habilis.trainer.training.settings import TrainSettings
 
 _EXAMPLES, _TASKS, _RUNNING, _SPLITS = "examples.jsonl", "tasks.jsonl", "running.fisher", "splits.json"
-HANDED_ON = (_EXAMPLES, _TASKS, _RUNNING, _SPLITS)  # files of a model folder that are for the next distillation alone
+HANDED_ON = ("distil.json", _EXAMPLES, _TASKS, _RUNNING, _SPLITS)  # what lies in a model folder beside the model
 _KINDS = ("group", "house")
 _MOST_KEPT = 1_000  # examples of one distillation kept for replay: they come in order of importance
 _MOST_INSTEAD = 24  # questions kept for later whose answers were carried out, of validation and of test each
@@ -117,7 +117,8 @@ def read_earlier(folder: Path) -> Earlier:
     try:
         note = json.loads((folder / "distil.json").read_text())
         figures = note["figures"]
-        rows = [json.loads(line) for line in (folder / _EXAMPLES).read_text("utf-8").splitlines()]
+        lines = (folder / _EXAMPLES).read_text("utf-8").split("\n")  # a text may hold other ends of lines
+        rows = [json.loads(line) for line in lines if line]
         found: dict[str, dict[str, list[Example]]] = {}
         for name, split, prompt, answer, family, group in rows:
             found.setdefault(name, {}).setdefault(split, []).append(Example(prompt, answer, family, group))

@@ -63,8 +63,8 @@ class Hunches:
         self._name = ""
         self._asked = self._true = 0
         self._tasks = self._steps = 0  # in which no hunch came true although something was to be found out, and cost
-        self._told: dict[str, Json] | None = None  # of the task in hand
-        self._searching = False  # in the task in hand
+        self._told: dict[str, Json] | None = None  # of the line in hand
+        self._searching = self._came_true = False  # in the task in hand
 
     def worth_asking(self) -> bool:
         """Whether a line is likely to save more than it takes: the mean of Beta(1 + came true, 1 + did not) times what
@@ -101,10 +101,11 @@ class Hunches:
 
     def credit(self, episode: Episode) -> None:
         """What finding out has cost in a task where no hunch came true is what the next one may save."""
-        told, searching, self._told, self._searching = self._told, self._searching, None, False
+        searching, came_true = self._searching, self._came_true
+        self._told, self._searching, self._came_true = None, False, False
         if not self._name or not searching:
             return
-        if told is None or not told.get("came_true"):
+        if not came_true:
             self._tasks += 1
             self._steps += episode.cost.search_steps
         if self._store is not None:
@@ -117,6 +118,7 @@ class Hunches:
 
     def _count(self, came_true: bool) -> None:
         self._asked, self._true = self._asked + 1, self._true + came_true
+        self._came_true = self._came_true or came_true
         if self._told is not None:
             self._told["came_true"] = came_true
             self._tell(self._told)

@@ -185,9 +185,9 @@ def _log_probabilities(torch: Any, model: Any, rows: Sequence[tuple[list[int], l
     ids = torch.tensor([[*p, *a, *[pad] * (longest - len(p) - len(a))] for p, a in rows])
     mask = torch.tensor([[1] * (len(p) + len(a)) + [0] * (longest - len(p) - len(a)) for p, a in rows])
     wanted = torch.tensor([[0] * len(p) + [1] * len(a) + [0] * (longest - len(p) - len(a)) for p, a in rows]).bool()
-    hidden = model.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[:, :-1]
+    hidden = model.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[:, :-1]
     where = wanted[:, 1:]
-    odds = model.lm_head(hidden[where]).float().log_softmax(-1)
+    odds = model.get_output_embeddings()(hidden[where]).float().log_softmax(-1)
     picked = odds.gather(1, ids[:, 1:][where][:, None])[:, 0]
     found: Tensor = torch.zeros(len(rows)).index_add(0, where.nonzero()[:, 0], picked)
     return found

@@ -9,7 +9,7 @@ import importlib.util
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,6 +122,7 @@ async def distil_now(
     from habilis.trainer.base import check_base
 
     how = how or Distilling()
+    how = replace(how, base=_settled(how.base))
     seconds, base, seed = how.seconds, how.base, 0 if how.settings is None else how.settings.seed
     check_base(base)
     check_seconds(seconds, "--seconds")
@@ -221,6 +222,12 @@ async def distil_now(
     parts.distillations.append(told)
     parts.events.emit("distil_ended", iteration, **{k: v for k, v in told.items() if k != "iteration"})
     return told
+
+
+def _settled(base: str) -> str:
+    """A base model as it is written down: one on disk by its whole path, however it was named."""
+    path = Path(base).expanduser()
+    return str(path.resolve()) if base.strip() and base != "smollm2" and path.exists() else base
 
 
 def _timing(parts: Assembly, result: DistilResult, name: str) -> Timing | None:

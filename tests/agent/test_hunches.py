@@ -115,6 +115,18 @@ def test_a_model_whose_lines_do_not_come_true_is_left_alone(tmp_path: Path, runn
     assert len(better.asked) == 1
 
 
+def test_a_task_in_which_an_earlier_hunch_came_true_is_none_without(tmp_path: Path) -> None:
+    with Home.open(tmp_path) as home:
+        hunches = Hunches(lambda: Scripted(RIGHT), SPEC, store=home.journal)
+        for came_true in (True, False):
+            plan = hunches.plan(Goal.parse(GOAL), household().observe(), KNOWN)
+            assert plan is not None
+            hunches.tried(plan, came_true)
+        hunches.credit(ended(Task(Goal.parse(GOAL), SPEC.name, 1, ""), 5_000))
+        record = home.journal.get_state("hunches:scripted")
+    assert (record["asked"], record["came_true"], record["tasks"], record["steps"]) == (2, 1, 0, 0)
+
+
 def test_where_contracts_are_known_the_model_is_left_alone(tmp_path: Path, runner: ConfinedRunner) -> None:
     mind = Scripted(RIGHT)
     for world, times in ((household(), 0), (household(without=["reasons"]), 1)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,11 +12,12 @@ from benchmarks import distil
 from benchmarks._distil_cells import Scale, paired_overhead
 from benchmarks._distil_corpus import baselines, stages
 from benchmarks._distil_plot import plot
+from benchmarks._distil_speed import throughput
 from benchmarks._distil_tables import tables
 from benchmarks._harness import Options
 
-from habilis.core import InputError
-from habilis.trainer import Corpus, Example, load_corpus, save_corpus, tiny_random_model
+from habilis.core import InputError, need
+from habilis.trainer import Corpus, Example, TrainSettings, load_corpus, save_corpus, tiny_random_model
 
 pytest.importorskip("torch")
 
@@ -149,3 +151,28 @@ def test_cells_are_drawn(tmp_path: Path) -> None:
         assert f"<!-- {title} -->" in drawn
     with pytest.raises(SystemExit, match="nothing to draw"):
         plot([tmp_path / "none.jsonl"], tmp_path / "none.svg")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_both_loops_are_timed_in_the_same_arithmetic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str
+) -> None:
+    monkeypatch.setenv("HABILIS_CACHE", str(tmp_path / "cache"))
+    plain: list[bool] = []
+
+    def seen(name: str, *more: Any) -> Any:
+        found = need(name, *more)
+        if name != "transformers":
+            return found
+
+        def arguments(**given: Any) -> Any:
+            plain.append(given["bf16"])
+            return found.TrainingArguments(**given)
+
+        names = ("Trainer", "TrainerCallback", "PrinterCallback")
+        return SimpleNamespace(TrainingArguments=arguments, **{n: getattr(found, n) for n in names})
+
+    monkeypatch.setattr("benchmarks._distil_speed.need", seen)
+    settings = TrainSettings(batch=2, memory=2, memory_length=16, dtype=dtype, device="cpu")
+    throughput(tiny_random_model(tmp_path / "tiny"), settings, corpus().train, 1, 2)
+    assert plain == [dtype == "bfloat16"]

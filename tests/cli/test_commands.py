@@ -489,10 +489,11 @@ def test_a_model_is_taught_the_families_that_are_named(cli: Any, tmp_path: Path)
     few = ("--family", "location", "--family", "changes")
     built = cli("corpus", "build", *world, *few, "--json").json
     base = tiny_random_model(tmp_path / "tiny").path
-    made = cli("distil", *world, *few, "--base", base, "--steps", "2", "--seconds", "120", "--json")
+    made = cli("distil", *world, *few, "--base", f"{base}/", "--steps", "2", "--seconds", "120", "--json")
     assert made.code == 0, made.err
     assert made.json["figures"]["corpus"]["train"] == built["train"]
     assert set(built["train"]) == {"examples", "location", "changes"}
+    assert made.json["model"] == "tiny-1"
 
     # In use, and then damaged: the next distillation says so, and begins at the base model.
     model = tmp_path / "h" / "models" / made.json["model"]

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from habilis.core import Action, Episode, Goal, InputError
+from habilis.core import Action, Change, Episode, Fact, Goal, InputError, Outcome, Step, Task
 from habilis.memory import prompts
 from habilis.trainer import FAMILIES, Corpus, Example, build_corpus
 from habilis.trainer.corpus import split_examples, split_groups
+from habilis.trainer.held_out import PlanTask
 
 names = st.text(st.characters(codec="ascii", categories=["L", "N"]) | st.just("_"), min_size=1, max_size=8)
 actions = st.lists(st.builds(Action, st.sampled_from(["find", "mine", "go"]), st.tuples(names)), max_size=30)
@@ -35,6 +36,16 @@ def test_nothing_leaks_between_the_splits(workshop: SimpleNamespace, seed: int, 
             assert not {e.prompt for e in part} & {e.prompt for e in other}
             assert not {e.episode for e in part if e.episode is not None} & {e.episode for e in other}
     assert not {e.prompt for e in corpus.train} & {p.prompt for p in corpus.plans}
+
+
+def test_what_an_earlier_corpus_had_elsewhere_is_no_task_to_be_done_either() -> None:
+    def plan(number: int, origin: str) -> PlanTask:
+        task = Task(Goal.parse(f'count("thing_{number}") >= 1'), "forge", number, "", origin=origin)
+        return PlanTask(f"Goal: {number}\n", task, split="test")
+
+    plans = (plan(1, "exploration"), plan(2, "exploration"), plan(3, "exploration"), plan(1, "curriculum"))
+    before = {"group": {'count("thing_3")': "train"}, "house": {"forge 1": "train", "forge 2": "test"}}
+    assert Corpus((), (), (), plans).apart_from(before).plans == (plans[1], plans[3])
 
 
 @given(seed=st.integers(0, 1000))
@@ -87,6 +98,28 @@ def test_the_words_of_a_goal_say_its_amount_and_thing(workshop: SimpleNamespace)
         assert str(atom.fact.args[0]).replace("_", " ") in words
         said = [numerals.get(w) or (int(w) if w.isdigit() else 0) for w in words.replace(",", " ").split()]
         assert atom.value in said
+
+
+def test_what_changed_in_a_step_that_failed_is_part_of_the_state(workshop: SimpleNamespace) -> None:
+    dust = Fact("count", ("dust",))
+    spilled = Step(Action("mine", ("oak_rock",)), Outcome(False, (Change(dust, 0, 7),), message="it fell to dust"))
+    told = Step(Action("mine", ("oak_rock",)), Outcome(True, (Change(dust, 7, 9),)))
+
+    def after_a_failure(episode: Episode) -> Episode:
+        (attempt,) = episode.attempts
+        steps = (spilled, *attempt.trajectory.steps, spilled, told)
+        attempts = (dataclasses.replace(attempt, trajectory=dataclasses.replace(attempt.trajectory, steps=steps)),)
+        return dataclasses.replace(episode, attempts=attempts)
+
+    episodes = list(map(after_a_failure, workshop.make_episodes(60)))
+    corpus = build_corpus(episodes, [], workshop.contracts, workshop.spec)
+    everything = [*corpus.train, *corpus.validation, *corpus.test]
+    following = [e for e in everything if e.family == "next"]
+    assert len(following) > 20
+    assert all("dust" in e.prompt for e in following)
+    # What fell to dust beside a window of actions cannot be counted from them.
+    counted = [e for e in everything if e.family == "count" and e.told["fact"] == str(dust)]
+    assert all((e.told["start"], e.answer) == ("7", "9") for e in counted)
 
 
 def test_plans_of_the_corpus_work_when_run(workshop: SimpleNamespace) -> None:

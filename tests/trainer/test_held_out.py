@@ -12,7 +12,21 @@ import pytest
 from habilis import Agent, AgentSettings
 from habilis._corpus import corpus_of
 from habilis._held_out import PlansInWorld, ProgramsInWorld
-from habilis.core import Fact, Goal, Json, Skill, Snapshot, Task, Trajectory
+from habilis.core import (
+    Case,
+    Evidence,
+    EvidenceLevel,
+    Fact,
+    Goal,
+    Json,
+    Parameter,
+    Program,
+    Skill,
+    Snapshot,
+    Task,
+    Trajectory,
+    Trial,
+)
 from habilis.memory import prompts
 from habilis.trainer import (
     BaseModel,
@@ -76,6 +90,23 @@ def test_known_programs_do_it_in_the_fresh_world_that_they_are_asked_for(lived: 
             assert bad is None or bad.error is not None
             assert none is None
             assert wrong is None or wrong.error is not None
+
+
+def test_a_program_with_choices_is_asked_for_what_its_question_is_about() -> None:
+    program = Program("have", "def have(n=1, kind='mud'): ...", (Parameter("n", default=1), Parameter("kind", "str")))
+    trials = (Trial(1, {"kind": "sand"}, True), Trial(2, {"n": 3, "kind": "mud"}, True))
+    evidence = Evidence(EvidenceLevel.VERIFIED, trials, 2)
+    cases = (Case({"kind": "mud"}), Case({"kind": "sand"}))  # a question about the first is in another group
+    skill = Skill("have", 1, program, "", 'count("{kind}") >= {n}', "craft", "f", evidence, cases=cases)
+    asked = [Example("Program: have\n", program.source, "program", 'count("mud")')]
+
+    def run(programs: Sequence[tuple[Task, str, Mapping[str, Json]]]) -> list[Trajectory | None]:
+        return [Trajectory(after=Snapshot({a.fact: a.value for a in task.goal.atoms})) for task, _, _ in programs]
+
+    ((task, _),) = program_tasks(asked, [skill], run)
+    assert (str(task.task.goal), task.task.seed, task.args) == ('count("mud") >= 3', 2, {"n": 3, "kind": "mud"})
+    other = replace(skill, evidence=replace(evidence, trials=trials[:1]))
+    assert program_tasks(asked, [other], run) == []
 
 
 def test_tasks_to_be_done_are_kept_with_the_corpus(lived: tuple[Corpus, Any], tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -21,6 +22,7 @@ from habilis.trainer import BaseModel, Fisher, diagonal_fisher
 
 torch = pytest.importorskip("torch")
 
+from tests.trainer.test_successive import go, sums  # noqa: E402
 from tests.trainer.test_train import SETTINGS, adapter, run  # noqa: E402
 
 EVERY = replace(SETTINGS, save_every=1)
@@ -275,3 +277,39 @@ def test_two_processes_do_what_one_does_and_only_the_first_writes(
     assert first[0]["drift"]["q"] == pytest.approx(alone.figures["drift"]["q"], rel=1e-3)
     for name, tensor in adapter(alone).items():
         torch.testing.assert_close(torch.tensor(first[1][name]), tensor, rtol=0, atol=1e-4)
+
+
+def launcher(folder: Path, text: str) -> tuple[str, ...]:
+    script = folder / "launcher.sh"
+    script.write_text(text)
+    return ("sh", str(script))
+
+
+def test_what_a_launcher_has_started_ends_with_the_distillation(tiny: BaseModel, tmp_path: Path) -> None:
+    starts = f"""sleep 300 &
+echo $! > {tmp_path}/started
+echo 'habilis-progress ["train", 1, 2, 0.5]'
+wait
+"""
+
+    def progress(phase: str, step: int, steps: int, loss: float) -> None:
+        if phase == "train":
+            raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        go(sums(), tmp_path / "x", tiny, options={"launcher": launcher(tmp_path, starts)}, progress=progress)
+    started = Path("/proc", (tmp_path / "started").read_text().strip(), "stat")
+    until = time.monotonic() + 10
+    while (running := started.exists() and started.read_text().split()[2] not in "ZX") and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not running
+
+
+def test_a_job_has_nothing_of_one_that_was_cut_short_before(tiny: BaseModel, tmp_path: Path) -> None:
+    first = go(sums(), tmp_path / "one", tiny)
+    assert (first.path / "running.fisher").exists()
+    fails = launcher(tmp_path, "exit 1")
+    for after, there in ((first.path, True), (None, False)):
+        with pytest.raises(ModelError, match="ended with 1"):
+            go(sums(), tmp_path / "two", tiny, options={"launcher": fails, "after": after})
+        assert bool(list(tmp_path.glob("two.*.job/running.safetensors"))) is there

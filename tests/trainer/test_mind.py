@@ -11,7 +11,7 @@ from habilis.agent.local.mind import LocalMind, open_mind, rank_actions, words_t
 from habilis.core import Action, Goal, ModelError
 from habilis.memory import prompts
 from habilis.trainer import BaseModel
-from habilis.trainer.base import digests_of
+from habilis.trainer.base import digests_of, load_model, save_model
 
 torch = pytest.importorskip("torch")
 
@@ -62,8 +62,6 @@ def test_actions_come_in_the_order_of_their_odds(tiny: BaseModel) -> None:
 
 
 def test_ranking_is_the_sum_of_the_log_probabilities(tiny: BaseModel) -> None:
-    from habilis.trainer.base import load_model
-
     model, tokenizer = load_model(tiny.path)
     found = LocalMind(tiny.path, dtype="float32").rank("Goal:\n", ["ab", "a much longer option", "c"])
     for option, score in zip(["ab", "a much longer option", "c"], found, strict=True):
@@ -73,6 +71,18 @@ def test_ranking_is_the_sum_of_the_log_probabilities(tiny: BaseModel) -> None:
             odds = model(torch.tensor([head + tail])).logits[0].log_softmax(-1)
         exact = sum(float(odds[len(head) - 1 + i, t]) for i, t in enumerate(tail))
         assert score == pytest.approx(exact, abs=1e-3)
+
+
+def test_a_model_of_another_architecture_ranks_too(tiny: BaseModel, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    _, tokenizer = load_model(tiny.path)
+    config = transformers.GPTNeoXConfig(
+        vocab_size=257, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=512, bos_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    save_model(transformers.GPTNeoXForCausalLM(config), tokenizer, tmp_path / "neox")
+    scores = open_mind(tmp_path / "neox").rank("Goal:\n", ["ab", "a much longer option"])
+    assert 0 > scores[0] > scores[1]
 
 
 def test_a_batch_says_what_each_prompt_alone_would(tiny: BaseModel) -> None:
@@ -89,7 +99,6 @@ def test_a_missing_model_is_named(tmp_path: object) -> None:
 
 
 def test_a_model_that_was_cut_short_is_named_before_it_is_asked(tiny: BaseModel, tmp_path: Path) -> None:
-    from habilis.trainer.base import load_model
 
     folder = Path(shutil.copytree(tiny.path, tmp_path / "m"))
     assert open_mind(folder).complete(["x"])

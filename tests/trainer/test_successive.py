@@ -191,6 +191,14 @@ def test_replay_mixes_in_what_the_first_was_taught(tiny: BaseModel, first: Disti
     assert (second.path / "running.fisher").read_bytes() == (first.path / "running.fisher").read_bytes()
 
 
+def test_examples_with_line_ends_of_other_kinds_are_handed_on(tiny: BaseModel, tmp_path: Path) -> None:
+    corpus = sums()
+    odd = replace(corpus.train[0], prompt="what is\u2028one\x85or\x0cso?\n")
+    one = go(replace(corpus, train=(odd, *corpus.train[1:])), tmp_path / "one", tiny, steps=1)
+    two = go(sums(), tmp_path / "two", tiny, options={"after": one.path}, steps=1)
+    assert [stage for stage, _ in ForgettingMatrix.load(two.figures["forgetting"]).rows] == ["one", "two"]
+
+
 def test_the_default_replays_from_the_second_distillation_on(
     tiny: BaseModel, first: DistilResult, tmp_path: Path
 ) -> None:

@@ -196,6 +196,19 @@ class Forgetful(Lamp):
         return {"level": self.level, "lit": False}
 
 
+class HandsOutItsState(Lamp):
+    def __init__(self) -> None:
+        super().__init__()
+        self.done: list[str] = []
+
+    def act(self, action: Action) -> Outcome:
+        self.done.append(str(action))
+        return super().act(action)
+
+    def save(self) -> Any:
+        return {"level": self.level, "lit": self.lit, "done": self.done}
+
+
 class Clairvoyant(Lamp):
     def simulator(self) -> Any:
         known = self.clone()
@@ -278,6 +291,7 @@ class TakenName(Lamp):
         (LeftOver, "begins differently"),
         (SharedState, "on a clone changed the original"),
         (Forgetful, "loaded from a checkpoint"),
+        (HandsOutItsState, "changed a checkpoint that was made before"),
         (Clairvoyant, "disagrees with what was observed"),
         (SharedBelief, "part|changed the true one"),
         (UnknownAffordance, "which is no primitive"),

@@ -2,7 +2,8 @@
 
 A home has one owner, so the process that holds it starts the others, which see a folder with the job alone: what to
 train, from what, with which settings. They tell their progress in lines of JSON on standard output, and the first of
-them leaves the update in the folder. A file ``stop`` there ends them at the next step.
+them leaves the update in the folder. A file ``stop`` there ends them at the next step. They are a session of their own:
+Ctrl-C is for their host, which asks them to stop.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _SAID = "habilis-progress "
+_PATIENCE = 10.0  # seconds for a launcher to end what it has launched
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 def check_launcher(launcher: Sequence[str]) -> None:
@@ -78,7 +83,7 @@ def launch(
     log_file = job / "log"  # what the processes say beside their progress; a pipe could fill up
     try:
         with log_file.open("w", encoding="utf-8") as said:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True)
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, start_new_session=True)
     except OSError as error:
         raise _no_launcher(launcher[0], error.strerror) from error
     try:
@@ -92,8 +97,7 @@ def launch(
         process.wait()
     finally:
         if process.poll() is None:
-            process.kill()
-            process.wait()
+            _end(process, job)
     result, failed = job / "result.json", job / "failed"
     if failed.exists():
         raise ModelError(f"{failed.read_text('utf-8')[:1000]} (what the processes said: {log_file})")
@@ -103,6 +107,24 @@ def launch(
     note = json.loads(result.read_text())
     model = made_trainable(model, settings, job / "adapter")
     return Trained(model, note["steps"], note["stopped"], note["figures"])
+
+
+def _end(process: subprocess.Popen[str], job: Path) -> None:
+    """End a launcher with all that it has launched: torchrun's processes are sessions of their own, which it ends when
+    it is asked to, and which stop by themselves at the next step."""
+    (job / "stop").touch()
+    for number in (signal.SIGTERM, _KILL):
+        _signalled(process, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_PATIENCE)
+
+
+def _signalled(process: subprocess.Popen[str], number: int) -> None:
+    if os.name != "posix":
+        process.terminate()
+        return
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def job_folder(work: Path) -> Path:
@@ -125,7 +147,7 @@ def _write(
 ) -> None:
     safetensors = need("safetensors.torch")
     job.mkdir(parents=True, exist_ok=True)
-    for name in ("stop", "failed", "result.json"):
+    for name in ("stop", "failed", "result.json", "running.safetensors"):  # of a job that was cut short
         (job / name).unlink(missing_ok=True)
     safetensors.save_file(
         {"texts": remembered.texts.contiguous(), "heldout": heldout.contiguous()}, str(job / "texts.safetensors")

@@ -121,7 +121,7 @@ class GridWorld(Body):
             "fingerprint": self.spec.fingerprint,
             "level": self._level,
             "seed": self._seed,
-            "steps": self._steps,
+            "steps": list(self._steps),
             "turn": self._turn,
             "deeds": sorted(map(str, self._deeds)),
             "words": sorted(self._words),

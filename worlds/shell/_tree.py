@@ -16,7 +16,6 @@ import stat
 import subprocess
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +26,8 @@ MOST_BYTES = 64 << 20  # of a folder, all files together
 MOST_ENTRIES = 2_000
 MOST_DEPTH = 40
 _MOST_FILE = 16 << 20  # of a file that is read, and of what an archive unpacks to
+_SMALL, _TIMES = 256 << 10, 32  # what an archive unpacks to: so much, and so many times its size; more is not unpacked
+_NESTED = 3  # archives within one another
 _SHORT = 80  # characters of a text that is told as it is
 
 
@@ -190,34 +191,34 @@ def digest(data: bytes) -> str:
     return _packed(data) or f"sha256:{hashlib.sha256(data).hexdigest()[:16]}"
 
 
-def _packed(data: bytes) -> str:
-    """The name of an archive's content, whatever packed it; "" of what is none that can be read."""
+def _packed(data: bytes, nested: int = _NESTED) -> str:
+    """The name of an archive's content, whatever packed it; "" of what is none that can be read, or unpacks to so much
+    that a command could keep the host busy with it."""
+    room = min(_MOST_FILE, _SMALL + _TIMES * len(data))
     try:
-        if data[:2] == b"\x1f\x8b":
+        if data[:2] == b"\x1f\x8b" and nested:
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as unpacking:
-                inner = unpacking.read(_MOST_FILE + 1)
-            return "" if len(inner) > _MOST_FILE else _packed(inner) or _named("gzip", [inner])
+                inner = unpacking.read(room + 1)
+            return "" if len(inner) > room else _packed(inner, nested - 1) or _named("gzip", [inner])
         if data[257:262] == b"ustar":
-            with tarfile.open(fileobj=io.BytesIO(data)) as packed:
-                return _named("tar", sorted(_members(packed)))
+            with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as packed:
+                return _named("tar", sorted(_members(packed, room)))
         if data[:4] == b"PK\x03\x04":
             with zipfile.ZipFile(io.BytesIO(data)) as packed_zip:
                 listed = packed_zip.infolist()
-                if len(listed) > MOST_ENTRIES or sum(i.file_size for i in listed) > _MOST_FILE:
+                if len(listed) > MOST_ENTRIES or sum(i.file_size for i in listed) > room:
                     return ""
                 return _named("zip", sorted(i.filename.encode() + b"\0" + packed_zip.read(i) for i in listed))
-    except (OSError, EOFError, ValueError, zlib.error, tarfile.TarError, zipfile.BadZipFile, NotImplementedError):
-        pass
-    except (RuntimeError, OverflowError, MemoryError):  # encrypted, or sizes that cannot be
+    except Exception:  # bytes of a stranger's, and each reader has errors of its own for them
         pass
     return ""
 
 
-def _members(packed: tarfile.TarFile) -> Iterator[bytes]:
+def _members(packed: tarfile.TarFile, room: int) -> Iterator[bytes]:
     size = 0
     for number, one in enumerate(packed):
         size += one.size
-        if number > MOST_ENTRIES or size > _MOST_FILE:
+        if number > MOST_ENTRIES or size > room or one.size < 0:
             raise ValueError("too large to be told apart")
         name = one.name.removeprefix("./").rstrip("/")
         if name in ("", "."):

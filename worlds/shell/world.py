@@ -135,7 +135,8 @@ class ShellWorld:
             if result.cut:
                 why = f"it printed more than the {self._sandbox.limits.shown} bytes that come back; print less"
                 return Outcome(False, changes, message=why)
-            return Outcome(True, changes, value=self._out.splitlines())
+            printed = self._out.removesuffix("\n")
+            return Outcome(True, changes, value=printed.split("\n") if self._out else [])
         return Outcome(True, changes, value=_shown(result, self._out))
 
     # -- capabilities ------------------------------------------------------------------------------------------------

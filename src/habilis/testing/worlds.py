@@ -427,8 +427,9 @@ def _check_checkpoint(make_world: Callable[[], World], seed: int, done: Sequence
     assert isinstance(other, Checkpointed)
     state = world.save()
     _json(world, state, "the checkpoint")
+    written = json.dumps(state)
     other.reset(seed + 1)
-    other.load(json.loads(json.dumps(state)))
+    other.load(json.loads(written))
     same = _facts(other.observe()) == _facts(world.observe())
     _require(same, world, "a world loaded from a checkpoint observes something else than the saved one")
     rng = random.Random(seed + 2)
@@ -438,6 +439,7 @@ def _check_checkpoint(make_world: Callable[[], World], seed: int, done: Sequence
             break
         here, there = _run(world, [action]), _run(other, [action])
         _same(world, here, there, [action], "a world loaded from a checkpoint parts from the saved one")
+    _require(json.dumps(state) == written, world, "acting changed a checkpoint that was made before")
 
 
 def _check_portable(make_world: Callable[[], World], seed: int, done: Sequence[Action], steps: int) -> None:

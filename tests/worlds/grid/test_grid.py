@@ -205,6 +205,14 @@ def test_where_a_thing_lay_at_first_is_known_after_it_was_put_elsewhere_and_the_
     assert again.observe() == world.observe()
 
 
+def test_a_state_stays_what_it_was_when_the_life_goes_on() -> None:
+    world = GridWorld(level="GoToLocal")
+    state, before = world.save(), world.observe()
+    _do(world, "turn_left()", "forward()")
+    world.load(state)
+    assert world.observe() == before
+
+
 def test_a_state_that_is_damaged_changes_nothing() -> None:
     world = GridWorld(level="GoToLocal")
     _do(world, "turn_left()", "forward()")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -69,6 +72,15 @@ def test_arguments_are_taken_as_they_are() -> None:
     assert "4000" in run(world, "x" * 5_000).message
 
 
+@pytest.mark.parametrize(
+    ("printed", "lines"),
+    [("", []), ("\n", [""]), ("a", ["a"]), ("a\n\nb\n", ["a", "", "b"]), ("a\fb\u2028c\rd\n", ["a\fb\u2028c\rd"])],
+)
+def test_lines_end_where_bash_ends_them(printed: str, lines: list[str]) -> None:
+    world = ShellWorld(orders=1)
+    assert world.act(Action("lines", ('printf %s "$1"', printed))).value == lines
+
+
 def test_names_that_are_no_text_survive_a_checkpoint() -> None:
     world = ShellWorld(orders=1)
     start = world.save()
@@ -95,6 +107,35 @@ def test_archives_are_told_by_what_is_in_them() -> None:
     assert str(facts["one.tar"]).startswith("packed:tar:")
     assert facts["z.gz"] == facts["y.gz"]
     assert str(facts["broken.gz"]).startswith("sha256:")
+
+
+def broken_zip() -> bytes:
+    """A zip whose one member says that it is packed by LZMA, with properties that there are none of."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a", b"x" * 500)
+    data = bytearray(packed.getvalue())
+    data[35:40] = b"\xff" * 5  # after 30 bytes of header, a name of one letter, and LZMA's version and size
+    return bytes(data)
+
+
+def test_no_archive_stops_the_host_from_looking() -> None:
+    world = ShellWorld(orders=1)
+    assert run(world, 'printf %s "$1" | base64 -d > broken.zip', base64.b64encode(broken_zip()).decode()).ok
+    facts = {f.args[0]: str(f.args[1]) for f in world.observe().facts if f.predicate == "content"}
+    assert facts["broken.zip"].startswith("sha256:")
+    world.reset(1)
+    assert Fact("exists", ("broken.zip",)) not in world.observe().facts
+
+
+def test_what_unpacks_to_much_more_than_it_is_is_not_unpacked() -> None:
+    world = ShellWorld(orders=1)
+    assert run(world, "head -c 4000000 /dev/zero | gzip > bomb.gz; head -c 200000 /dev/zero | gzip > small.gz").ok
+    assert run(world, "echo x > x; for i in 1 2 3 4 5 6; do gzip -c x > y; mv y x; done").ok
+    facts = {f.args[0]: str(f.args[1]) for f in world.observe().facts if f.predicate == "content"}
+    assert facts["bomb.gz"].startswith("sha256:")
+    assert facts["small.gz"].startswith("packed:gzip:")
+    assert facts["x"].startswith("packed:gzip:")
 
 
 def test_programs_are_not_told_whether_an_order_is_carried_out() -> None:
