@@ -39,6 +39,21 @@ def shed(size: int):
     return from_functions([fetch], observe=lambda: {"held": set(held)}, name=f"shed{size}")
 '''
 
+TALKING = '''
+from habilis import World
+
+print("loaded")
+seen = {"x": 0}
+
+def up() -> None:
+    """Up by one."""
+    print("up it goes")
+    seen["x"] += 1
+
+def make():
+    return World.from_functions([up], observe=lambda: dict(seen), reset=lambda seed: seen.update(x=0))
+'''
+
 LISTINGS = [
     ("skills", "list"),
     ("skills", "search", "get dirt"),
@@ -507,3 +522,16 @@ def test_a_model_is_taught_the_families_that_are_named(cli: Any, tmp_path: Path)
     assert again.code == 0, again.err
     assert f"distilling begins at the base model, not at {model.name}: its adapter is damaged" in again.err
     assert again.json["figures"]["model"]["after"] is None
+
+
+@pytest.mark.parametrize(
+    "command", [("run", "-n", "1", "--distil-every", "0"), ("solve", "x() >= 2"), ("explore", "-n", "1")]
+)
+def test_what_a_world_prints_does_not_get_into_json(
+    cli: Any, write: Callable[[str, str], Path], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    world = write("talking.py", TALKING)
+    told = cli(*command, "--world", f"{world}:make", "--home", tmp_path / "home", "--json")
+    assert told.code == 0, told.err
+    assert isinstance(told.json, dict)
+    assert "up it goes" in told.err

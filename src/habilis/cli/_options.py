@@ -20,7 +20,16 @@ HomeOption = Annotated[
     typer.Option("--home", parser=_read, metavar="PATH", help="the folder it lives in [HABILIS_HOME or ~/.habilis]"),
 ]
 
-JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+def _json(context: typer.Context, wanted: bool) -> bool:
+    if wanted:
+        from habilis.cli._output import only_json
+
+        context.with_resource(only_json())
+    return wanted
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON", callback=_json)]
 
 WorldOption = Annotated[str, typer.Option("--world", help="a world's name, or module:callable")]
 OptOption = Annotated[list[str] | None, typer.Option("--option", "-o", help="NAME=VALUE for the world; repeatable")]

@@ -7,9 +7,11 @@ import json
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from habilis.core import Event, HabilisError, Json
+
+_real: list[TextIO] = []  # standard output, while only JSON may go there
 
 
 def fail(error: HabilisError) -> None:
@@ -83,8 +85,20 @@ def show(rows: Sequence[Mapping[str, Json]], columns: Iterable[str], *, as_json:
     console.print(table)
 
 
+@contextlib.contextmanager
+def only_json() -> Iterator[None]:
+    """Meanwhile standard output is for `say_json` alone: what a user's world or tool prints goes to standard error."""
+    _real.append(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _real.pop()
+
+
 def say_json(data: Any) -> None:
-    print(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+    text = json.dumps(data, indent=2, ensure_ascii=False, default=str)
+    print(text, file=_real[-1] if _real else sys.stdout)
 
 
 def _cell(value: Json) -> str:
