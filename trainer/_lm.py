@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from habilis.core import has_bfloat16, need
+from habilis.core import ModelError, has_bfloat16, need
 from habilis.trainer.corpus import Example
 
 if TYPE_CHECKING:
@@ -49,10 +49,17 @@ def output_layer(model: Any) -> Any:
 
 
 def linear_layers(model: Any) -> dict[str, Any]:
-    """The linear layers that are trained: all but the output layer, by name."""
+    """The linear layers that are trained: all but the output layer, by name. Raises `ModelError` where there are none
+    (GPT-2 has layers of its own kind)."""
     torch = need("torch")
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
-    return {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and m is not head}
+    found = {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and m is not head}
+    if not found:
+        raise ModelError(
+            f"{type(inner_model(model)).__name__} has no torch.nn.Linear besides its output layer, which is what is "
+            "trained and held; choose a base model of another architecture, such as Llama's or Qwen's (--base)"
+        )
+    return found
 
 
 def hidden_states(model: Any, ids: Tensor) -> Tensor:

@@ -64,6 +64,7 @@ POLICIES = ("random", "mcts", "regression", "experiments")
 _PLANS = 4  # plans towards one goal: the belief may be wrong about where things are
 _BARE = 3  # of so many episodes of experiments one is without reflexes
 _CHORES = 0.5  # share of goals that are chores, where the world has some
+_WORLDS = 20  # looked at for one that has a goal which is not met, at most
 _PROVEN = 0.5  # share of goals that are a skill's, in a world without chores
 
 
@@ -90,9 +91,9 @@ class ExploreSettings:
             raise InputError(f"an episode takes 1 to 10,000 steps, not {self.steps!r}; change steps (--steps)")
 
 
-def world_seed(seed: int, index: int) -> int:
-    """The seed of the world that this episode of an exploration begins in."""
-    return random.Random(f"explore:{seed}:{index}").getrandbits(31)
+def world_seed(seed: int, index: int, again: int = 0) -> int:
+    """The seed of the world that this episode of an exploration begins in; ``again``: how many before had no goal."""
+    return random.Random(f"explore:{seed}:{index}" + (f":{again}" if again else "")).getrandbits(31)
 
 
 class Explorer:
@@ -131,12 +132,8 @@ class Explorer:
         """One more, recorded: as failed, where the world raised on the way. Raises `BudgetExceeded` before a step that
         cannot be paid; nothing is recorded then but what was spent."""
         p, index = self.loop.parts, self.loop.iteration
-        seed = world_seed(self.settings.seed, index)
-        rng = random.Random(f"exploring:{seed}")
-        world = self._fresh()
-        world.reset(seed)
+        world, task, rng = self._begun(index)
         ledger = p.ledger.child()
-        task = self._task(world, seed, rng)
         p.events.emit(
             "task_proposed",
             index,
@@ -182,7 +179,22 @@ class Explorer:
 
     # ------------------------------------------------------------------ inside
 
-    def _task(self, world: World, seed: int, rng: random.Random) -> Task:
+    def _begun(self, index: int) -> tuple[World, Task, random.Random]:
+        """A fresh world and what is to be done there; another one where all goals are met in it already. Raises
+        `InputError` where so many have none."""
+        for again in range(_WORLDS):
+            seed = world_seed(self.settings.seed, index, again)
+            rng = random.Random(f"exploring:{seed}")
+            world = self._fresh()
+            world.reset(seed)
+            task = self._task(world, seed, rng)
+            if task is not None:
+                return world, task, rng
+        raise InputError(
+            f"in {_WORLDS} worlds of {world.spec.name!r} there was no goal that is not met; use --policy random"
+        )
+
+    def _task(self, world: World, seed: int, rng: random.Random) -> Task | None:
         spec = world.spec
         told = {"origin": "exploration", "fingerprint": spec.fingerprint}
         if self.settings.policy in ("random", "experiments"):
@@ -203,7 +215,7 @@ class Explorer:
             goal = rng.choice(plain)
             words = goal_to_words(goal, spec)
         else:
-            raise InputError(f"the world {spec.name!r} of seed {seed} has no goal that is not met; use --policy random")
+            return None
         return Task(goal, spec.name, seed, words, **told)
 
     def _of_skills(self) -> tuple[Goal, ...]:

@@ -243,7 +243,7 @@ def _timing(parts: Assembly, result: DistilResult, name: str) -> Timing | None:
     mind = LocalMind(Path(result.path), name=name)
     try:
         return time_mind(mind, parts.runner, [(task, _beginning(parts.fresh(), task)) for task in tasks])
-    except HabilisError as error:
+    except Exception as error:  # nothing that goes wrong here may lose a model that was distilled and adopted
         parts.events.emit("warning", None, message=f"what a line of {name} takes is assumed, not timed: {error}")
         return None
 

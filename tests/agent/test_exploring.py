@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,6 +130,30 @@ def test_what_was_seen_somewhere_in_one_house_is_not_looked_for_in_vain_in_the_n
         runs = [a.trajectory for e in home.journal.episodes() for a in e.attempts]
     assert len(runs) > 50
     assert not [t.error for t in runs if t.error is not None and t.error.kind == "calls"]
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_a_world_without_a_goal_to_reach_is_passed_over(tmp_path: Path, share: float) -> None:
+    class Sated(HouseholdWorld):
+        """In so many of its houses everything is as anybody would want it."""
+
+        def reset(self, seed: int) -> Any:
+            self.sated = random.Random(seed).random() < share
+            return super().reset(seed)
+
+        def goals(self) -> Any:
+            return [] if self.sated else super().goals()
+
+        def chores(self) -> Any:
+            return {} if self.sated else super().chores()
+
+    settings = AgentSettings(index="exact")
+    with Agent(Sated(size=0.1), home=tmp_path / "h", settings=settings, fresh=lambda: Sated(size=0.1)) as one:
+        if share == 1.0:
+            with pytest.raises(InputError, match=r"in 20 worlds of 'household' there was no goal that is not met"):
+                one.explore_now(8, policy="regression")
+        else:
+            assert one.explore_now(8, policy="regression").tried == 8
 
 
 def test_what_cannot_be_explored_is_said_to_be_so(tmp_path: Path) -> None:
