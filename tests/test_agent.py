@@ -1023,3 +1023,20 @@ def test_all_runs_of_programs_have_the_same_limits(tmp_path: Path, monkeypatch: 
         agent.skill(agent.solve_now("have 2 fig").skill)(n=3)
     assert len(seen) >= 5  # the task, three proofs, the call
     assert all(replace(limits, images=0) == replace(seen[0], images=0) for limits in seen)  # proofs show no pictures
+
+
+def test_a_function_whose_arguments_nothing_shows_is_named_when_a_run_ends_for_it(tmp_path: Path) -> None:
+    total = {"x": 0}
+
+    def add(n: int) -> None:
+        total["x"] += n
+
+    def rest() -> None:
+        """Nothing comes of it."""
+
+    settings = AgentSettings(index="exact", embedder="hash")
+    world = from_functions([add, rest], observe=lambda: dict(total), name="sums")
+    with Agent(world, home=tmp_path / "home", settings=settings) as agent:
+        reason = agent.run_now(20).reason
+    assert reason.startswith("nothing is left to try; nothing that was observed gives values for add(n): let observe")
+    assert "rest" not in reason

@@ -11,6 +11,7 @@ from habilis._interrupts import interruptible
 from habilis._settings import Summary
 from habilis.agent.loop import Loop
 from habilis.core import (
+    Affording,
     BudgetExceeded,
     HabilisError,
     InputError,
@@ -59,7 +60,7 @@ async def _autonomous(parts: Assembly, tasks: int | None) -> Summary:
                 if episode is None and trouble is not None:
                     raise trouble
                 if episode is None:
-                    status, reason = "finished", "nothing is left to try"
+                    status, reason = "finished", "nothing is left to try" + _never_tried(parts)
                     break
                 if episode.status == "stopped":
                     status, reason = "stopped", episode.reason
@@ -77,6 +78,22 @@ async def _autonomous(parts: Assembly, tasks: int | None) -> Summary:
         if status == "finished":
             parts.current = None
     return replace(summary(parts, loop, status, reason), report=_written(parts))
+
+
+def _never_tried(parts: Assembly) -> str:
+    """Actions of which nobody could say what to do them to, in words."""
+    world = parts.world
+    if not isinstance(world, Affording) or "affordances" not in world.spec.capabilities:
+        return ""
+    known = {a.name for a in world.affordances()} | {c.action.name for c in parts.loop_parts.book}
+    lost = [p for p in world.spec.primitives if p.name not in known and any(q.required for q in p.parameters)]
+    if not lost:
+        return ""
+    told = ", ".join(f"{p.name}({', '.join(q.name for q in p.parameters if q.required)})" for p in lost[:3])
+    return (
+        f"; nothing that was observed gives values for {told}{' …' if len(lost) > 3 else ''}: let observe show facts "
+        "with such arguments, or list them as Literal[…]"
+    )
 
 
 def _written(parts: Assembly) -> Path | None:
