@@ -278,14 +278,20 @@ def _walk(root: Path) -> Iterator[tuple[str | None, int, str, os.stat_result, bo
             try:
                 with os.scandir(at) as listed:
                     for one in listed:
-                        told = one.stat(follow_symlinks=False)
+                        try:
+                            told = one.stat(follow_symlinks=False)
+                        except FileNotFoundError:
+                            continue  # a command that still runs has taken it away
                         path = f"{prefix}{one.name}"
                         if depth >= MOST_DEPTH or len(path) > 900:
                             yield None, at, one.name, told, hidden
                             return
                         yield path, at, one.name, told, hidden
                         if stat.S_ISDIR(told.st_mode):
-                            inner, shut = _opened(at, one.name, os.O_DIRECTORY, 0o500)
+                            try:
+                                inner, shut = _opened(at, one.name, os.O_DIRECTORY, 0o500)
+                            except (FileNotFoundError, NotADirectoryError):
+                                continue
                             todo.append((f"{path}/", inner, depth + 1, hidden or shut is not None, shut))
                             if len(todo) > MOST_ENTRIES // 4:  # descriptors, too, come to an end
                                 yield None, at, one.name, told, hidden

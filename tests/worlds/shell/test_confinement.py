@@ -179,6 +179,16 @@ def test_what_stands_in_shut_folders_is_counted(world: ShellWorld) -> None:
     assert filled.done
 
 
+def test_a_command_may_take_things_away_while_the_folder_is_looked_at() -> None:
+    world = ShellWorld(orders=1, limits=Limits(seconds=2))
+    try:
+        busy = run(world, "while :; do mkdir d; touch d/{1..400}; mkdir d/s{1..100}; rm -r d; done")
+        assert "longer than 2 s" in busy.message
+        assert run(world, "rm -rf d; echo on").value["stdout"] == "on\n"
+    finally:
+        world.close()
+
+
 def test_what_gets_hold_of_our_bash_stands_still_while_the_host_writes(world: ShellWorld) -> None:
     """A process that would not stop is ended before the host changes anything."""
     assert run(world, "echo on").ok
