@@ -132,8 +132,10 @@ def write_rows(
     """
     lines = [_line(e.prompt, e.answer, {**_about(e), "split": split}) for split, some in splits.items() for e in some]
     lines += [_line(p.prompt, p.answer, {"family": PLAN_RUN, "split": p.split, "task": dump(p.task)}) for p in plans]
+    where = {e.prompt: split for split, some in splits.items() for e in some}
     for one in programs:
-        more = {"family": PROGRAM_RUN, "split": "test", "task": dump(one.task), "args": dict(one.args)}
+        split = where.get(one.prompt, "test")
+        more = {"family": PROGRAM_RUN, "split": split, "task": dump(one.task), "args": dict(one.args)}
         lines.append(_line(one.prompt, one.answer, more))
     check_target(path)
     scratch = path.with_name(f".{path.name}.part")

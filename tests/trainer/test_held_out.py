@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -115,6 +116,16 @@ def test_tasks_to_be_done_are_kept_with_the_corpus(lived: tuple[Corpus, Any], tm
     save_corpus(corpus, tmp_path / "corpus.jsonl")
     again = load_corpus(tmp_path / "corpus.jsonl")
     assert (again.plans, again.programs) == (corpus.plans, corpus.programs)
+
+
+def test_a_program_to_be_written_stands_in_the_split_of_its_question(lived: tuple[Corpus, Any], tmp_path: Path) -> None:
+    task = Task(Goal.parse('count("mud") >= 2'), "craft", 5, "have mud")
+    asked = Example(f"Program: {HEAD}\n", f"{HEAD}:\n{BODY}", "program", "mud")
+    programs = (ProgramTask(asked.prompt, task, asked.answer, {"n": 2}),)
+    corpus = replace(lived[0], validation=(*lived[0].validation, asked), programs=programs)
+    save_corpus(corpus, tmp_path / "corpus.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "corpus.jsonl").read_text().splitlines()]
+    assert [row["split"] for row in rows if row["family"] == "program_run"] == ["validation"]
 
 
 class Runs:

@@ -17,6 +17,7 @@ import subprocess
 import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,10 +47,14 @@ class Entry:
 
 @dataclass
 class Tree:
-    """A folder that is looked at again and again: what has not changed by the kernel's word is not read again."""
+    """A folder that is looked at again and again: what has not changed by the kernel's word is not read again.
+
+    ``shut``: what stands in folders that their owner may not look into. It counts, and is kept; it is not shown.
+    """
 
     root: Path
     entries: dict[str, Entry] = field(default_factory=dict)
+    shut: dict[str, Entry] = field(default_factory=dict)
     too_large: bool = False
     _known: dict[str, tuple[tuple[int, ...], Entry]] = field(default_factory=dict)
 
@@ -57,11 +62,12 @@ class Tree:
         """The entries by path, sorted; ``too_large`` where there is more than is looked at."""
         os.chmod(self.root, 0o755)  # a command may have shut the folder itself
         found: dict[str, Entry] = {}
+        shut: dict[str, Entry] = {}
         known: dict[str, tuple[tuple[int, ...], Entry]] = {}
         size = 0
         self.too_large = False
-        for path, at, name, told in _walk(self.root):
-            if path is None or len(found) >= MOST_ENTRIES:
+        for path, at, name, told, hidden in _walk(self.root):
+            if path is None or len(known) >= MOST_ENTRIES:
                 self.too_large = True
                 break
             if stat.S_ISREG(told.st_mode):
@@ -72,8 +78,9 @@ class Tree:
             sign = (told.st_mode, told.st_size, told.st_mtime_ns, told.st_ctime_ns, told.st_ino)
             before = self._known.get(path)
             entry = before[1] if before is not None and before[0] == sign else _entry(at, name, told)
-            found[path], known[path] = entry, (sign, entry)
-        self._known = known
+            known[path] = sign, entry
+            (shut if hidden else found)[path] = entry
+        self._known, self.shut = known, shut
         self.entries = dict(sorted(found.items()))
         return self.entries
 
@@ -81,7 +88,7 @@ class Tree:
 def over(root: Path) -> bool:
     """Whether there is more in a folder than it may hold. Looks at no more than the most."""
     size = 0
-    for count, (path, _, _, told) in enumerate(_walk(root)):
+    for count, (path, _, _, told, _) in enumerate(_walk(root)):
         size += told.st_size if stat.S_ISREG(told.st_mode) else 0
         if path is None or count >= MOST_ENTRIES or size > MOST_BYTES:
             return True
@@ -95,6 +102,28 @@ def copied(source: Path, target: Path) -> None:
     )
     if done.returncode:
         raise InputError(f"{source} could not be copied: {done.stderr.strip()[:300]}")
+
+
+@contextmanager
+def laid_open(root: Path) -> Iterator[Mapping[str, int]]:
+    """Everything in a folder can be read meanwhile; the modes, by path, of what could not. Nothing may move in it."""
+    shut: dict[str, int] = {}
+    for path, _, _, told, _ in _walk(root):
+        mode, least = stat.S_IMODE(told.st_mode), 0o500 if stat.S_ISDIR(told.st_mode) else 0o400
+        if path is not None and not stat.S_ISLNK(told.st_mode) and mode & least != least:
+            shut[path] = mode
+    try:
+        for path in sorted(shut):
+            os.chmod(root / path, shut[path] | 0o500)
+        yield shut
+    finally:
+        again(root, shut)
+
+
+def again(root: Path, modes: Mapping[str, int]) -> None:
+    """Give what stands in a folder these modes, by path."""
+    for path in sorted(modes, reverse=True):
+        os.chmod(root / path, modes[path])
 
 
 def removed(root: Path) -> None:
@@ -235,35 +264,71 @@ def _named(kind: str, parts: list[bytes]) -> str:
     return f"packed:{kind}:{told.hexdigest()[:16]}"
 
 
-def _walk(root: Path) -> Iterator[tuple[str | None, int, str, os.stat_result]]:
-    """Every entry as (path, descriptor of its folder, name, lstat); a path of None says that it goes too deep.
+def _walk(root: Path) -> Iterator[tuple[str | None, int, str, os.stat_result, bool]]:
+    """Every entry as (path, descriptor of its folder, name, lstat, whether its owner may not look there); a path of
+    None says that it goes too deep.
 
-    Folders without read and search permission are not looked into: their owner's commands could not either.
+    Folders without read and search permission are looked into all the same, or there would be no end to what can be put
+    there; they are opened for as long as that takes.
     """
-    todo: list[tuple[str, int, int]] = [("", os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW), 0)]
+    start = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    todo: list[tuple[str, int, int, bool, int | None]] = [("", start, 0, False, None)]
     try:
         while todo:
-            prefix, at, depth = todo.pop()
+            prefix, at, depth, hidden, mode = todo.pop()
             try:
                 with os.scandir(at) as listed:
                     for one in listed:
-                        told = one.stat(follow_symlinks=False)
+                        try:
+                            told = one.stat(follow_symlinks=False)
+                        except FileNotFoundError:
+                            continue  # a command that still runs has taken it away
                         path = f"{prefix}{one.name}"
                         if depth >= MOST_DEPTH or len(path) > 900:
-                            yield None, at, one.name, told
+                            yield None, at, one.name, told, hidden
                             return
-                        yield path, at, one.name, told
-                        if stat.S_ISDIR(told.st_mode) and told.st_mode & 0o500 == 0o500:
-                            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-                            todo.append((f"{path}/", os.open(one.name, flags, dir_fd=at), depth + 1))
+                        yield path, at, one.name, told, hidden
+                        if stat.S_ISDIR(told.st_mode):
+                            try:
+                                inner, shut = _opened(at, one.name, os.O_DIRECTORY, 0o500)
+                            except (FileNotFoundError, NotADirectoryError):
+                                continue
+                            todo.append((f"{path}/", inner, depth + 1, hidden or shut is not None, shut))
                             if len(todo) > MOST_ENTRIES // 4:  # descriptors, too, come to an end
-                                yield None, at, one.name, told
+                                yield None, at, one.name, told, hidden
                                 return
             finally:
-                os.close(at)
+                _closed(at, mode)
     finally:
-        for _, at, _ in todo:
-            os.close(at)
+        for _, at, _, _, mode in todo:
+            _closed(at, mode)
+
+
+def _opened(at: int, name: str, flags: int, least: int) -> tuple[int, int | None]:
+    """A descriptor to read from, and the mode that is to be given back where it had to be given ``least`` for that."""
+    known = os.open(name, os.O_PATH | os.O_NOFOLLOW | flags, dir_fd=at)
+    try:
+        told = os.fstat(known)
+        mode, itself = stat.S_IMODE(told.st_mode), f"/proc/self/fd/{known}"
+        if not (stat.S_ISDIR(told.st_mode) if flags & os.O_DIRECTORY else stat.S_ISREG(told.st_mode)):
+            raise OSError(f"{name} is another thing by now")
+        shut = mode & least != least
+        if shut:
+            os.chmod(itself, mode | least)
+        try:
+            return os.open(itself, os.O_RDONLY | os.O_NONBLOCK | flags), mode if shut else None
+        except OSError:
+            if shut:
+                os.chmod(itself, mode)
+            raise
+    finally:
+        os.close(known)
+
+
+def _closed(at: int, mode: int | None) -> None:
+    if mode is not None:
+        os.fchmod(at, mode)
+    os.close(at)
 
 
 def _entry(at: int, name: str, told: os.stat_result) -> Entry:
@@ -275,9 +340,13 @@ def _entry(at: int, name: str, told: os.stat_result) -> Entry:
     if not stat.S_ISREG(told.st_mode):
         return Entry("other", mode)
     try:
-        opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
+        opened, shut = _opened(at, name, 0, 0o400)
         with os.fdopen(opened, "rb") as file:
-            data = file.read(_MOST_FILE + 1)
+            try:
+                data = file.read(_MOST_FILE + 1)
+            finally:
+                if shut is not None:
+                    os.fchmod(opened, shut)
     except OSError:
         return Entry("file", mode, readable=False)
     lines = data.count(b"\n") + (not data.endswith(b"\n") if data else 0)
@@ -307,9 +376,11 @@ __all__ = [
     "MOST_ENTRIES",
     "Entry",
     "Tree",
+    "again",
     "copied",
     "digest",
     "emptied",
+    "laid_open",
     "over",
     "read",
     "removed",

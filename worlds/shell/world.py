@@ -28,7 +28,7 @@ from habilis.worlds.shell._judging import TOLD, Bench, Listed, Seen, entries_of,
 from habilis.worlds.shell._proposing import afforded, proposed
 from habilis.worlds.shell._sandbox import INSIDE, Limits, Result, Sandbox, program
 from habilis.worlds.shell._spec import spec
-from habilis.worlds.shell._tree import Tree, copied, digest, emptied, removed, restored, saved
+from habilis.worlds.shell._tree import Tree, again, copied, digest, emptied, laid_open, removed, restored, saved
 from habilis.worlds.shell.forms import FORMS
 from habilis.worlds.shell.intercode import read_tasks
 from habilis.worlds.shell.orders import KINDS, SPLITS, Files, Order, mixed, order, read_order
@@ -148,8 +148,9 @@ class ShellWorld:
         twin._limits, twin.spec = self._limits, self.spec
         twin._at, twin._tasks = self._at, self._tasks
         twin._begin()
-        with self._sandbox.still():
+        with self._sandbox.still(), laid_open(self._tree.root) as shut:
             copied(self._tree.root, twin._tree.root)
+            again(twin._tree.root, shut)
         twin._bench, twin._posed, twin._ruined = self._bench, self._posed, self._ruined
         twin._out, twin._code = self._out, self._code
         twin._facts = dict(self._facts)
@@ -162,7 +163,7 @@ class ShellWorld:
 
     def save(self) -> Json:
         return {
-            "files": saved(self._tree.entries),
+            "files": saved(self._tree.entries | self._tree.shut),
             "before": saved(entries_of(self._bench.before)),
             "orders": [[str(fact), place] for fact, place in self._bench.places.items()],
             "out": self._out,

@@ -153,11 +153,40 @@ def test_shut_folders_special_files_and_a_folder_that_is_deleted(world: ShellWor
     assert world.observe().facts[Fact("exists", ("p",))] is True
     twin = world.clone()
     assert twin.observe().facts == world.observe().facts
+    assert Fact("exists", ("u/x",)) not in world.observe().facts
+    assert run(world, "rm p").ok
+    shut = world.save()
+    twin.load(start)
+    twin.load(shut)  # what stands in a shut folder is not shown, and not lost
+    assert twin.observe().facts == world.observe().facts
+    for one in (twin, world):
+        assert run(one, "chmod 700 u; chmod 600 s").ok
+    assert world.observe().facts[Fact("exists", ("u/x",))] is True
+    assert twin.observe().facts == world.observe().facts
     twin.close()
     run(world, "rm -rf /work /work/* /work/.*; chmod 000 /work")
     assert run(world, "echo on > here").ok
     world.load(start)
     assert world.save()["files"] == start["files"]
+
+
+def test_what_stands_in_shut_folders_is_counted(world: ShellWorld) -> None:
+    for number in "12345":
+        filled = run(world, 'mkdir -p "$1/in"; head -c 15M /dev/zero > "$1/in/x"; chmod 0 "$1"', number)
+        if not filled.ok:
+            break
+    assert "more than 64 MB" in filled.message
+    assert filled.done
+
+
+def test_a_command_may_take_things_away_while_the_folder_is_looked_at() -> None:
+    world = ShellWorld(orders=1, limits=Limits(seconds=2))
+    try:
+        busy = run(world, "while :; do mkdir d; touch d/{1..400}; mkdir d/s{1..100}; rm -r d; done")
+        assert "longer than 2 s" in busy.message
+        assert run(world, "rm -rf d; echo on").value["stdout"] == "on\n"
+    finally:
+        world.close()
 
 
 def test_what_gets_hold_of_our_bash_stands_still_while_the_host_writes(world: ShellWorld) -> None:
