@@ -183,7 +183,10 @@ def practised(folder: Path, stage: int) -> Path:
     if not home.exists():
         before = [s for s in TASKS if s < stage and (folder / f"practice-{s}").exists()]
         if before and not working.exists():
-            shutil.copytree(folder / f"practice-{before[-1]}", working)
+            copy = folder / f"copying-{stage}"
+            shutil.rmtree(copy, ignore_errors=True)  # of a copy that was cut short
+            shutil.copytree(folder / f"practice-{before[-1]}", copy)
+            copy.rename(working)
         practise(working, stage, TASKS[stage])
         working.rename(home)
     return home

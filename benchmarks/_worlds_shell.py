@@ -16,7 +16,6 @@ written by hand.
 
 from __future__ import annotations
 
-import json
 import random
 import sys
 import tempfile
@@ -25,8 +24,10 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks._harness import Figure, Options, main
+from benchmarks._kept import keep, kept
 from habilis import Agent, AgentSettings
 from habilis.agent.planning.fitting import fits
 from habilis.agent.planning.forms import Piece, filled
@@ -78,12 +79,12 @@ def life(seed: int, place: Path, *, quick: bool) -> tuple[Mapping[str, Skill], d
     was cut short goes on there."""
     place.mkdir(parents=True, exist_ok=True)
     ledger = place / "done.jsonl"
-    done = [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.exists() else []
+    done: list[Any] = list(kept(ledger))
     orders = sorted(KINDS, key=lambda n: (KINDS[n].level, n))
     world = ShellWorld(split="train")
     budget = Budget(usd=None, search_steps=1_500 if quick else 20_000, world_steps=60_000, calls=None)
     settings = replace(AgentSettings(seed=seed), task_budget=budget)
-    with Agent(world=world, home=place / "home", settings=settings) as agent, ledger.open("a") as noting:
+    with Agent(world=world, home=place / "home", settings=settings) as agent:
         if len(done) < len(orders):
             agent.solve_now(_there(world))  # the first goal of an agent sets its world to the beginning
         for name in orders[len(done) :]:
@@ -92,8 +93,7 @@ def life(seed: int, place: Path, *, quick: bool) -> tuple[Mapping[str, Skill], d
             cost = episode.cost
             one = [name, episode.solved, len(agent.skills), cost.search_steps, cost.world_steps]
             done.append([*one, time.monotonic() - began])
-            noting.write(json.dumps(done[-1]) + "\n")
-            noting.flush()
+            keep(ledger, done[-1])
         learned = {name: bound.skill for name, bound in agent.skills.items()}
     world.close()
     step = len(orders) // 8
