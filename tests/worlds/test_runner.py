@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -33,8 +34,9 @@ from habilis.core import (
     Trajectory,
     WorldError,
 )
+from habilis.worlds import from_functions
 from habilis.worlds import runner as package
-from habilis.worlds.runner import ConfinedRunner, probe
+from habilis.worlds.runner import ConfinedRunner, _waiting, probe
 from habilis.worlds.runner._messages import Malformed, read_message
 from habilis.worlds.runner._worker import ENVIRONMENT
 
@@ -621,3 +623,25 @@ def test_what_a_program_returns_is_fit_to_be_shown(run: Run) -> None:
         "a?[2J": ["?", {"b": "?"}],
         "n": 1,
     }
+
+
+def test_a_world_that_does_not_answer_is_named(runner: ConfinedRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_waiting, "AFTER", 0.2)
+    monkeypatch.setattr("habilis.worlds.runner._session.WAITING", _waiting.Waiting())
+
+    def nap() -> None:
+        time.sleep(0.9)
+
+    def blink() -> None:
+        time.sleep(0.01)
+
+    world = from_functions([nap, blink], observe=dict, name="bed")
+    program = Program("rest", "def rest():\n    world.blink()\n    world.nap()\n    world.blink()\n")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        done = runner.run(program, world)
+        time.sleep(0.3)
+    assert done.error is None
+    said = [str(w.message) for w in told if issubclass(w.category, RuntimeWarning)]
+    assert len(said) == 1
+    assert said[0].startswith("the world 'bed' has not answered nap() for 0 s")

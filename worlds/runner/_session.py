@@ -16,6 +16,7 @@ from habilis.worlds.runner._account import Stop, WorldSteps
 from habilis.worlds.runner._film import Film
 from habilis.worlds.runner._lines import FRAMES, Lines, frames_in
 from habilis.worlds.runner._messages import Malformed, clean, read_message
+from habilis.worlds.runner._waiting import WAITING
 from habilis.worlds.runner._worker import SIGKILL, SIGNALS, SIGUSR1, SIGXCPU, Line, NotBegun
 from habilis.worlds.runner._world import RAISED, facts_of, hash_of, look_at, state_of, tags_of
 from habilis.worlds.runner.worker import wire
@@ -252,6 +253,7 @@ class Session:
             why = self.steps[-1].outcome.message
             raise Stop("ended", f"the world {self._world.spec.name} has ended: {why or 'nothing can be done in it'}")
         self._account.before(primitive)
+        WAITING.begin(self._world.spec.name, action)
         try:
             outcome = self._world.act(action)
         except InputError as error:
@@ -260,6 +262,8 @@ class Session:
             raise
         except RAISED as error:
             raise WorldError(f"the world {self._world.spec.name} raised on {_named(action)}: {error!r}") from error
+        finally:
+            WAITING.end()
         if not isinstance(outcome, Outcome):
             raise WorldError(
                 f"the world {self._world.spec.name} answered {_named(action)} with {type(outcome).__name__}, "
