@@ -75,6 +75,11 @@ class Reader:
                 continue
             del entry.conditions[key]
             entry.changes += 1
+            wide = self._wider(spec, condition.atom, before)
+            if wide is not None:
+                known = entry.conditions.get((wide.fact, wide.op))
+                if known is None:
+                    entry.conditions[wide.fact, wide.op] = replace(condition, atom=wide, confirmed=1)
         if action.name in self._seeking:
             self._come_of_looking(action, entry, outcome)
             return
@@ -91,6 +96,20 @@ class Reader:
         for fact, value in before.facts.items():
             if fact.predicate in self._contexts and not isinstance(value, bool):
                 entry.context[Atom(fact, "==", value)] += 1
+
+    def _wider(self, spec: WorldSpec, atom: Atom, before: Snapshot) -> Atom | None:
+        """What is looked for was taken for needed, and it works at another of its kind: the smallest tag that holds
+        both, where no reason is ever given and an experiment may have told of the one. A need for more would never
+        come back: what is lacking is not told."""
+        if self._reasons or atom.fact.predicate not in self._sought or len(atom.fact.args) != 1 or atom.is_numeric:
+            return None
+        old = {m.args[0] for m in _members(spec, atom.fact)}
+        tags = [tag for tag, members in spec.tags.items() if old < set(members)]
+        for tag in sorted(tags, key=lambda t: (len(spec.tags[t]), t)):
+            wide = replace(atom, fact=Fact(atom.fact.predicate, (tag,)))
+            if before.holds(wide):
+                return wide
+        return None
 
     def _come_of_looking(self, action: Action, entry: Tally, outcome: Outcome) -> None:
         """What lasts of having looked for something: what tells that it was found. Anything else that became true of it

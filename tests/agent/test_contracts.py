@@ -35,6 +35,7 @@ from habilis.core import (
 )
 from habilis.memory.contracts import ContractBook
 from habilis.memory.home import Home
+from habilis.worlds.crafter import CrafterWorld
 from habilis.worlds.household import HouseholdWorld
 
 CRAFT, SILENT = craft_like(), craft_like(without=["reasons"])
@@ -644,3 +645,28 @@ def test_what_is_in_the_way_is_removed_with_what_that_needs() -> None:
     assert 'remove = {"ball": remove_ball, "box": remove_box}' in source
     assert source.index("if not world.free():") < source.index("world.take(obstacle)")
     assert "clear_way(world.go_to, thing)" in source
+
+
+def test_what_was_found_to_be_needed_becomes_a_need_of_its_kind_where_another_of_it_will_do() -> None:
+    spec = CrafterWorld().spec
+    book, table = ContractBook(spec), Action("place", ("table",))
+
+    def put(on: str) -> None:
+        facing, wood = Fact("facing", (on,)), count("wood")
+        before = Snapshot({facing: True, wood: 9}, spec.tags)
+        changes = (Change(wood, 9, 8), Change(facing, True, False), Change(Fact("facing", ("table",)), False, True))
+        book.observe(table, Outcome(True, changes=changes), before)
+
+    def needs() -> list[str]:
+        return [str(c.atom) for c in book.contract(table).conditions]
+
+    put("grass")
+    book.revise(table, [Atom(Fact("facing", ("grass",)), "==", True)], 0.98)
+    put("grass")
+    assert needs() == ['count("wood") >= 1', 'facing("grass")']
+    put("sand")
+    assert needs() == ['count("wood") >= 1', 'facing("#ground")']
+    put("path")
+    assert needs() == ['count("wood") >= 1', 'facing("#ground")']
+    put("water")
+    assert needs() == ['count("wood") >= 1']
