@@ -37,6 +37,7 @@ from habilis.core import (
 from habilis.memory.contracts import ContractBook
 
 _TRY = "try "  # begins the key of a task that finds out what an action does
+_MANY = 12  # failures from which on a task comes up in turn with others that failed as often
 _DULL = 10  # failures without a reason that halve the worth of finding out what an action does
 _STALE = 4  # versions of the contracts: what was learned in fewer since a failure will hardly change its outcome
 
@@ -286,7 +287,8 @@ class Curriculum:
         if not failed:
             return 1.0
         stale = self.book.version - self.failed_at.get(key, 0) < _STALE
-        return (self.settings.backoff_stale if stale else self.settings.backoff) ** min(failed, 12)
+        backoff = self.settings.backoff_stale if stale else self.settings.backoff
+        return backoff ** min(failed, _MANY) * min(1.0, _MANY / failed)  # of those that failed often each has its turn
 
     def _plain(self, fact: Fact) -> bool:
         predicate = self.spec.predicate(fact.predicate)

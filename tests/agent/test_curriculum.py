@@ -157,6 +157,19 @@ def test_failures_back_off_and_knowledge_renews() -> None:
     assert renewed.weight > weights[-1]
 
 
+def test_of_what_failed_many_times_each_has_its_turn() -> None:
+    setting = Setting(craft_like(), done=['gather("oak")', 'craft("plank")'], jitter=0.0)
+    tried: list[str] = []
+    for _ in range(160):
+        proposal = setting.propose()
+        assert proposal is not None
+        tried.append(proposal.task.text)
+        setting.ended(proposal.task, "failed")
+    late = tried[100:]
+    assert len(set(late)) == len(set(tried)) > 2
+    assert max(late.count(text) for text in late) < 3 * min(late.count(text) for text in late)
+
+
 @pytest.mark.parametrize("status", ["failed", "solved"])
 def test_what_the_clock_ended_counts_against_nothing(status: str) -> None:
     setting = Setting(craft_like(), done=['gather("oak")'])
