@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from habilis.agent.loop import Loop
     from habilis.trainer import DistilResult, Gate, TrainSettings
 
+_MOST_SECONDS = 31 * 24 * 3600
 _LEAST_SECONDS = 30.0
 _TIMED = 3  # tasks
 
@@ -57,6 +58,10 @@ def check_seconds(seconds: float, option: str) -> None:
     if not (math.isfinite(seconds) and seconds >= _LEAST_SECONDS):
         least = f"{_LEAST_SECONDS:g} seconds"
         raise InputError(f"distilling takes {least} or more, and an end, not {seconds:g}; change it ({option})")
+    if seconds > _MOST_SECONDS:
+        raise InputError(
+            f"distilling takes a month at most, {_MOST_SECONDS:,} seconds, not {seconds:g}; change it ({option})"
+        )
 
 
 async def distil_if_due(parts: Assembly, loop: Loop) -> None:

@@ -227,6 +227,9 @@ def test_what_cannot_be_is_said_with_the_way_out(
         ({"seed": 2**32}, "seed=4294967296: a training takes"),
         ({"micro_batch": -1}, "micro_batch=-1"),
         ({"learning_rate": math.nan}, "learning_rate=nan"),
+        ({"learning_rate": 1e99}, "learning_rate=1e\\+99: a number above 0, 1 at most"),
+        ({"batch": 10**23}, "batch=1000.*: a whole number of at most 1,000,000"),
+        ({"rank": 10_000}, "rank=10000: a whole number of at most 4,096"),
         ({"strength": -1.0}, "strength λ"),
         ({"drift": 0.0}, "target drift"),
     ):

@@ -11,6 +11,8 @@ from habilis.core import InputError, need
 METHODS = ("lora", "full")
 DTYPES = ("auto", "bfloat16", "float32")
 FISHERS = ("self", "corpus", "both")
+_MOST = {"rank": 4_096, "memory_length": 32_768}  # more is no adapter, and longer no text that was written at a time
+_LARGE = 1_000_000  # of any other number: a slip of the hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,15 @@ class TrainSettings:
                 low = least.get(field.name, 1)
                 if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < low):
                     raise InputError(f"{field.name}={value!r}: a whole number >= {low} is needed")
+                high = _MOST.get(field.name, _LARGE)
+                if value is not None and value > high:
+                    raise InputError(f"{field.name}={value!r}: a whole number of at most {high:,} is needed")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
             raise InputError(f"seed={self.seed!r}: a training takes a whole number from 0 to 2**32 - 1")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise InputError(f"learning_rate={self.learning_rate!r}: a number > 0 such as 5e-4 is needed")
+        if not 0 < self.learning_rate <= 1:
+            raise InputError(
+                f"learning_rate={self.learning_rate!r}: a number above 0, 1 at most, such as 5e-4 is needed"
+            )
         if not (math.isfinite(self.drift) and self.drift > 0):
             raise InputError(f"the target drift is a number > 0 such as 0.03 (3 % perplexity), got {self.drift!r}")
         if self.strength is not None and not (math.isfinite(self.strength) and self.strength >= 0):
