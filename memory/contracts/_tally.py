@@ -99,8 +99,8 @@ class Reader:
 
     def _wider(self, spec: WorldSpec, atom: Atom, before: Snapshot) -> Atom | None:
         """What is looked for was taken for needed, and it works at another of its kind: the smallest tag that holds
-        both, where no reason is ever given and an experiment may have told of the one. A need for more would never
-        come back: what is lacking is not told."""
+        both, where no reason is ever given. Were the need only dropped it would never come back, for what is lacking
+        is not told."""
         if self._reasons or atom.fact.predicate not in self._sought or len(atom.fact.args) != 1 or atom.is_numeric:
             return None
         old = {m.args[0] for m in _members(spec, atom.fact)}
