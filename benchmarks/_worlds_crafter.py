@@ -140,10 +140,10 @@ def by_contracts(contracts: Sequence[Contract]) -> Life:
     def live(life: Watched, runner: Runner, seed: int) -> None:
         goals = achievement_goals()
         book, patience, rests = ContractBook(life.spec, contracts), dict.fromkeys(goals, 1.0), dict.fromkeys(goals, 0)
+        own = {n for n, g in goals.items() if any(a.fact.predicate in life.spec.contexts for a in g.atoms)}
         worked, tried = set[str](), set[str]()
         while not life.over:
             now = life.observe()
-            own = {n for n, g in goals.items() if any(a.fact.predicate in life.spec.contexts for a in g.atoms)}
             worked |= {n for n, g in goals.items() if not g.unmet(now) and (n in tried or n not in own)}
             regression = Regression(book, life.spec, facts=now.facts)
             ways: dict[str, float] = {}

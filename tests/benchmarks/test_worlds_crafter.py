@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from benchmarks._worlds_crafter import Watched, at_random, by_skills, scored
+from benchmarks._worlds_crafter import Lives, Watched, at_random, by_contracts, by_skills, scored
 
-from habilis.core import Action, Evidence, EvidenceLevel, Goal, Parameter, Program, Reflex, Skill
+from habilis.core import (
+    Action,
+    Atom,
+    Condition,
+    Contract,
+    Effect,
+    Evidence,
+    EvidenceLevel,
+    Fact,
+    Goal,
+    Parameter,
+    Program,
+    Reflex,
+    Runner,
+    Skill,
+)
 from habilis.worlds.crafter import ACHIEVEMENTS, CrafterWorld, score
 from habilis.worlds.reflexive import reflexive
 from habilis.worlds.runner import ConfinedRunner
@@ -85,3 +101,30 @@ def test_the_score_and_its_interval(runner: ConfinedRunner) -> None:
     assert mixed.value == pytest.approx(score({"collect_wood": 0.5}))
     assert mixed.low <= mixed.value <= mixed.high
     assert mixed.low < mixed.high
+
+
+def test_without_a_library_what_is_known_of_actions_is_planned_from(runner: ConfinedRunner) -> None:
+    wood, tree = Fact("count", ("wood",)), Fact("facing", ("tree",))
+    facing = Condition(Atom(tree, "==", True), known=True, confirmed=9)
+    made = CrafterWorld().spec.fingerprint
+    chop = Contract(Action("do", ("tree",)), made, (facing,), (Effect(wood, 1.0, None, 9),), successes=9)
+    inner = CrafterWorld(length=60)
+    life = Watched(inner, inner)
+    life.reset(0)
+    by_contracts([chop])(life, runner, 0)
+    assert life.over
+    assert life.unlocked == {"collect_wood"}
+
+
+def test_a_life_that_is_kept_is_not_lived_again(runner: ConfinedRunner, tmp_path: Path) -> None:
+    lived: list[int] = []
+
+    def die(life: Watched, runner: Runner, seed: int) -> None:
+        lived.append(seed)
+
+    for _ in range(2):
+        found = Lives(tmp_path / "lives.jsonl", runner, [3, 4]).of("idle", die, reflexes=False)
+        assert [one.unlocked for one in found] == [frozenset(), frozenset()]
+    assert lived == [3, 4]
+    assert len(Lives(tmp_path / "lives.jsonl", runner, [3, 4, 5]).of("idle", die, reflexes=False)) == 3
+    assert lived == [3, 4, 5]
